@@ -3,6 +3,12 @@
 //! The simulator (`sim`) and the real machine (`node`) drive this same code.
 #![forbid(unsafe_code)]
 
+pub mod armor;
+pub mod armors;
+pub mod elements;
 pub mod job;
+pub mod message;
 pub mod names;
+pub mod shell;
 pub mod strategy;
+pub mod world;

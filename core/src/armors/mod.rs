@@ -1,0 +1,1 @@
+//! The common ARMORs, one file each, and the table of all kinds.

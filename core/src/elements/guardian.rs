@@ -1,0 +1,133 @@
+//! Guards the daemon: the ARMORs of a host see to it that the one who watches them is well.
+//!
+//! A daemon that died is replaced by whoever takes its lock first. A daemon that is silent is looked
+//! at before it is touched: only one that was stopped, or had the CPU and said nothing, is killed.
+//! A host too busy to run its daemon is no reason to kill it.
+
+use crate::armor::{Effect, LinkEvent, Moment, Timer};
+use crate::names::{ArmorName, Incarnation, Millis};
+use crate::world::{ProcessCommand, ProcessEvent, ProcessSample};
+
+/// How often an ARMOR looks whether its daemon is well.
+pub const LOOK_EVERY: Millis = Millis(500);
+/// Silence after which the daemon is looked at.
+pub const SILENCE: Millis = Millis(1_000);
+
+/// What an ARMOR knows of the daemon of its host.
+#[derive(Debug)]
+pub struct Guardian {
+    daemon: ArmorName,
+    incarnation: Incarnation,
+    linked: bool,
+    heard: Millis,
+    /// The first look during this silence.
+    looked: Option<(Millis, ProcessSample)>,
+}
+
+impl Guardian {
+    #[must_use]
+    pub fn new(daemon: ArmorName) -> Self {
+        Guardian { daemon, incarnation: Incarnation::default(), linked: false, heard: Millis::default(), looked: None }
+    }
+
+    /// The ARMOR starts: from now on silence counts.
+    pub fn start(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        self.heard = now.boot;
+        effects.push(Effect::SetTimer { timer: Timer::Guard, after: LOOK_EVERY });
+    }
+
+    /// The daemon said something.
+    pub fn heard(&mut self, now: Moment) {
+        self.heard = now.boot;
+        self.looked = None;
+    }
+
+    /// The link to the daemon changed.
+    pub fn link(&mut self, now: Moment, event: LinkEvent, effects: &mut Vec<Effect>) {
+        match event {
+            LinkEvent::Up { peer, incarnation } if peer == self.daemon => {
+                self.linked = true;
+                self.incarnation = incarnation;
+                self.heard(now);
+            }
+            LinkEvent::Down { peer } if peer == self.daemon => {
+                self.linked = false;
+                effects.push(Effect::Process(ProcessCommand::Revive));
+            }
+            LinkEvent::Up { .. } | LinkEvent::Down { .. } => {}
+        }
+    }
+
+    /// Time to look.
+    pub fn look(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        effects.push(Effect::SetTimer { timer: Timer::Guard, after: LOOK_EVERY });
+        if now.boot.since(self.heard) < SILENCE {
+            return;
+        }
+        let command = if self.linked {
+            ProcessCommand::Sample { name: self.daemon, incarnation: self.incarnation }
+        } else {
+            ProcessCommand::Revive
+        };
+        effects.push(Effect::Process(command));
+    }
+
+    /// What the system says of the daemon's process.
+    pub fn process(&mut self, now: Moment, event: &ProcessEvent, effects: &mut Vec<Effect>) {
+        let ProcessEvent::Sampled { name, incarnation, sample } = event else { return };
+        if *name != self.daemon || *incarnation != self.incarnation || now.boot.since(self.heard) < SILENCE {
+            return;
+        }
+        let Some((since, first)) = self.looked else {
+            self.looked = Some((now.boot, *sample));
+            return;
+        };
+        if sample.could_have_answered(&first, now.boot.since(since)) {
+            self.looked = None;
+            effects.push(Effect::Process(ProcessCommand::Kill { name: *name, incarnation: *incarnation }));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAEMON: ArmorName = ArmorName::Daemon(crate::names::HostId(1));
+
+    fn at(ms: u64) -> Moment {
+        Moment { boot: Millis(ms), unix_ms: 0 }
+    }
+
+    fn sampled(stopped: bool, cpu_us: u64, starved_us: u64) -> ProcessEvent {
+        let sample = ProcessSample { stopped, cpu_us, starved_us };
+        ProcessEvent::Sampled { name: DAEMON, incarnation: Incarnation(1), sample }
+    }
+
+    /// Looks at a silent daemon twice, 500 ms apart, and says whether it is killed.
+    fn killed(first: &ProcessEvent, second: &ProcessEvent) -> bool {
+        let mut guardian = Guardian::new(DAEMON);
+        let mut effects = Vec::new();
+        guardian.start(at(0), &mut effects);
+        guardian.link(at(0), LinkEvent::Up { peer: DAEMON, incarnation: Incarnation(1) }, &mut effects);
+        guardian.process(at(2_000), first, &mut effects);
+        guardian.process(at(2_500), second, &mut effects);
+        effects.iter().any(|effect| matches!(effect, Effect::Process(ProcessCommand::Kill { .. })))
+    }
+
+    #[test]
+    fn only_a_daemon_that_could_have_answered_is_killed() {
+        assert!(killed(&sampled(true, 0, 0), &sampled(true, 0, 0)), "stopped");
+        assert!(killed(&sampled(false, 0, 0), &sampled(false, 490_000, 0)), "spinning");
+        assert!(killed(&sampled(false, 0, 0), &sampled(false, 0, 0)), "asleep, and deaf");
+        assert!(!killed(&sampled(false, 0, 0), &sampled(false, 20_000, 480_000)), "starved");
+    }
+
+    #[test]
+    fn a_closed_link_revives_the_daemon() {
+        let mut guardian = Guardian::new(DAEMON);
+        let mut effects = Vec::new();
+        guardian.link(at(0), LinkEvent::Down { peer: DAEMON }, &mut effects);
+        assert_eq!(effects, [Effect::Process(ProcessCommand::Revive)]);
+    }
+}

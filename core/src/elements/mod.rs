@@ -1,0 +1,13 @@
+//! Building blocks that ARMORs share: private state and what it does with events.
+//!
+//! | element | what it is for | who is made of it |
+//! |---|---|---|
+//! | [`guardian`] | the daemon of the host is replaced when it dies or hangs | every ARMOR but daemons |
+//! | [`outbox`] | numbered things reach a peer at least once, in order, whatever dies | execution, voter, surrogate |
+//! | [`inbox`] | what arrives twice counts once | voter, surrogate, ftm |
+//! | [`task_set`] | which of very many tasks | execution, surrogate |
+
+pub mod guardian;
+pub mod inbox;
+pub mod outbox;
+pub mod task_set;

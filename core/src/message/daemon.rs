@@ -1,0 +1,59 @@
+//! What a daemon can be told.
+
+use minicbor::{Decode, Encode};
+
+use crate::message::Vitals;
+use crate::names::{ArmorName, Incarnation, JobId, Term};
+use crate::world::ProcessMark;
+
+/// To a daemon.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub enum DaemonMessage {
+    /// FTM → daemon: let this ARMOR run here. Answered by `FtmMessage::Running` or `Lost`.
+    /// The daemon may restart it in place up to incarnation `granted` without asking.
+    #[n(0)]
+    Install {
+        #[n(0)]
+        term: Term,
+        #[n(1)]
+        name: ArmorName,
+        #[n(2)]
+        incarnation: Incarnation,
+        #[n(3)]
+        granted: Incarnation,
+    },
+    /// FTM → daemon: end this ARMOR and delete what it kept here. Answered by `FtmMessage::Gone`,
+    /// also if it never ran.
+    #[n(1)]
+    Retire {
+        #[n(0)]
+        term: Term,
+        #[n(1)]
+        name: ArmorName,
+    },
+    /// FTM → daemon: delete all that a job kept on this host. No answer.
+    #[n(2)]
+    Clean {
+        #[n(0)]
+        term: Term,
+        #[n(1)]
+        job: JobId,
+    },
+    /// Any ARMOR → daemon of its host: it runs, has restored its state and can be reached.
+    /// Also said by survivors to a daemon that has just started (re-adoption).
+    #[n(3)]
+    Ready {
+        #[n(0)]
+        name: ArmorName,
+        #[n(1)]
+        incarnation: Incarnation,
+        #[n(2)]
+        process: ProcessMark,
+    },
+    /// Any ARMOR → daemon of its host, answering `Pulse`.
+    #[n(4)]
+    Pong(#[n(0)] Vitals),
+    /// User → daemon: the whole system of this home ends. Answered by the end of the link.
+    #[n(5)]
+    Stop,
+}

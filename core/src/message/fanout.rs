@@ -1,0 +1,48 @@
+//! What a Fanout can be told.
+
+use minicbor::{Decode, Encode};
+
+use crate::names::{Digest, LaneId, StageId};
+use crate::world::Input;
+
+/// To a Fanout.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub enum FanoutMessage {
+    /// SM → Fanout: these lanes of this stage must all have these inputs, alike. Repeated whenever
+    /// the link comes up and whenever lanes are added. Answered by `SurrogateMessage::InputsReady`
+    /// or `InputsRefused`.
+    #[n(0)]
+    Distribute {
+        #[n(0)]
+        stage: StageId,
+        #[n(1)]
+        lanes: Vec<LaneId>,
+        #[n(2)]
+        inputs: Vec<Input>,
+        /// Whether the job's standard input is spooled by the user's command.
+        #[n(3)]
+        spooled: bool,
+    },
+    /// Execution → Fanout: what this lane has of that input.
+    #[n(1)]
+    Staged {
+        #[n(0)]
+        stage: StageId,
+        #[n(1)]
+        lane: LaneId,
+        #[n(2)]
+        input: Input,
+        /// Its digest, or why it could not be read.
+        #[n(3)]
+        outcome: Result<Digest, String>,
+    },
+    /// User → Fanout: the spool of standard input has so many bytes now, and no more will come if
+    /// `end`. Repeated whenever the link comes up; the highest stands. No answer.
+    #[n(2)]
+    Spooled {
+        #[n(0)]
+        length: u64,
+        #[n(1)]
+        end: bool,
+    },
+}

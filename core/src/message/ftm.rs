@@ -1,0 +1,179 @@
+//! What the FTM can be told.
+
+use minicbor::{Decode, Encode};
+
+use crate::job::Job;
+use crate::message::{Occurrence, Outcome};
+use crate::names::{ArmorName, HostId, Incarnation, JobId};
+
+/// To the FTM.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub enum FtmMessage {
+    /// User → FTM: run this job. Answered by `UserMessage::Accepted` (once it is on disk) or
+    /// `Refused`. The same `request` again is the same job again.
+    #[n(0)]
+    Submit {
+        #[n(0)]
+        request: u64,
+        #[n(1)]
+        job: Box<Job>,
+    },
+    /// User → FTM: tell me about something. Answered by the `UserMessage` of the query's name.
+    #[n(1)]
+    Ask(#[n(0)] Query),
+    /// User → FTM: tell me when the job has ended. Answered by `UserMessage::Ended`.
+    #[n(2)]
+    Await(#[n(0)] JobId),
+    /// User → FTM: end the job without a result. Passed on to its SM; the end is answered as `Await`.
+    #[n(3)]
+    Cancel {
+        #[n(0)]
+        job: JobId,
+        /// 130 for Ctrl-C, 143 for a termination, as a shell would show it.
+        #[n(1)]
+        code: u8,
+    },
+    /// User → FTM: drop an ended job with all its output. Answered by `UserMessage::Forgotten` or `Refused`.
+    #[n(4)]
+    Forget(#[n(0)] JobId),
+
+    /// Daemon → FTM: this host is here, with these ARMORs. Said whenever the link comes up.
+    #[n(5)]
+    Joined {
+        #[n(0)]
+        host: HostId,
+        #[n(1)]
+        units: Vec<Unit>,
+    },
+    /// Daemon → FTM: an ARMOR runs (again).
+    #[n(6)]
+    Running(#[n(0)] Unit),
+    /// Daemon → FTM: a retired ARMOR's process is gone, and what it kept.
+    #[n(7)]
+    Gone {
+        #[n(0)]
+        name: ArmorName,
+    },
+    /// Daemon → FTM: an ARMOR cannot be kept running here; `granted` incarnations are used up.
+    #[n(8)]
+    Lost {
+        #[n(0)]
+        name: ArmorName,
+        #[n(1)]
+        incarnation: Incarnation,
+        #[n(2)]
+        why: String,
+    },
+    /// Daemon → FTM: something happened to an ARMOR that people should read. `number` grows with each
+    /// of a daemon's life and lets a repeated one be dropped. Answered by nothing.
+    #[n(9)]
+    Observed {
+        #[n(0)]
+        name: ArmorName,
+        #[n(1)]
+        occurrence: Occurrence,
+    },
+
+    /// SM → FTM: places for these ARMORs, please. Answered by `SurrogateMessage::Granted`, when they run.
+    #[n(10)]
+    WantPlaces {
+        #[n(0)]
+        job: JobId,
+        #[n(1)]
+        names: Vec<ArmorName>,
+    },
+    /// SM → FTM: what happened, numbered from 0 without gaps. Answered by `SurrogateMessage::Told`.
+    #[n(11)]
+    Happened {
+        #[n(0)]
+        job: JobId,
+        /// Number of the first one.
+        #[n(1)]
+        first: u64,
+        #[n(2)]
+        occurrences: Vec<Occurrence>,
+    },
+    /// SM → FTM: the job has ended thus; its ARMORs, this SM included, may be retired.
+    /// Answered by `SurrogateMessage::EndKept` once it is on disk.
+    #[n(12)]
+    Ended {
+        #[n(0)]
+        job: JobId,
+        #[n(1)]
+        outcome: Outcome,
+    },
+}
+
+/// An ARMOR as its daemon sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Unit {
+    #[n(0)]
+    pub name: ArmorName,
+    #[n(1)]
+    pub incarnation: Incarnation,
+    #[n(2)]
+    pub pid: u32,
+    /// From the death of the incarnation before, if there was one, until this one was ready, in ms.
+    #[n(3)]
+    pub restored_after_ms: Option<u64>,
+}
+
+/// Where an ARMOR is in its life (D7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
+pub enum ArmorState {
+    #[n(0)]
+    Requested,
+    #[n(1)]
+    Installing,
+    #[n(2)]
+    Running,
+    #[n(3)]
+    Retiring,
+    #[n(4)]
+    Retired,
+    #[n(5)]
+    Lost,
+}
+
+impl ArmorState {
+    /// The word a person reads.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            ArmorState::Requested => "requested",
+            ArmorState::Installing => "installing",
+            ArmorState::Running => "running",
+            ArmorState::Retiring => "retiring",
+            ArmorState::Retired => "retired",
+            ArmorState::Lost => "lost",
+        }
+    }
+}
+
+/// A question that changes nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub enum Query {
+    /// `UserMessage::Jobs`, in order of submission; without `all`, those that have not ended.
+    #[n(0)]
+    Jobs {
+        #[n(0)]
+        all: bool,
+    },
+    /// `UserMessage::Jobs` with one row, or `Refused`.
+    #[n(1)]
+    Job(#[n(0)] JobId),
+    /// `UserMessage::Armors`: those that are not retired.
+    #[n(2)]
+    Armors,
+    /// `UserMessage::Events`: from number `from` on, of one job or of all.
+    #[n(3)]
+    Events {
+        #[n(0)]
+        job: Option<JobId>,
+        #[n(1)]
+        from: u64,
+    },
+    /// `UserMessage::Submitted`: the job as it was accepted.
+    #[n(4)]
+    Submitted(#[n(0)] JobId),
+}

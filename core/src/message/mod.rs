@@ -1,0 +1,106 @@
+//! Every message there is, one enum for each recipient, in a file of the recipient's name.
+//!
+//! Each variant says who sends it and what answers it. All of them may arrive twice or late; none may
+//! be needed exactly once. `docs/protocol.md` is this module as a table.
+
+mod daemon;
+mod execution;
+mod fanout;
+mod ftm;
+mod occurrence;
+mod surrogate;
+mod user;
+mod voter;
+
+use minicbor::{Decode, Encode};
+
+use crate::armor::Progress;
+use crate::names::Incarnation;
+
+pub use daemon::DaemonMessage;
+pub use execution::{ExecutionMessage, LaneOrders, Purpose};
+pub use fanout::FanoutMessage;
+pub use ftm::{ArmorState, FtmMessage, Query, Unit};
+pub use occurrence::{Diagnosis, Evidence, Occurrence, Outcome, Story, Why};
+pub use surrogate::SurrogateMessage;
+pub use user::{ArmorRow, EventRow, JobRow, LaneRow, Release, UserMessage};
+pub use voter::{Ballot, Dispute, Rule, Value, Verdict, VoterMessage, Witness};
+
+/// A message on its way, with the kind of its recipient.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub enum Message {
+    #[n(0)]
+    Ftm(#[n(0)] FtmMessage),
+    #[n(1)]
+    Daemon(#[n(0)] DaemonMessage),
+    #[n(2)]
+    Surrogate(#[n(0)] SurrogateMessage),
+    #[n(3)]
+    Voter(#[n(0)] VoterMessage),
+    #[n(4)]
+    Fanout(#[n(0)] FanoutMessage),
+    #[n(5)]
+    Execution(#[n(0)] ExecutionMessage),
+    #[n(6)]
+    User(#[n(0)] UserMessage),
+    /// To an ARMOR of any kind.
+    #[n(7)]
+    Pulse(#[n(0)] Pulse),
+}
+
+/// Daemon → any ARMOR of its host. Answered by [`DaemonMessage::Pong`], after all that came before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct Pulse {
+    #[n(0)]
+    pub beat: u64,
+}
+
+/// What an ARMOR says of itself to the daemon of its host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct Vitals {
+    #[n(0)]
+    pub incarnation: Incarnation,
+    #[n(1)]
+    pub beat: u64,
+    #[n(2)]
+    pub progress: Progress,
+}
+
+/// A message that reached an ARMOR of the wrong kind.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a message for {expected} was delivered to somebody else")]
+pub struct Misdelivered {
+    pub expected: &'static str,
+}
+
+macro_rules! recipients {
+    ($($variant:ident($inner:ty)),*) => {$(
+        impl From<$inner> for Message {
+            fn from(message: $inner) -> Message {
+                Message::$variant(message)
+            }
+        }
+
+        impl TryFrom<Message> for $inner {
+            type Error = Misdelivered;
+
+            fn try_from(message: Message) -> Result<Self, Misdelivered> {
+                match message {
+                    Message::$variant(message) => Ok(message),
+                    _ => Err(Misdelivered { expected: stringify!($variant) }),
+                }
+            }
+        }
+    )*};
+}
+
+recipients!(
+    Ftm(FtmMessage),
+    Daemon(DaemonMessage),
+    Surrogate(SurrogateMessage),
+    Voter(VoterMessage),
+    Fanout(FanoutMessage),
+    Execution(ExecutionMessage),
+    User(UserMessage),
+    Pulse(Pulse)
+);

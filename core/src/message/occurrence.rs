@@ -1,0 +1,459 @@
+//! What happens to a job and to the ARMORs that serve it, as people are told: the lines of `events`,
+//! from which `report` makes the story of each fault.
+
+use minicbor::{Decode, Encode};
+
+use crate::job::{InjectionKind, OsBytes};
+use crate::message::Value;
+use crate::names::{ArmorName, Attempt, ExecutionId, Incarnation, LaneId, Millis, StageId, TaskId};
+use crate::world::End;
+
+/// Something that happened, with the time it was noticed.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Occurrence {
+    /// Milliseconds since 1970, UTC, by the noticing host's clock.
+    #[n(0)]
+    pub unix_ms: u64,
+    /// Since that host booted: for differences.
+    #[n(1)]
+    pub boot: Millis,
+    #[n(2)]
+    pub noticed_by: ArmorName,
+    #[n(3)]
+    pub story: Story,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub enum Story {
+    #[n(0)]
+    Accepted,
+    #[n(1)]
+    StageBegan {
+        #[n(0)]
+        stage: StageId,
+        #[n(1)]
+        lanes: Vec<LaneId>,
+        #[n(2)]
+        quorum: u16,
+    },
+    /// A program ended abnormally (abnormal termination) after `ran`; what the lane does about it.
+    #[n(2)]
+    ProgramDied {
+        #[n(0)]
+        lane: LaneId,
+        #[n(1)]
+        execution: ExecutionId,
+        #[n(2)]
+        evidence: Evidence,
+        #[n(3)]
+        ran: Millis,
+        /// `None`: the restart limit is reached and the end becomes the ballot.
+        #[n(4)]
+        restart_after: Option<Millis>,
+    },
+    /// The restarted program finished; `after` the death that was told before.
+    #[n(3)]
+    ProgramRecovered {
+        #[n(0)]
+        lane: LaneId,
+        #[n(1)]
+        execution: ExecutionId,
+        #[n(2)]
+        after: Millis,
+    },
+    /// A ballot differs from the winning one (value).
+    #[n(4)]
+    Dissent {
+        #[n(0)]
+        stage: StageId,
+        #[n(1)]
+        task: TaskId,
+        #[n(2)]
+        loser: LaneId,
+        #[n(3)]
+        lost: Value,
+        #[n(4)]
+        winners: Vec<LaneId>,
+        #[n(5)]
+        won: Value,
+    },
+    /// No value reached the quorum (value).
+    #[n(5)]
+    NoQuorum {
+        #[n(0)]
+        stage: StageId,
+        #[n(1)]
+        task: TaskId,
+        #[n(2)]
+        ballots: Vec<(LaneId, Value)>,
+        #[n(3)]
+        quorum: u16,
+    },
+    /// Lanes repeat a task so that it shows whether they agree with themselves.
+    #[n(6)]
+    DiagnosisBegan {
+        #[n(0)]
+        stage: StageId,
+        #[n(1)]
+        task: TaskId,
+        #[n(2)]
+        lanes: Vec<LaneId>,
+    },
+    #[n(7)]
+    Diagnosed {
+        #[n(0)]
+        stage: StageId,
+        #[n(1)]
+        task: TaskId,
+        #[n(2)]
+        diagnosis: Diagnosis,
+    },
+    /// Further executions: this many lanes in all, this many of them must agree.
+    #[n(8)]
+    Extended {
+        #[n(0)]
+        stage: StageId,
+        #[n(1)]
+        tasks: u64,
+        #[n(2)]
+        lanes: u16,
+        #[n(3)]
+        quorum: u16,
+        #[n(4)]
+        why: Why,
+    },
+    /// The strategy's declared variation is tried.
+    #[n(9)]
+    Varied {
+        #[n(0)]
+        stage: StageId,
+        #[n(1)]
+        tasks: u64,
+        #[n(2)]
+        lanes: u16,
+        #[n(3)]
+        quorum: u16,
+        #[n(4)]
+        why: Why,
+    },
+    /// The vote was decided and the lane was still running (time).
+    #[n(10)]
+    Straggler {
+        #[n(0)]
+        lane: LaneId,
+        #[n(1)]
+        stage: StageId,
+        #[n(2)]
+        tasks: u64,
+        /// How long it was given beyond the decision.
+        #[n(3)]
+        waited: Millis,
+    },
+    /// A lane takes no further part in the stage (time, or it could not be kept running).
+    #[n(11)]
+    LaneDropped {
+        #[n(0)]
+        lane: LaneId,
+        #[n(1)]
+        stage: StageId,
+        #[n(2)]
+        why: Why,
+    },
+    /// A lane is held back because it is too far ahead of the others.
+    #[n(12)]
+    LanePaused {
+        #[n(0)]
+        lane: LaneId,
+        #[n(1)]
+        at: u64,
+    },
+    #[n(13)]
+    LaneResumed {
+        #[n(0)]
+        lane: LaneId,
+    },
+    /// A lane's ballot contradicts output that was already released on its own or others' word.
+    #[n(14)]
+    PrefixContradicted {
+        #[n(0)]
+        stage: StageId,
+        #[n(1)]
+        task: TaskId,
+        #[n(2)]
+        lane: LaneId,
+        /// Bytes of this task that were already out.
+        #[n(3)]
+        released: u64,
+    },
+    /// A second, different ballot of one lane voids its vote.
+    #[n(15)]
+    VoteVoided {
+        #[n(0)]
+        stage: StageId,
+        #[n(1)]
+        task: TaskId,
+        #[n(2)]
+        lane: LaneId,
+    },
+    /// A write outside what is held was forbidden.
+    #[n(16)]
+    Blocked {
+        #[n(0)]
+        lane: LaneId,
+        #[n(1)]
+        path: OsBytes,
+    },
+    /// The lanes did not all receive the same input; none was started.
+    #[n(17)]
+    InputRefused {
+        #[n(0)]
+        stage: StageId,
+        #[n(1)]
+        why: String,
+    },
+    #[n(18)]
+    Committed {
+        #[n(0)]
+        stage: StageId,
+        #[n(1)]
+        changes: u64,
+    },
+    #[n(19)]
+    CommitConflict {
+        #[n(0)]
+        stage: StageId,
+        #[n(1)]
+        paths: Vec<OsBytes>,
+    },
+    /// A fault was put in on purpose.
+    #[n(20)]
+    Injected {
+        #[n(0)]
+        lane: LaneId,
+        #[n(1)]
+        execution: ExecutionId,
+        #[n(2)]
+        kind: InjectionKind,
+    },
+    #[n(21)]
+    Ended(#[n(0)] Outcome),
+
+    /// An ARMOR's process died.
+    #[n(22)]
+    ArmorDied {
+        #[n(0)]
+        name: ArmorName,
+        #[n(1)]
+        incarnation: Incarnation,
+    },
+    /// An ARMOR lived but did not work, and was killed.
+    #[n(23)]
+    ArmorHung {
+        #[n(0)]
+        name: ArmorName,
+        #[n(1)]
+        incarnation: Incarnation,
+        #[n(2)]
+        evidence: Evidence,
+        #[n(3)]
+        silent: Millis,
+    },
+    #[n(24)]
+    ArmorRestored {
+        #[n(0)]
+        name: ArmorName,
+        #[n(1)]
+        incarnation: Incarnation,
+        #[n(2)]
+        after: Millis,
+    },
+    /// The daemon of this host was replaced; it found so many ARMORs alive.
+    #[n(25)]
+    DaemonRestored {
+        #[n(0)]
+        adopted: u64,
+        #[n(1)]
+        restarted: u64,
+    },
+    #[n(26)]
+    ArmorLost {
+        #[n(0)]
+        name: ArmorName,
+        #[n(1)]
+        why: String,
+    },
+    /// The user's notify command failed; the notice stays and is tried again.
+    #[n(27)]
+    NotifyFailed {
+        #[n(0)]
+        notice: u64,
+        #[n(1)]
+        why: String,
+    },
+    /// What the decided executions cost, and all executions together.
+    #[n(28)]
+    Cost {
+        #[n(0)]
+        executions: u64,
+        #[n(1)]
+        cpu_us: u64,
+        #[n(2)]
+        results: u64,
+        #[n(3)]
+        result_cpu_us: u64,
+    },
+    /// A slot could not be made.
+    #[n(29)]
+    SlotUnavailable {
+        #[n(0)]
+        lane: LaneId,
+        #[n(1)]
+        why: String,
+    },
+    /// Changes in these files were not compared, by the mask of this name.
+    #[n(30)]
+    Masked {
+        #[n(0)]
+        mask: String,
+    },
+}
+
+/// How a fault showed itself.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub enum Evidence {
+    /// The program ended in a way that is not a result.
+    #[n(0)]
+    Ended(#[n(0)] End),
+    /// The slot died, with the program in it.
+    #[n(1)]
+    SlotLost(#[n(0)] String),
+    /// All its processes were stopped, and not by Chameleon.
+    #[n(2)]
+    Stopped,
+    /// It used the CPU without answering.
+    #[n(3)]
+    Spinning,
+    /// It had the CPU, did not use it and did not answer.
+    #[n(4)]
+    Silent,
+    /// It answered, and had work to do, and did none.
+    #[n(5)]
+    NoProgress,
+}
+
+/// Why the ladder was climbed.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub enum Why {
+    /// All lanes voted and no value reached the quorum.
+    #[n(0)]
+    Disagreement,
+    /// Too few lanes are left to reach the quorum.
+    #[n(1)]
+    LanesLost,
+    /// The lane kept all others waiting beyond its limit.
+    #[n(2)]
+    TooSlow,
+    /// The lane's ARMOR or slot could not be kept running.
+    #[n(3)]
+    NotRunning(#[n(0)] String),
+}
+
+/// What the repeated executions showed (D10).
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub enum Diagnosis {
+    /// A lane disagreed with itself: the program is nondeterministic; nobody is blamed.
+    #[n(0)]
+    Nondeterministic {
+        #[n(0)]
+        lane: LaneId,
+        #[n(1)]
+        first: Value,
+        #[n(2)]
+        again: Value,
+    },
+    /// The loser came to the winning value when it tried again: a transient fault, nobody is blamed.
+    /// A program with few outcomes would have looked the same with a chance of 1 in `chance`.
+    #[n(1)]
+    Transient {
+        #[n(0)]
+        lane: LaneId,
+        #[n(1)]
+        chance: u64,
+    },
+    /// The loser stands by its wrong value and the winner by its own: the lane's surroundings are at fault.
+    #[n(2)]
+    LaneFaulty {
+        #[n(0)]
+        lane: LaneId,
+        #[n(1)]
+        attempts: Attempt,
+    },
+    /// All lanes agree with themselves and not with each other.
+    #[n(3)]
+    Divided,
+    /// A repetition could not be finished.
+    #[n(4)]
+    Inconclusive,
+}
+
+/// How a job ended.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub enum Outcome {
+    /// A result was decided: the program's own exit code (the first that is not 0, of all tasks).
+    #[n(0)]
+    Result {
+        #[n(0)]
+        end: End,
+    },
+    /// No trustworthy result: a safe abort, with the evidence in a sentence. Exit 123.
+    #[n(1)]
+    Untrusted {
+        #[n(0)]
+        why: String,
+        /// Bytes of output that were already released.
+        #[n(1)]
+        released: u64,
+    },
+    /// The deadline passed. Exit 124.
+    #[n(2)]
+    Deadline,
+    /// Chameleon itself could not do it. Exit 125.
+    #[n(3)]
+    Failed {
+        #[n(0)]
+        why: String,
+    },
+    /// The user cancelled; the code is the one a shell would show.
+    #[n(4)]
+    Cancelled {
+        #[n(0)]
+        code: u8,
+    },
+}
+
+impl Outcome {
+    /// What `chameleon run` exits with.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Outcome::Result { end } => end.code(),
+            Outcome::Untrusted { .. } => 123,
+            Outcome::Deadline => 124,
+            Outcome::Failed { .. } => 125,
+            Outcome::Cancelled { code } => *code,
+        }
+    }
+
+    /// The word a person reads, also in `--status-file`.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Outcome::Result { .. } => "result",
+            Outcome::Untrusted { .. } => "untrusted",
+            Outcome::Deadline => "deadline",
+            Outcome::Failed { .. } => "failed",
+            Outcome::Cancelled { .. } => "cancelled",
+        }
+    }
+}

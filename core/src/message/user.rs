@@ -1,0 +1,158 @@
+//! What a user's command can be told.
+
+use minicbor::{Decode, Encode};
+
+use crate::job::Job;
+use crate::message::{ArmorState, Occurrence, Outcome};
+use crate::names::{ArmorName, Digest, ExecutionId, HostId, Incarnation, JobId, LaneId, StageId, TaskId};
+use crate::world::Region;
+
+/// To a user's command.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub enum UserMessage {
+    /// FTM → user: the job is on disk.
+    #[n(0)]
+    Accepted {
+        #[n(0)]
+        request: u64,
+        #[n(1)]
+        job: JobId,
+    },
+    /// FTM → user: a sentence that says why not.
+    #[n(1)]
+    Refused {
+        #[n(0)]
+        why: String,
+    },
+    #[n(2)]
+    Jobs(#[n(0)] Vec<JobRow>),
+    #[n(3)]
+    Armors(#[n(0)] Vec<ArmorRow>),
+    #[n(4)]
+    Events(#[n(0)] Vec<EventRow>),
+    #[n(5)]
+    Submitted(#[n(0)] Box<Job>),
+    #[n(6)]
+    Forgotten {
+        #[n(0)]
+        job: JobId,
+    },
+
+    /// SM → user: more decided output, in order. Answered by `SurrogateMessage::Consumed`.
+    #[n(7)]
+    Released(#[n(0)] Vec<Release>),
+    /// SM → user: how the lanes fare; nothing depends on it.
+    #[n(8)]
+    Progress {
+        #[n(0)]
+        stage: StageId,
+        /// Tasks of the stage, decided and in all.
+        #[n(1)]
+        decided: u64,
+        #[n(2)]
+        tasks: u64,
+        #[n(3)]
+        lanes: Vec<LaneRow>,
+    },
+    /// FTM or SM → user: the job has ended and its end is on disk; no output follows.
+    #[n(9)]
+    Ended {
+        #[n(0)]
+        job: JobId,
+        #[n(1)]
+        outcome: Outcome,
+        /// Bytes of decided output in all.
+        #[n(2)]
+        length: u64,
+    },
+}
+
+/// A piece of decided output that may be shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct Release {
+    /// Position of its first byte in the whole job's output.
+    #[n(0)]
+    pub position: u64,
+    #[n(1)]
+    pub host: HostId,
+    #[n(2)]
+    pub lane: LaneId,
+    #[n(3)]
+    pub execution: ExecutionId,
+    /// First byte within the execution's output, and how many bytes.
+    #[n(4)]
+    pub offset: u64,
+    #[n(5)]
+    pub length: u64,
+    /// Of the execution's output from its first byte to the last one released here.
+    #[n(6)]
+    pub digest: Digest,
+    /// Where the execution's output begins in the lane's pack.
+    #[n(7)]
+    pub slot: crate::names::SlotId,
+    #[n(8)]
+    pub begins: u64,
+    /// The decided execution's standard error, once it is finished.
+    #[n(9)]
+    pub stderr: Option<Region>,
+}
+
+/// A lane, for the progress line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct LaneRow {
+    #[n(0)]
+    pub lane: LaneId,
+    #[n(1)]
+    pub finished: u64,
+    #[n(2)]
+    pub running: Option<(TaskId, u64)>,
+    #[n(3)]
+    pub paused: bool,
+    #[n(4)]
+    pub cpu_us: u64,
+}
+
+/// A line of `ps`.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct JobRow {
+    #[n(0)]
+    pub job: JobId,
+    #[n(1)]
+    pub name: String,
+    #[n(2)]
+    pub strategy: String,
+    #[n(3)]
+    pub submitted_unix_ms: u64,
+    #[n(4)]
+    pub ended_unix_ms: Option<u64>,
+    /// `None`: it runs.
+    #[n(5)]
+    pub outcome: Option<Outcome>,
+}
+
+/// A line of `armors`.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct ArmorRow {
+    #[n(0)]
+    pub name: ArmorName,
+    #[n(1)]
+    pub host: HostId,
+    #[n(2)]
+    pub pid: u32,
+    #[n(3)]
+    pub incarnation: Incarnation,
+    #[n(4)]
+    pub state: ArmorState,
+}
+
+/// A line of `events`.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct EventRow {
+    /// Events are numbered from 0 without gaps, over all jobs.
+    #[n(0)]
+    pub number: u64,
+    #[n(1)]
+    pub job: Option<JobId>,
+    #[n(2)]
+    pub occurrence: Occurrence,
+}

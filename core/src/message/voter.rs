@@ -1,0 +1,184 @@
+//! What a Voter can be told, and what a ballot and a verdict are.
+
+use minicbor::{Decode, Encode};
+
+use crate::names::{Attempt, Digest, HostId, JobId, LaneId, StageId, TaskId};
+use crate::world::{End, Ended};
+
+/// To a Voter.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub enum VoterMessage {
+    /// SM → Voter: how this stage is decided. Repeated whenever the link comes up; the first of a
+    /// stage stands. No answer.
+    #[n(0)]
+    Convene {
+        #[n(0)]
+        stage: StageId,
+        #[n(1)]
+        rule: Rule,
+        /// Whether a prefix on which the quorum agrees is decided while the lanes still run.
+        #[n(2)]
+        stream: bool,
+    },
+    /// SM → Voter: more lanes vote on these tasks, and more of them must agree. Answered by
+    /// `SurrogateMessage::Verdicts` or `Disputes`.
+    #[n(1)]
+    Extend {
+        #[n(0)]
+        stage: StageId,
+        #[n(1)]
+        tasks: Vec<TaskId>,
+        #[n(2)]
+        rule: Rule,
+    },
+    /// SM → Voter: this lane will not vote on these tasks (all of the stage if empty).
+    #[n(2)]
+    Absent {
+        #[n(0)]
+        stage: StageId,
+        #[n(1)]
+        lane: LaneId,
+        #[n(2)]
+        tasks: Vec<TaskId>,
+    },
+    /// SM → Voter: all verdicts with a number below this are saved.
+    #[n(3)]
+    VerdictsKept {
+        #[n(0)]
+        below: u64,
+    },
+    /// Execution → Voter: results of finished executions. Answered by `ExecutionMessage::BallotsKept`.
+    #[n(4)]
+    Ballots {
+        #[n(0)]
+        lane: LaneId,
+        /// Number of the first one; a lane numbers its ballots from 0 without gaps.
+        #[n(1)]
+        first: u64,
+        #[n(2)]
+        witness: Witness,
+        #[n(3)]
+        ballots: Vec<Ballot>,
+    },
+    /// Execution → Voter: the output so far of a running execution; binds the lane for good.
+    #[n(5)]
+    Prefix {
+        #[n(0)]
+        lane: LaneId,
+        #[n(1)]
+        stage: StageId,
+        #[n(2)]
+        task: TaskId,
+        #[n(3)]
+        attempt: Attempt,
+        #[n(4)]
+        offset: u64,
+        #[n(5)]
+        digest: Digest,
+    },
+}
+
+/// k of n: what decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct Rule {
+    /// n: lanes that may vote, numbered from 0.
+    #[n(0)]
+    pub lanes: u16,
+    /// k: of them must agree.
+    #[n(1)]
+    pub quorum: u16,
+}
+
+/// What is compared: two executions agree when these are equal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
+pub struct Value {
+    #[n(0)]
+    pub end: End,
+    #[n(1)]
+    pub stdout: Digest,
+    /// Length of stdout in bytes.
+    #[n(2)]
+    pub length: u64,
+    /// Of the change set as it is voted on; zero where files are not held.
+    #[n(3)]
+    pub changes: Digest,
+}
+
+/// What one execution says its result was.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Ballot {
+    #[n(0)]
+    pub stage: StageId,
+    #[n(1)]
+    pub task: TaskId,
+    #[n(2)]
+    pub attempt: Attempt,
+    #[n(3)]
+    pub ended: Ended,
+}
+
+impl Ballot {
+    /// What is compared.
+    #[must_use]
+    pub fn value(&self) -> Value {
+        Value {
+            end: self.ended.end,
+            stdout: self.ended.stdout.digest,
+            length: self.ended.stdout.length,
+            changes: self.ended.changes.map(|changes| changes.voted).unwrap_or_default(),
+        }
+    }
+}
+
+/// Where and by what a ballot was made (D12).
+#[derive(Debug, Clone, PartialEq, Eq, Default, Encode, Decode)]
+pub struct Witness {
+    #[n(0)]
+    pub host: HostId,
+    #[n(1)]
+    pub job: JobId,
+    /// CPUs that the lane may run on; empty: any.
+    #[n(2)]
+    pub cores: Vec<u16>,
+    /// Of the first stage's program file, as it was when the lane was configured; zero if unreadable.
+    #[n(3)]
+    pub program: Digest,
+    /// Of the input that was fanned out; zero if there was none.
+    #[n(4)]
+    pub input: Digest,
+}
+
+/// What the voter decided of one task.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Verdict {
+    #[n(0)]
+    pub stage: StageId,
+    #[n(1)]
+    pub task: TaskId,
+    #[n(2)]
+    pub value: Value,
+    /// In the order in which they voted.
+    #[n(3)]
+    pub winners: Vec<LaneId>,
+    /// The ballot of the first winner: where the bytes are.
+    #[n(4)]
+    pub ballot: Ballot,
+}
+
+/// A disagreement: ballots that differ, with or without a winner among them.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Dispute {
+    #[n(0)]
+    pub stage: StageId,
+    #[n(1)]
+    pub task: TaskId,
+    /// What each lane voted, in order of lanes.
+    #[n(2)]
+    pub ballots: Vec<(LaneId, Ballot)>,
+    /// The winning value, if a quorum agreed.
+    #[n(3)]
+    pub won: Option<Value>,
+    /// The rule under which it arose.
+    #[n(4)]
+    pub rule: Rule,
+}

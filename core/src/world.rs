@@ -1,0 +1,339 @@
+//! What an ARMOR can ask of the machine it is on, and what the machine reports back.
+//!
+//! Values only: `node` carries them out on a real machine, `sim` in an invented one. Bytes never come
+//! in here; what a program wrote is known by where it lies and by its digest.
+
+use minicbor::{Decode, Encode};
+
+use crate::job::{Files, InjectionKind, OsBytes, Stdin};
+use crate::names::{ArmorName, Digest, ExecutionId, HostId, Incarnation, JobId, LaneId, Millis, SlotId, StageId};
+
+/// Where an execution's output lies: a region of the pack of the slot that ran it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Encode, Decode)]
+pub struct Region {
+    #[n(0)]
+    pub slot: SlotId,
+    /// First byte in the pack.
+    #[n(1)]
+    pub offset: u64,
+    /// Length in bytes.
+    #[n(2)]
+    pub length: u64,
+    #[n(3)]
+    pub digest: Digest,
+}
+
+/// What an execution changed in the files that are held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Encode, Decode)]
+pub struct Changes {
+    /// The change set itself, a blob of the job.
+    #[n(0)]
+    pub manifest: Digest,
+    /// What is voted on: the change set without times, owners and masked contents.
+    #[n(1)]
+    pub voted: Digest,
+    /// Number of paths changed.
+    #[n(2)]
+    pub count: u64,
+    /// Bytes of new content.
+    #[n(3)]
+    pub bytes: u64,
+}
+
+/// How a program ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
+pub enum End {
+    #[n(0)]
+    Exit(#[n(0)] u8),
+    #[n(1)]
+    Signal(#[n(0)] u8),
+    /// There is no such program.
+    #[n(2)]
+    NotFound,
+    /// There is one, but it cannot be executed.
+    #[n(3)]
+    NotExecutable,
+}
+
+impl End {
+    /// The exit code a shell would show.
+    #[must_use]
+    pub fn code(self) -> u8 {
+        match self {
+            End::Exit(code) => code,
+            End::Signal(number) => 128u8.saturating_add(number),
+            End::NotFound => 127,
+            End::NotExecutable => 126,
+        }
+    }
+}
+
+/// How one slot is made. The same for all slots of a lane, but for the work directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SlotPlan {
+    pub job: JobId,
+    pub lane: LaneId,
+    pub directory: OsBytes,
+    pub files: Files,
+    pub inputs: Vec<OsBytes>,
+    pub outputs: Vec<OsBytes>,
+    pub net: bool,
+    pub environment: Vec<OsBytes>,
+    pub masks: Vec<crate::job::Mask>,
+}
+
+/// What an Execution asks of its slots.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SlotCommand {
+    /// Makes a slot; answered by `Ready` or `Unavailable`.
+    Open { slot: SlotId, plan: SlotPlan },
+    /// Starts a program; answered by `Ended` or `Lost`, `Output` and `Blocked` before that.
+    Start { slot: SlotId, execution: ExecutionId, command: Vec<OsBytes>, stdin: Stdin, fault: Option<InjectionKind> },
+    /// Kills what runs in the slot; `Ended` follows.
+    Kill { slot: SlotId },
+    /// Reads output up to this many bytes of the execution; beyond it the program is held back.
+    Allow { slot: SlotId, upto: u64 },
+    /// More of the spooled standard input may be read: up to `upto` bytes, all of it if `end`.
+    Feed { slot: SlotId, upto: u64, end: bool },
+    /// Digest of the first `offset` bytes of the running or last execution's output; answered by `Prefix`.
+    Prefix { slot: SlotId, execution: ExecutionId, offset: u64 },
+    /// Asks how the slot and its program fare; answered by `Sampled`.
+    Sample { slot: SlotId },
+    /// Ends the slot and whatever runs in it. No answer.
+    Close { slot: SlotId },
+}
+
+/// What happened in a slot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SlotEvent {
+    Ready {
+        slot: SlotId,
+    },
+    /// No slot can be made here; the sentence says why and what would help.
+    Unavailable {
+        slot: SlotId,
+        why: String,
+    },
+    /// Output so far: reported at every 256 KiB, and when the program is quiet.
+    Output {
+        slot: SlotId,
+        execution: ExecutionId,
+        length: u64,
+        digest: Digest,
+    },
+    Prefix {
+        slot: SlotId,
+        execution: ExecutionId,
+        offset: u64,
+        digest: Digest,
+    },
+    /// The view of the files forbade a write; the flag would allow it.
+    Blocked {
+        slot: SlotId,
+        execution: ExecutionId,
+        path: OsBytes,
+    },
+    Ended {
+        slot: SlotId,
+        execution: ExecutionId,
+        ended: Ended,
+    },
+    /// The program was started, but what it wrote could not be held (a full disk, say).
+    Unheld {
+        slot: SlotId,
+        execution: ExecutionId,
+        why: String,
+    },
+    /// The slot itself died, with whatever ran in it (`execution`, if any).
+    Lost {
+        slot: SlotId,
+        execution: Option<ExecutionId>,
+        why: String,
+    },
+    Sampled {
+        slot: SlotId,
+        sample: SlotSample,
+    },
+}
+
+/// How a slot and the program in it fare.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SlotSample {
+    /// Number of the sample; an answer by the slot's init raises `answered` to it.
+    pub asked: u64,
+    /// The last sample that the slot's init answered.
+    pub answered: u64,
+    /// CPU time of what runs there, microseconds.
+    pub cpu_us: u64,
+    /// Every process of the program is stopped, and not by us.
+    pub stopped: bool,
+}
+
+/// A finished execution.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Ended {
+    #[n(0)]
+    pub end: End,
+    #[n(1)]
+    pub stdout: Region,
+    #[n(2)]
+    pub stderr: Region,
+    /// `None` where files are not held.
+    #[n(3)]
+    pub changes: Option<Changes>,
+    /// CPU time of the program and its descendants, microseconds.
+    #[n(4)]
+    pub cpu_us: u64,
+    /// From start to end, microseconds.
+    #[n(5)]
+    pub wall_us: u64,
+}
+
+/// What the daemon, and for notices the FTM, asks of the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProcessCommand {
+    /// Makes blank processes until this many wait; each is announced by `Blank`.
+    Stock { blanks: u16 },
+    /// Gives a blank process its name; answered by the ARMOR's own `Ready`, or by `Exited`.
+    Assign { pid: u32, name: ArmorName, incarnation: Incarnation },
+    /// Watches a process that an earlier daemon made; answered by `Adopted`, or by `Exited` if it is gone.
+    Adopt { name: ArmorName, incarnation: Incarnation, process: ProcessMark },
+    /// Ends a process, stopped or not; `Exited` follows.
+    Kill { name: ArmorName, incarnation: Incarnation },
+    /// Asks the system how a process fares; answered by `Sampled`.
+    Sample { name: ArmorName, incarnation: Incarnation },
+    /// Deletes what a retired ARMOR kept on this host. With `job`, all that the job kept.
+    Clean { name: Option<ArmorName>, job: Option<JobId> },
+    /// Tells the user's command; answered by `Notified`.
+    Notify { notice: u64, command: Vec<OsBytes>, text: String },
+    /// The whole system of this home ends now.
+    Stop,
+    /// Starts a daemon on this host, unless one holds its lock.
+    Revive,
+}
+
+/// A process, beyond doubt: a pid alone may be somebody else's by now.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Encode, Decode)]
+pub struct ProcessMark {
+    #[n(0)]
+    pub pid: u32,
+    /// Ticks since boot at its start (field 22 of /proc/PID/stat).
+    #[n(1)]
+    pub start_time: u64,
+    #[n(2)]
+    pub boot_id: String,
+}
+
+/// What happened to processes of this host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProcessEvent {
+    /// A blank process waits for a name.
+    Blank {
+        process: ProcessMark,
+    },
+    /// A process that an earlier daemon made is watched again.
+    Adopted {
+        name: ArmorName,
+        incarnation: Incarnation,
+    },
+    Exited {
+        name: ArmorName,
+        incarnation: Incarnation,
+    },
+    /// A blank process died before it had a name.
+    BlankLost {
+        pid: u32,
+    },
+    Sampled {
+        name: ArmorName,
+        incarnation: Incarnation,
+        sample: ProcessSample,
+    },
+    Notified {
+        notice: u64,
+        /// What went wrong, if it did.
+        failure: Option<String>,
+    },
+    /// The command that this system was made for is gone: an ephemeral system ends with it.
+    OwnerGone,
+}
+
+/// What the system says of a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProcessSample {
+    /// Stopped by a signal or a debugger (state T or t).
+    pub stopped: bool,
+    /// CPU time so far, microseconds.
+    pub cpu_us: u64,
+    /// CPU time that the process wanted and did not get, microseconds (run-queue wait).
+    pub starved_us: u64,
+}
+
+/// What an ARMOR asks of the file system.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FileCommand {
+    /// Applies change sets to the real directories by a redo log, all or none; answered by `Committed`.
+    Commit { job: JobId, stage: StageId, directory: OsBytes, manifests: Vec<Digest> },
+    /// Digests a file or the spooled input; answered by `Digested`.
+    Digest { job: JobId, input: Input },
+    /// Keeps where the decided output of a job lies, for `result`; answered by `IndexKept`.
+    KeepIndex { job: JobId, pieces: Vec<Piece> },
+}
+
+/// Something that all lanes must receive alike.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
+pub enum Input {
+    /// The first bytes of the job's spooled standard input.
+    #[n(0)]
+    Spool(#[n(0)] u64),
+    /// A file, or a directory with all below it.
+    #[n(1)]
+    Path(#[n(0)] OsBytes),
+}
+
+/// A piece of the decided output, in the order in which it is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct Piece {
+    #[n(0)]
+    pub host: HostId,
+    #[n(1)]
+    pub lane: LaneId,
+    #[n(2)]
+    pub execution: ExecutionId,
+    #[n(3)]
+    pub stdout: Region,
+    #[n(4)]
+    pub stderr: Region,
+}
+
+/// What the file system answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FileEvent {
+    Committed { stage: StageId, outcome: CommitOutcome },
+    Digested { input: Input, outcome: Result<Digest, String> },
+    IndexKept { failure: Option<String> },
+}
+
+/// How a commit ended.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub enum CommitOutcome {
+    /// All is in place and on disk; the number of paths changed.
+    #[n(0)]
+    Done(#[n(0)] u64),
+    /// Somebody else changed these paths meanwhile; nothing was applied.
+    #[n(1)]
+    Conflict(#[n(0)] Vec<OsBytes>),
+    /// It could not be applied; nothing was.
+    #[n(2)]
+    Failed(#[n(0)] String),
+}
+
+impl ProcessSample {
+    /// Whether a process that is silent had the chance to speak: it is stopped, or it used the CPU.
+    #[must_use]
+    pub fn could_have_answered(&self, earlier: &ProcessSample, silent: Millis) -> bool {
+        let used_us = self.cpu_us.saturating_sub(earlier.cpu_us);
+        let waited_us = self.starved_us.saturating_sub(earlier.starved_us);
+        self.stopped || used_us * 4 >= silent.0 * 1000 || waited_us * 4 < silent.0 * 1000
+    }
+}

@@ -11,4 +11,5 @@ pub mod message;
 pub mod names;
 pub mod shell;
 pub mod strategy;
+pub mod vote;
 pub mod world;

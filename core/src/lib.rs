@@ -9,6 +9,7 @@ pub mod elements;
 pub mod job;
 pub mod message;
 pub mod names;
+pub mod restart;
 pub mod shell;
 pub mod strategy;
 pub mod vote;

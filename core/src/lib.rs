@@ -3,6 +3,9 @@
 //! The simulator (`sim`) and the real machine (`node`) drive this same code.
 #![forbid(unsafe_code)]
 
+pub(crate) mod document;
 pub mod job;
 pub mod names;
+pub mod refusal;
 pub mod strategy;
+pub mod word;

@@ -190,3 +190,126 @@ impl Word for Determinism {
     const WHAT: &'static str = "how far equal surroundings go";
     const WORDS: &'static [(&'static str, Self)] = &[("plain", Determinism::Plain), ("assist", Determinism::Assist)];
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What is said about a text that is refused; the value's `Debug` otherwise.
+    fn read<T: fmt::Debug>(result: Result<T, BadValue>) -> String {
+        result.map_or_else(|bad| bad.to_string(), |value| format!("{value:?}"))
+    }
+
+    #[test]
+    fn durations_and_sizes_have_a_unit_or_are_refused_with_the_one_that_was_meant() {
+        let duration_table = [
+            ("0ms", "Millis(0)"),
+            ("500ms", "Millis(500)"),
+            ("10s", "Millis(10000)"),
+            ("2m", "Millis(120000)"),
+            ("1h", "Millis(3600000)"),
+            ("8784h", "Millis(31622400000)"),
+            ("8785h", "expected at most 366 days, found \"8785h\""),
+            ("10", "expected a duration such as 500ms, 10s, 2m or 1h, found \"10\""),
+            ("10 min", "expected a duration such as 500ms, 10s, 2m or 1h, found \"10 min\"; did you mean \"10m\"?"),
+            ("1.5s", "expected a duration such as 500ms, 10s, 2m or 1h, found \"1.5s\""),
+            ("-1s", "expected a duration such as 500ms, 10s, 2m or 1h, found \"-1s\""),
+            ("s", "expected a duration such as 500ms, 10s, 2m or 1h, found \"s\""),
+        ];
+        for (text, expected) in duration_table {
+            assert_eq!(read(duration(text)), expected);
+        }
+        let size_table = [
+            ("512B", "512"),
+            ("64KiB", "65536"),
+            ("3MiB", "3145728"),
+            ("1GiB", "1073741824"),
+            ("16777215TiB", "18446742974197923840"),
+            (
+                "16777216TiB",
+                "expected a size such as 512B, 64KiB, 100MiB or 1GiB, and not so much, found \"16777216TiB\"",
+            ),
+            ("64k", "expected a size such as 512B, 64KiB, 100MiB or 1GiB, found \"64k\"; did you mean \"64KiB\"?"),
+            ("+1B", "expected a size such as 512B, 64KiB, 100MiB or 1GiB, found \"+1B\""),
+        ];
+        for (text, expected) in size_table {
+            assert_eq!(read(size(text)), expected);
+        }
+    }
+
+    #[test]
+    fn a_range_of_tasks_holds_at_least_one() {
+        let table = [
+            ("0..10000", "(0, 10000)"),
+            ("7..8", "(7, 8)"),
+            ("10..0", "expected the first task before the end, found \"10..0\"; did you mean \"0..10\"?"),
+            ("3..3", "expected at least one task: the last one is excluded, found \"3..3\""),
+            ("0..=9", "expected a range of tasks such as 0..10000, the last one excluded, found \"0..=9\""),
+            ("..9", "expected a range of tasks such as 0..10000, the last one excluded, found \"..9\""),
+            ("0..1000000001", "expected at most 1000000000 tasks, found \"0..1000000001\""),
+        ];
+        for (text, expected) in table {
+            assert_eq!(read(tasks(text)), expected);
+        }
+    }
+
+    #[test]
+    fn injections_read_back_as_they_print_and_a_slip_is_recognised() {
+        let table = [
+            ("flip:1", "flip:1"),
+            ("kill:l0:once", "kill:0"),
+            ("stop:2:always", "stop:2:always"),
+            ("slow:0:p=1", "slow:0:p=1"),
+            ("lie:98:p=0.25", "lie:98:p=0.25"),
+            ("flip:0:p=0.000001", "flip:0:p=0.000001"),
+            ("flop:1", "expected a fault: kill, stop, slow, flip or lie, found \"flop\"; did you mean \"flip\"?"),
+            (
+                "flip",
+                "expected KIND:LANE[:once|always|p=X] such as flip:1, kill:0:always or lie:2:p=0.01, found \"flip\"; did you mean \"flip:0\"?",
+            ),
+            ("flip:one", "expected the number of a lane, from 0, found \"one\""),
+            ("flip:65536", "expected the number of a lane, from 0, found \"65536\""),
+            (
+                "flip:1:alway",
+                "expected once, always, or p=X with a probability from 0.000001 to 1, found \"alway\"; did you mean \"always\"?",
+            ),
+            ("flip:1:p=0", "expected once, always, or p=X with a probability from 0.000001 to 1, found \"p=0\""),
+            ("flip:1:p=1.1", "expected once, always, or p=X with a probability from 0.000001 to 1, found \"p=1.1\""),
+            ("flip:1:p=.5", "expected once, always, or p=X with a probability from 0.000001 to 1, found \"p=.5\""),
+            (
+                "flip:1:p=0.0000001",
+                "expected once, always, or p=X with a probability from 0.000001 to 1, found \"p=0.0000001\"",
+            ),
+        ];
+        for (text, expected) in table {
+            let found = text.parse::<Injection>().map_or_else(|bad| bad.to_string(), |injection| injection.to_string());
+            assert_eq!(found, expected);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_injection_reads_back_as_itself(
+            kind in prop::sample::select(InjectionKind::WORDS),
+            lane: u16,
+            parts in 0..=PARTS + 1,
+        ) {
+            let when = match parts {
+                0 => InjectionWhen::Once,
+                1..=PARTS => InjectionWhen::Chance(parts),
+                _ => InjectionWhen::Always,
+            };
+            let injection = Injection { kind: kind.1, lane: LaneId(lane), when };
+            prop_assert_eq!(injection.to_string().parse(), Ok(injection));
+        }
+
+        #[test]
+        fn no_text_breaks_the_reading_of_small_values(text: String, digits in "[0-9]{0,25}", rest in "[.:a-zA-Z=0-9]{0,12}") {
+            for text in [text, format!("{digits}{rest}"), format!("{digits}..{rest}"), format!("lie:{digits}:{rest}")] {
+                let _ = (duration(&text), size(&text), tasks(&text), text.parse::<Injection>());
+            }
+        }
+    }
+}

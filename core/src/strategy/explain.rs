@@ -1,6 +1,7 @@
 //! A strategy in sentences, for `chameleon strategies`.
 
 use super::{Order, Redundancy, Restart, Strategy};
+use crate::names::Millis;
 
 impl Strategy {
     /// What it does, rung by rung; each a sentence without its full stop.
@@ -50,11 +51,12 @@ fn agreement(redundancy: Redundancy) -> String {
 }
 
 fn restarts(restart: Restart) -> String {
+    let wait = match restart.backoff {
+        Millis(0) => "at once".to_owned(),
+        backoff => format!("after {backoff}, doubled each time up to {}", restart.backoff_most),
+    };
     match restart.limit {
         0 => "a crash is not retried".to_owned(),
-        limit => format!(
-            "a lane that crashes is restarted up to {limit} times a task, after {}, doubled each time up to {}",
-            restart.backoff, restart.backoff_most
-        ),
+        limit => format!("a lane that crashes is restarted up to {limit} times a task, {wait}"),
     }
 }

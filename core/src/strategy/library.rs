@@ -72,3 +72,40 @@ pub(crate) fn single() -> Strategy {
 fn shipped(name: &str, text: &str) -> Strategy {
     syntax::parse(name, text.as_bytes()).expect("the library's strategies are checked by its tests")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_strategy_of_the_library_is_sound_and_says_what_it_does() {
+        let told: Vec<String> = all()
+            .iter()
+            .map(|strategy| {
+                assert_eq!(strategy.check(), []);
+                assert!(!strategy.about.is_empty());
+                format!("{}: {}\n  {}", strategy.name, strategy.about, strategy.explain().join("\n  "))
+            })
+            .collect();
+        insta::assert_snapshot!(told.join("\n"));
+    }
+
+    #[test]
+    fn a_strategy_file_of_ones_own_is_called_after_it_and_a_wrong_name_is_told_the_right_one() {
+        let read = |path: &str| match path {
+            "dir/mine.toml" => Ok(b"replicas = 3".to_vec()),
+            _ => Err("no such file".to_owned()),
+        };
+        assert_eq!(find("dir/mine.toml", &read).map(|strategy| strategy.name), Ok("mine".to_owned()));
+        let table = [
+            (
+                "tmrr",
+                "expected a strategy: single, retry, dual, tmr or nmr, or a path ending in .toml, found \"tmrr\"; did you mean \"tmr\"?",
+            ),
+            ("no.toml", "the strategy file \"no.toml\" cannot be read: no such file"),
+        ];
+        for (name, expected) in table {
+            assert_eq!(find(name, &read).unwrap_err().to_string(), expected);
+        }
+    }
+}

@@ -97,7 +97,8 @@ impl Ledger {
                 self.assigned.retain(|(assigned, _), _| assigned != stage);
             }
             ExecutionRecord::Stopped(stage, Some(task)) => {
-                for (_, tasks) in self.assigned.range_mut((*stage, Purpose::Vote)..=(*stage, Purpose::Repeat(u16::MAX))) {
+                for (_, tasks) in self.assigned.range_mut((*stage, Purpose::Vote)..=(*stage, Purpose::Repeat(u16::MAX)))
+                {
                     tasks.remove(*task);
                 }
             }

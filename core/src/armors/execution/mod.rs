@@ -16,7 +16,7 @@ use crate::message::{
 use crate::names::{ArmorName, Digest, ExecutionId, HostId, JobId, LaneId, Millis, SlotId, StageId, TaskId};
 use crate::restart;
 use crate::shell::Identity;
-use crate::world::{End, Ended, FileCommand, FileEvent, Input, SlotCommand, SlotEvent, SlotPlan};
+use crate::world::{End, Ended, FileCommand, FileEvent, SlotCommand, SlotEvent, SlotPlan};
 
 pub use ledger::{Cause, ExecutionRecord, Ledger};
 use slots::{Run, SlotState, Slots};
@@ -106,7 +106,14 @@ impl Execution {
         step
     }
 
-    fn assign(&mut self, now: Moment, stage: StageId, ranges: Vec<(u64, u64)>, purpose: Purpose, step: &mut Step<ExecutionRecord>) {
+    fn assign(
+        &mut self,
+        now: Moment,
+        stage: StageId,
+        ranges: Vec<(u64, u64)>,
+        purpose: Purpose,
+        step: &mut Step<ExecutionRecord>,
+    ) {
         if self.ledger.stopped.contains(&stage) && purpose == Purpose::Vote {
             return self.tell_done(stage, step);
         }
@@ -124,11 +131,20 @@ impl Execution {
     }
 
     /// A repetition that was finished before is answered from the ledger.
-    fn say_repeated(&mut self, stage: StageId, ranges: &[(u64, u64)], purpose: Purpose, step: &mut Step<ExecutionRecord>) {
+    fn say_repeated(
+        &mut self,
+        stage: StageId,
+        ranges: &[(u64, u64)],
+        purpose: Purpose,
+        step: &mut Step<ExecutionRecord>,
+    ) {
         let Purpose::Repeat(number) = purpose else { return };
         for task in ranges.iter().flat_map(|&(from, to)| (from..to).map(TaskId)) {
             if let Some(value) = self.ledger.repeated.get(&(stage, task, number)).copied() {
-                step.send(self.surrogate(), SurrogateMessage::Repeated { lane: self.lane, stage, task, purpose, value });
+                step.send(
+                    self.surrogate(),
+                    SurrogateMessage::Repeated { lane: self.lane, stage, task, purpose, value },
+                );
             }
         }
     }
@@ -210,7 +226,15 @@ impl Execution {
         })
     }
 
-    fn start(&mut self, now: Moment, slot: SlotId, stage: StageId, task: TaskId, purpose: Purpose, step: &mut Step<ExecutionRecord>) {
+    fn start(
+        &mut self,
+        now: Moment,
+        slot: SlotId,
+        stage: StageId,
+        task: TaskId,
+        purpose: Purpose,
+        step: &mut Step<ExecutionRecord>,
+    ) {
         let Some(orders) = &self.ledger.orders else { return };
         let execution = ExecutionId { stage, task, attempt: self.ledger.next_attempt(stage, task, purpose) };
         let fault = injected(orders, execution).filter(|kind| *kind != InjectionKind::Lie);
@@ -257,7 +281,9 @@ impl Execution {
                     self.give_up(why, &mut step);
                 }
             }
-            SlotEvent::Output { slot, execution, length, digest } => self.output(slot, execution, length, digest, &mut step),
+            SlotEvent::Output { slot, execution, length, digest } => {
+                self.output(slot, execution, length, digest, &mut step)
+            }
             SlotEvent::Prefix { slot, execution, offset, digest } => {
                 if self.slots.run(slot).is_some_and(|run| run.execution == execution) {
                     self.say_prefix(execution, offset, digest, &mut step);
@@ -281,7 +307,14 @@ impl Execution {
         step
     }
 
-    fn output(&mut self, slot: SlotId, execution: ExecutionId, length: u64, digest: Digest, step: &mut Step<ExecutionRecord>) {
+    fn output(
+        &mut self,
+        slot: SlotId,
+        execution: ExecutionId,
+        length: u64,
+        digest: Digest,
+        step: &mut Step<ExecutionRecord>,
+    ) {
         let Some(run) = self.slots.run(slot).filter(|run| run.execution == execution) else { return };
         let was_held_back = run.is_held_back();
         run.length = length;
@@ -300,7 +333,14 @@ impl Execution {
         step.send(self.voter(), VoterMessage::Prefix { lane: self.lane, stage, task, attempt, offset, digest });
     }
 
-    fn ended(&mut self, now: Moment, slot: SlotId, execution: ExecutionId, ended: Ended, step: &mut Step<ExecutionRecord>) {
+    fn ended(
+        &mut self,
+        now: Moment,
+        slot: SlotId,
+        execution: ExecutionId,
+        ended: Ended,
+        step: &mut Step<ExecutionRecord>,
+    ) {
         let Some(run) = self.slots.take(slot, execution) else { return };
         self.slots.losses = 0;
         self.done += 1;

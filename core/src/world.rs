@@ -118,14 +118,13 @@ pub enum SlotEvent {
     Output {
         slot: SlotId,
         execution: ExecutionId,
-        length: u64,
-        digest: Digest,
+        so_far: Region,
     },
+    /// The first bytes of the output, as many as were asked for.
     Prefix {
         slot: SlotId,
         execution: ExecutionId,
-        offset: u64,
-        digest: Digest,
+        so_far: Region,
     },
     /// The view of the files forbade a write; the flag would allow it.
     Blocked {
@@ -322,7 +321,7 @@ pub struct Piece {
 pub enum FileEvent {
     Committed { stage: StageId, outcome: CommitOutcome },
     Digested { stage: StageId, input: Input, outcome: Result<Digest, String> },
-    Prefix { execution: ExecutionId, offset: u64, digest: Digest },
+    Prefix { execution: ExecutionId, so_far: Region },
     IndexKept { failure: Option<String> },
 }
 

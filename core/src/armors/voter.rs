@@ -13,9 +13,10 @@ use crate::elements::inbox::Inbox;
 use crate::elements::outbox::Outbox;
 use crate::elements::task_set::TaskSet;
 use crate::message::{Ballot, Dispute, ExecutionMessage, Rule, Story, SurrogateMessage, Verdict, VoterMessage};
-use crate::names::{ArmorName, Attempt, Digest, JobId, LaneId, StageId, TaskId};
+use crate::names::{ArmorName, Attempt, JobId, LaneId, StageId, TaskId};
 use crate::vote::prefix::{Decided, Prefixes, Standing};
 use crate::vote::{Tally, Vote, tally};
+use crate::world::Region;
 
 /// Most verdicts in one message.
 const VERDICTS_AT_ONCE: usize = 512;
@@ -36,7 +37,7 @@ pub enum VoterRecord {
     #[n(4)]
     VerdictsKept(#[n(0)] u64),
     #[n(5)]
-    PrefixDecided(#[n(0)] StageId, #[n(1)] TaskId, #[n(2)] u64, #[n(3)] Digest, #[n(4)] Vec<LaneId>),
+    PrefixDecided(#[n(0)] StageId, #[n(1)] TaskId, #[n(2)] Vec<(LaneId, Region)>),
     /// The lane has the decided prefix, or it does not.
     #[n(6)]
     PrefixChecked(#[n(0)] StageId, #[n(1)] TaskId, #[n(2)] LaneId, #[n(3)] bool),
@@ -86,6 +87,8 @@ struct Open {
     absent: BTreeSet<LaneId>,
     attempts: BTreeMap<LaneId, Attempt>,
     prefixes: Prefixes,
+    /// Where each lane's output lies.
+    places: BTreeMap<LaneId, Region>,
     verdict: Option<Verdict>,
 }
 
@@ -235,8 +238,7 @@ impl Voter {
         stage: StageId,
         task: TaskId,
         attempt: Attempt,
-        offset: u64,
-        digest: Digest,
+        so_far: Region,
     ) -> Step<VoterRecord> {
         let mut step = Step::none();
         let Some(vote) = self.stage.as_ref().filter(|vote| vote.stage == stage && vote.stream) else { return step };
@@ -250,7 +252,8 @@ impl Voter {
         }
         let Some(open) = self.open(stage, task) else { return step };
         let was = open.prefixes.standing(lane);
-        match open.prefixes.mark(lane, offset, digest) {
+        open.places.insert(lane, so_far);
+        match open.prefixes.mark(lane, so_far.length, so_far.digest) {
             Standing::Contradicts => step.record(self, VoterRecord::PrefixChecked(stage, task, lane, false)),
             Standing::Confirmed if was != Standing::Confirmed => {
                 step.record(self, VoterRecord::PrefixChecked(stage, task, lane, true));
@@ -268,9 +271,10 @@ impl Voter {
         let Some(open) = self.open(stage, task) else { return };
         let quorum = open.rule.unwrap_or(rule).quorum;
         let Some(Decided { offset, digest, lanes }) = open.prefixes.agreed(quorum) else { return };
-        let lanes: Vec<LaneId> = lanes.into_iter().collect();
-        step.record(self, VoterRecord::PrefixDecided(stage, task, offset, digest, lanes.clone()));
-        step.send(self.surrogate(), SurrogateMessage::Prefix { stage, task, offset, digest, lanes });
+        let place = |lane| Region { length: offset, digest, ..open.places.get(&lane).copied().unwrap_or_default() };
+        let holders: Vec<(LaneId, Region)> = lanes.into_iter().map(|lane| (lane, place(lane))).collect();
+        step.record(self, VoterRecord::PrefixDecided(stage, task, holders.clone()));
+        step.send(self.surrogate(), SurrogateMessage::Prefix { stage, task, holders });
     }
 
     fn ask_for_prefixes(&mut self, stage: StageId, task: TaskId, step: &mut Step<VoterRecord>) {
@@ -337,8 +341,8 @@ impl Voter {
             VoterMessage::Ballots { lane: claimed, first, ballots, witness: _ } if claimed == lane => {
                 self.take_ballots(lane, first, ballots)
             }
-            VoterMessage::Prefix { lane: claimed, stage, task, attempt, offset, digest } if claimed == lane => {
-                self.take_prefix(lane, stage, task, attempt, offset, digest)
+            VoterMessage::Prefix { lane: claimed, stage, task, attempt, so_far } if claimed == lane => {
+                self.take_prefix(lane, stage, task, attempt, so_far)
             }
             // A lane speaks for itself alone, and does not manage the vote.
             VoterMessage::Ballots { .. }
@@ -424,11 +428,10 @@ impl Armor for Voter {
             }
             VoterRecord::Cast(lane, ballot) => self.cast(*lane, ballot),
             VoterRecord::VerdictsKept(below) => self.verdicts.kept(*below),
-            VoterRecord::PrefixDecided(stage, task, offset, digest, lanes) => {
-                let decided = Decided { offset: *offset, digest: *digest, lanes: lanes.iter().copied().collect() };
-                if let Some(open) = self.open(*stage, *task) {
-                    open.prefixes.decide(decided);
-                }
+            VoterRecord::PrefixDecided(stage, task, holders) => {
+                let (Some(open), Some((_, region))) = (self.open(*stage, *task), holders.first()) else { return };
+                let lanes = holders.iter().map(|(lane, _)| *lane).collect();
+                open.prefixes.decide(Decided { offset: region.length, digest: region.digest, lanes });
             }
             VoterRecord::PrefixChecked(stage, task, lane, has_it) => self.check_prefix(*stage, *task, *lane, *has_it),
             VoterRecord::Began(stage, task, lane, attempt) => {

@@ -13,10 +13,10 @@ use crate::message::{
     Ballot, Evidence, ExecutionMessage, FanoutMessage, LaneOrders, Purpose, Story, SurrogateMessage, VoterMessage,
     Witness,
 };
-use crate::names::{ArmorName, Digest, ExecutionId, HostId, JobId, LaneId, Millis, SlotId, StageId, TaskId};
+use crate::names::{ArmorName, ExecutionId, HostId, JobId, LaneId, Millis, SlotId, StageId, TaskId};
 use crate::restart;
 use crate::shell::Identity;
-use crate::world::{End, Ended, FileCommand, FileEvent, SlotCommand, SlotEvent, SlotPlan};
+use crate::world::{End, Ended, FileCommand, FileEvent, Region, SlotCommand, SlotEvent, SlotPlan};
 
 pub use ledger::{Cause, ExecutionRecord, Ledger};
 use slots::{Run, SlotState, Slots};
@@ -284,9 +284,9 @@ impl Execution {
             SlotEvent::Output { slot, execution, length, digest } => {
                 self.output(slot, execution, length, digest, &mut step)
             }
-            SlotEvent::Prefix { slot, execution, offset, digest } => {
+            SlotEvent::Prefix { slot, execution, so_far } => {
                 if self.slots.run(slot).is_some_and(|run| run.execution == execution) {
-                    self.say_prefix(execution, offset, digest, &mut step);
+                    self.say_prefix(execution, so_far, &mut step);
                 }
             }
             SlotEvent::Blocked { path, .. } => {
@@ -307,30 +307,23 @@ impl Execution {
         step
     }
 
-    fn output(
-        &mut self,
-        slot: SlotId,
-        execution: ExecutionId,
-        length: u64,
-        digest: Digest,
-        step: &mut Step<ExecutionRecord>,
-    ) {
+    fn output(&mut self, slot: SlotId, execution: ExecutionId, so_far: Region, step: &mut Step<ExecutionRecord>) {
         let Some(run) = self.slots.run(slot).filter(|run| run.execution == execution) else { return };
         let was_held_back = run.is_held_back();
-        run.length = length;
+        run.length = so_far.length;
         let (is_held_back, votes) = (run.is_held_back(), run.purpose == Purpose::Vote && !run.unwanted);
         self.done += 1;
         if votes {
-            self.say_prefix(execution, length, digest, step);
+            self.say_prefix(execution, so_far, step);
         }
         if is_held_back && !was_held_back {
             self.tell_progress(execution.stage, step);
         }
     }
 
-    fn say_prefix(&mut self, execution: ExecutionId, offset: u64, digest: Digest, step: &mut Step<ExecutionRecord>) {
+    fn say_prefix(&mut self, execution: ExecutionId, so_far: Region, step: &mut Step<ExecutionRecord>) {
         let ExecutionId { stage, task, attempt } = execution;
-        step.send(self.voter(), VoterMessage::Prefix { lane: self.lane, stage, task, attempt, offset, digest });
+        step.send(self.voter(), VoterMessage::Prefix { lane: self.lane, stage, task, attempt, so_far });
     }
 
     fn ended(
@@ -616,7 +609,7 @@ impl Execution {
                 let message = FanoutMessage::Staged { stage, lane: self.lane, input, outcome };
                 step.send(ArmorName::Fanout(self.job), message);
             }
-            FileEvent::Prefix { execution, offset, digest } => self.say_prefix(execution, offset, digest, &mut step),
+            FileEvent::Prefix { execution, so_far } => self.say_prefix(execution, so_far, &mut step),
             FileEvent::IndexKept { .. } => {}
         }
         step

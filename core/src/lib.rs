@@ -8,6 +8,7 @@ pub mod armors;
 mod document;
 pub mod elements;
 pub mod job;
+pub mod managers;
 pub mod message;
 pub mod names;
 pub mod refusal;

@@ -49,6 +49,13 @@ impl<'t> Problems<'t> {
         self.list.borrow().is_empty()
     }
 
+    /// Whether something is wrong with the value that stands there.
+    fn concern(&self, span: &Range<usize>) -> bool {
+        let inside = |place: usize| span.contains(&place) || place == span.start;
+        self.list.borrow().iter().any(|problem| inside(problem.span.start))
+            || self.broken.iter().any(|line| line.contains(&span.start))
+    }
+
     pub(crate) fn into_vec(self) -> Vec<Problem> {
         self.list.into_inner()
     }
@@ -134,6 +141,13 @@ impl<'d> Table<'d> {
     /// Whether a key that was asked for was there.
     pub(crate) fn has(&self, key: &str) -> bool {
         self.asked.iter().any(|(name, span)| *name == key && span.is_some())
+    }
+
+    /// Whether a key that was asked for has the value that was written, or was rightly left out.
+    pub(crate) fn holds(&self, key: &str) -> bool {
+        let mut asked = self.asked.iter().filter(|(name, _)| *name == key);
+        let is_missing = self.missing.iter().any(|(name, _)| *name == key);
+        !is_missing && asked.all(|(_, span)| span.as_ref().is_none_or(|span| !self.problems.concern(span)))
     }
 
     /// The value of a key that may be absent.

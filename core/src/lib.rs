@@ -5,10 +5,13 @@
 
 pub mod armor;
 pub mod armors;
+pub mod daemon;
 pub mod elements;
 pub mod job;
+pub mod managers;
 pub mod message;
 pub mod names;
+pub mod restart;
 pub mod shell;
 pub mod strategy;
 pub mod world;

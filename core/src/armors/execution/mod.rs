@@ -17,7 +17,7 @@ use crate::message::{
     Witness,
 };
 use crate::names::{ArmorName, Digest, ExecutionId, HostId, JobId, LaneId, Millis, SlotId, StageId, TaskId};
-use crate::restart;
+use crate::restart::{self, Next};
 use crate::shell::Identity;
 use crate::world::{End, Ended, FileCommand, FileEvent, Input, Region, SlotCommand, SlotEvent, SlotPlan};
 
@@ -421,7 +421,7 @@ impl Execution {
     fn at_limit(&self, execution: ExecutionId) -> bool {
         let Some(orders) = &self.ledger.orders else { return true };
         let deaths = self.ledger.deaths.get(&(execution.stage, execution.task)).map_or(0, |deaths| deaths.0);
-        restart::delay(&orders.job.strategy.restart, deaths).is_none()
+        restart::of_program(&orders.job.strategy.restart, deaths) == Next::GiveUp
     }
 
     fn died(&mut self, now: Moment, run: &Run, cause: Cause, evidence: Evidence, step: &mut Step<ExecutionRecord>) {
@@ -433,7 +433,10 @@ impl Execution {
         }
         let policy = self.ledger.orders.as_ref().map(|orders| orders.job.strategy.restart);
         let wait = match cause {
-            Cause::Program => policy.and_then(|policy| restart::delay(&policy, program - 1)).unwrap_or_default(),
+            Cause::Program => match policy.map(|policy| restart::of_program(&policy, program - 1)) {
+                Some(Next::After(wait)) => wait,
+                Some(Next::GiveUp) | None => Millis(0),
+            },
             Cause::Surroundings => Millis(0),
         };
         let ran = now.boot.since(run.since);

@@ -4,6 +4,7 @@
 pub mod client;
 pub mod daemon;
 pub mod event_loop;
+pub mod files;
 pub mod frame;
 pub mod home;
 pub mod journal;
@@ -14,6 +15,7 @@ pub mod os;
 pub mod perform;
 pub mod process;
 pub mod saving;
+pub mod slot;
 pub mod store;
 pub mod timers;
 

@@ -3,7 +3,7 @@
 use minicbor::{Decode, Encode};
 
 use crate::names::{Attempt, Digest, HostId, JobId, LaneId, StageId, TaskId};
-use crate::world::{End, Ended};
+use crate::world::{End, Ended, Region};
 
 /// To a Voter.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -71,10 +71,9 @@ pub enum VoterMessage {
         task: TaskId,
         #[n(3)]
         attempt: Attempt,
+        /// Where it lies: its length is how far it goes, its digest that of all bytes up to there.
         #[n(4)]
-        offset: u64,
-        #[n(5)]
-        digest: Digest,
+        so_far: Region,
     },
 }
 
@@ -102,6 +101,25 @@ pub struct Value {
     /// Of the change set as it is voted on; zero where files are not held.
     #[n(3)]
     pub changes: Digest,
+}
+
+impl Value {
+    /// In what two values differ, for people.
+    #[must_use]
+    pub fn difference(&self, other: &Value) -> String {
+        let mut parts = Vec::new();
+        if self.end != other.end {
+            parts.push(format!("exit {} and {}", self.end.code(), other.end.code()));
+        }
+        if (self.stdout, self.length) != (other.stdout, other.length) {
+            let (ours, theirs) = (self.stdout.short(), other.stdout.short());
+            parts.push(format!("output of {} bytes ({ours}) and of {} bytes ({theirs})", self.length, other.length));
+        }
+        if self.changes != other.changes {
+            parts.push(format!("changed files {} and {}", self.changes.short(), other.changes.short()));
+        }
+        if parts.is_empty() { "no difference".to_owned() } else { parts.join("; ") }
+    }
 }
 
 /// What one execution says its result was.

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use chameleon_core::world::ProcessMark;
 
 use super::{Home, HomeError, Lock, LockError, make_directory, write_whole};
+use crate::files::tree;
 use crate::process::mark;
 
 /// Where ephemeral homes are made.
@@ -70,8 +71,8 @@ pub fn remove(home: &Home) -> io::Result<()> {
         return Ok(());
     }
     let bulk = fs::canonicalize(home.path().join("bulk"));
-    let first = bulk.and_then(|bulk| remove_tree(&bulk));
-    let second = remove_tree(home.path());
+    let first = bulk.and_then(|bulk| tree::remove(&bulk));
+    let second = tree::remove(home.path());
     first.and(second)
 }
 
@@ -82,7 +83,7 @@ pub fn clear_abandoned(bases: &Bases) {
             let Ok(name) = entry.file_name().into_string() else { continue };
             let name = name.trim_end_matches("-bulk");
             if is_abandoned(name) && !has_daemon(&bases.home.join(our_name()).join(name)) {
-                let _ = remove_tree(&entry.path());
+                let _ = tree::remove(&entry.path());
             }
         }
     }
@@ -126,26 +127,6 @@ fn ours(base: &Path) -> Result<PathBuf, HomeError> {
 fn in_memory(path: &Path) -> bool {
     const TMPFS: u64 = 0x0102_1994;
     rustix::fs::statfs(path).is_ok_and(|system| system.f_type as u64 == TMPFS)
-}
-
-/// Removes a tree, also where programs took away their own permission to enter.
-pub(crate) fn remove_tree(path: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            open_up(path);
-            fs::remove_dir_all(path)
-        }
-        outcome => outcome,
-    }
-}
-
-fn open_up(directory: &Path) {
-    let _ = fs::set_permissions(directory, fs::Permissions::from_mode(0o700));
-    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            open_up(&entry.path());
-        }
-    }
 }
 
 #[cfg(test)]

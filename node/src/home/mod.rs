@@ -24,7 +24,6 @@ use chameleon_core::names::{ArmorName, HostId, JobId, LaneId};
 use chameleon_core::world::ProcessMark;
 use rustix::fs::{Mode, OFlags};
 
-pub(crate) use ephemeral::remove_tree;
 pub use ephemeral::{Bases, clear_abandoned, remove};
 pub use lock::{Lock, LockError};
 

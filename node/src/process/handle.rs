@@ -95,7 +95,7 @@ impl Process {
     /// # Errors
     /// If it cannot be watched.
     pub async fn exited(&self) -> io::Result<()> {
-        let watched = crate::os::readable::watch(self.pidfd.clone())?;
+        let watched = crate::os::readiness::watch(self.pidfd.as_fd().try_clone_to_owned()?)?;
         watched.readable().await?.retain_ready();
         self.reap();
         Ok(())

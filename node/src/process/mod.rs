@@ -17,7 +17,8 @@ use chameleon_core::world::{ProcessEvent, ProcessMark};
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::event_loop::Happening;
-use crate::home::{self, Home};
+use crate::files::tree;
+use crate::home::Home;
 use crate::launch;
 
 pub(crate) use factory::Assignment;
@@ -134,9 +135,9 @@ impl Processes {
             trees.extend([self.home.job_on(host, job), self.home.job(job)]);
         }
         tokio::task::spawn_blocking(move || {
-            for tree in trees.iter().filter(|tree| tree.exists()) {
-                if let Err(error) = home::remove_tree(tree) {
-                    crate::log!("cannot delete {}: {error}", tree.display());
+            for path in &trees {
+                if let Err(error) = tree::remove(path) {
+                    crate::log!("cannot delete {}: {error}", path.display());
                 }
             }
         });

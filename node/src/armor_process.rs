@@ -20,8 +20,8 @@ use crate::saving::{Archive, Saving, SavingError};
 use crate::store::{Embedded, Store, StoreError};
 use crate::timers::Timers;
 
-/// Makes an ARMOR with no past from its identity: the table of all kinds.
-pub type Raise = fn(Identity) -> Box<dyn Running>;
+/// Makes an ARMOR with no past from its identity, if it is one: the table of all kinds.
+pub type Raise = fn(Identity) -> Option<Box<dyn Running>>;
 
 /// Threads for what would block the event loop; made when needed, ended when idle.
 const BLOCKING_THREADS: usize = 4;
@@ -61,7 +61,8 @@ pub(crate) fn run(
 ) -> Result<Infallible, StartError> {
     let home = Arc::new(home);
     let (archive, records) = open_archive(&home, &identity)?;
-    let mut armor = raise(identity.clone());
+    let mut armor =
+        raise(identity.clone()).ok_or_else(|| StartError::Arguments("this name is not an ARMOR\'s".to_owned()))?;
     armor.restore(&records)?;
     drop(records);
     runtime()?.block_on(async {

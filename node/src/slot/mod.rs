@@ -236,6 +236,12 @@ impl Slot {
         Ok(())
     }
 
+    /// Where in `out.pack` the output of the running or last execution begins.
+    #[must_use]
+    pub fn output_begins(&self) -> u64 {
+        self.stdout.pack.region().offset
+    }
+
     /// What the processes in the slot have used and are doing now.
     #[must_use]
     pub fn sample(&self) -> Sample {

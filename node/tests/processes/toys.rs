@@ -13,11 +13,11 @@ use minicbor::{Decode, Encode};
 /// How many counters the daemon keeps.
 pub const COUNTERS: u64 = 3;
 
-pub fn raise(identity: Identity) -> Box<dyn Running> {
-    match identity.name {
+pub fn raise(identity: Identity) -> Option<Box<dyn Running>> {
+    Some(match identity.name {
         ArmorName::Daemon(_) => Box::new(Shell::new(identity.clone(), Keeper::new(identity))),
         _ => Box::new(Shell::new(identity, Counter::default())),
-    }
+    })
 }
 
 /// Told a number, it saves it, and tells the user how many it has saved and the last one.

@@ -6,9 +6,11 @@
 pub mod armor;
 pub mod armors;
 pub mod elements;
+pub mod follower;
 pub mod job;
 pub mod message;
 pub mod names;
+pub mod report;
 pub mod shell;
 pub mod strategy;
 pub mod world;

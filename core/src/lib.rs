@@ -5,12 +5,15 @@
 
 pub mod armor;
 pub mod armors;
+pub(crate) mod document;
 pub mod elements;
 pub mod follower;
 pub mod job;
 pub mod message;
 pub mod names;
+pub mod refusal;
 pub mod report;
 pub mod shell;
 pub mod strategy;
+pub mod word;
 pub mod world;

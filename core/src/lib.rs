@@ -5,7 +5,7 @@
 
 pub mod armor;
 pub mod armors;
-pub(crate) mod document;
+mod document;
 pub mod elements;
 pub mod follower;
 pub mod job;
@@ -13,7 +13,9 @@ pub mod message;
 pub mod names;
 pub mod refusal;
 pub mod report;
+pub mod restart;
 pub mod shell;
 pub mod strategy;
+pub mod vote;
 pub mod word;
 pub mod world;

@@ -5,6 +5,7 @@
 pub mod check;
 mod command;
 pub mod determinism;
+mod injection;
 pub mod mask;
 mod stages;
 mod syntax;

@@ -125,8 +125,10 @@ impl Execution {
             let message = SurrogateMessage::CannotRun { lane: self.lane, stage, why: why.clone() };
             return step.send(self.surrogate(), message);
         }
-        self.open_slots(stage, step);
-        self.work(now, step);
+        if self.ledger.assigned.keys().any(|(assigned, _)| *assigned == stage) {
+            self.open_slots(stage, step);
+            self.work(now, step);
+        }
         self.tell_done(stage, step);
     }
 
@@ -281,9 +283,7 @@ impl Execution {
                     self.give_up(why, &mut step);
                 }
             }
-            SlotEvent::Output { slot, execution, length, digest } => {
-                self.output(slot, execution, length, digest, &mut step)
-            }
+            SlotEvent::Output { slot, execution, so_far } => self.output(slot, execution, so_far, &mut step),
             SlotEvent::Prefix { slot, execution, so_far } => {
                 if self.slots.run(slot).is_some_and(|run| run.execution == execution) {
                     self.say_prefix(execution, so_far, &mut step);

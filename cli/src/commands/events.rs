@@ -59,14 +59,14 @@ pub fn events(session: &mut dyn Session, job: Option<JobId>, from: u64) -> Resul
     })
 }
 
-/// All events of a job.
+/// All events from number `from` on, of a job or of all.
 ///
 /// # Errors
 /// As [`events`].
-pub fn all(session: &mut dyn Session, job: JobId) -> Result<Vec<EventRow>, Failure> {
+pub fn all(session: &mut dyn Session, job: Option<JobId>, from: u64) -> Result<Vec<EventRow>, Failure> {
     let mut rows: Vec<EventRow> = Vec::new();
     loop {
-        let more = events(session, Some(job), rows.last().map_or(0, |row| row.number + 1))?;
+        let more = events(session, job, rows.last().map_or(from, |row| row.number + 1))?;
         if more.is_empty() {
             return Ok(rows);
         }
@@ -132,6 +132,6 @@ mod tests {
         let second = vec![row(7, died())];
         let answers = [first.clone(), second.clone(), vec![]].map(UserMessage::Events);
         let mut session = Scripted::answering(answers.to_vec());
-        assert_eq!(all(&mut session, JobId(1)).unwrap(), [first, second].concat());
+        assert_eq!(all(&mut session, Some(JobId(1)), 0).unwrap(), [first, second].concat());
     }
 }

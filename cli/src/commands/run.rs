@@ -11,7 +11,7 @@ use chameleon_core::message::{EventRow, LaneRow, Outcome, Release};
 use chameleon_core::names::{JobId, StageId};
 use chameleon_core::world::End;
 
-use crate::commands::events;
+use crate::commands;
 use crate::failure::Failure;
 use crate::line::Line;
 use crate::packs::Packs;
@@ -115,7 +115,7 @@ fn follow(system: &System, mut line: Line, job: Job, report: bool) -> Result<Con
             Ok(Concluded { code, job, failure: broken, ..Concluded::default() })
         }
         Watched::Ended { ending, broken } => {
-            let rows = events::all(&mut line, ending.job).unwrap_or_default();
+            let rows = commands::report::rows(&mut line, ending.job).unwrap_or_default();
             let faults = epilogue::tell(system.home(), &job, &ending, &rows, report);
             let code = broken.as_ref().map_or(ending.outcome.exit_code(), Failure::exit_code);
             Ok(Concluded { code, job: Some(ending.job), ending: Some(ending), failure: broken, faults })

@@ -112,12 +112,10 @@ impl Surrogate {
 
     // ---- what others say ----
 
-    fn from_ftm(&mut self, now: Moment, message: SurrogateMessage, step: &mut Step<SurrogateRecord>) {
+    fn on_ftm(&mut self, now: Moment, message: SurrogateMessage, step: &mut Step<SurrogateRecord>) {
         match message {
-            SurrogateMessage::Begin(job) => {
-                if self.ledger.job.is_none() {
-                    self.begin(now, job, step);
-                }
+            SurrogateMessage::Begin(job) if self.ledger.job.is_none() => {
+                self.begin(now, job, step);
             }
             SurrogateMessage::Granted(places) => {
                 for (name, host) in places {
@@ -129,10 +127,8 @@ impl Surrogate {
                 }
             }
             SurrogateMessage::Unavailable { name, why } => self.unavailable(now, name, why, step),
-            SurrogateMessage::Told { below } => {
-                if !self.ledger.occurrences.is_empty() {
-                    step.record(self, SurrogateRecord::Told(below));
-                }
+            SurrogateMessage::Told { below } if !self.ledger.occurrences.is_empty() => {
+                step.record(self, SurrogateRecord::Told(below));
             }
             SurrogateMessage::EndKept => self.end_kept(step),
             SurrogateMessage::Cancel { code } => self.end(now, Outcome::Cancelled { code }, step),
@@ -156,7 +152,7 @@ impl Surrogate {
         }
     }
 
-    fn from_voter(&mut self, now: Moment, message: SurrogateMessage, step: &mut Step<SurrogateRecord>) {
+    fn on_voter(&mut self, now: Moment, message: SurrogateMessage, step: &mut Step<SurrogateRecord>) {
         match message {
             SurrogateMessage::Verdicts { first, verdicts } => {
                 let Some(skip) = self.ledger.verdicts.skip((), first) else { return };
@@ -191,7 +187,7 @@ impl Surrogate {
         }
     }
 
-    fn from_lane(&mut self, now: Moment, lane: LaneId, message: SurrogateMessage, step: &mut Step<SurrogateRecord>) {
+    fn on_lane(&mut self, now: Moment, lane: LaneId, message: SurrogateMessage, step: &mut Step<SurrogateRecord>) {
         match message {
             SurrogateMessage::Noted { first, stories } => self.heard(now, self.execution(lane), first, stories, step),
             SurrogateMessage::CannotRun { stage, why, .. } => self.cannot_run(now, lane, stage, why, step),
@@ -215,7 +211,7 @@ impl Surrogate {
         }
     }
 
-    fn from_fanout(&mut self, now: Moment, message: SurrogateMessage, step: &mut Step<SurrogateRecord>) {
+    fn on_fanout(&mut self, now: Moment, message: SurrogateMessage, step: &mut Step<SurrogateRecord>) {
         match message {
             SurrogateMessage::InputsReady { stage, lanes, digest: _ } => {
                 if let Some(run) = self.run_of(stage) {
@@ -230,7 +226,7 @@ impl Surrogate {
         }
     }
 
-    fn from_user(&mut self, user: ArmorName, message: SurrogateMessage, step: &mut Step<SurrogateRecord>) {
+    fn on_user(&mut self, user: ArmorName, message: SurrogateMessage, step: &mut Step<SurrogateRecord>) {
         match message {
             SurrogateMessage::Follow { from, paced } => {
                 let next = self.ledger.output.number_at(from);
@@ -363,13 +359,13 @@ impl Armor for Surrogate {
     fn handle(&mut self, now: Moment, event: Event<SurrogateMessage>) -> Step<SurrogateRecord> {
         let mut step = Step::none();
         match event {
-            Event::Message { from: ArmorName::Ftm, message } => self.from_ftm(now, message, &mut step),
-            Event::Message { from, message } if from == self.voter() => self.from_voter(now, message, &mut step),
-            Event::Message { from, message } if from == self.fanout() => self.from_fanout(now, message, &mut step),
+            Event::Message { from: ArmorName::Ftm, message } => self.on_ftm(now, message, &mut step),
+            Event::Message { from, message } if from == self.voter() => self.on_voter(now, message, &mut step),
+            Event::Message { from, message } if from == self.fanout() => self.on_fanout(now, message, &mut step),
             Event::Message { from: ArmorName::Execution(job, lane), message } if job == self.id => {
-                self.from_lane(now, lane, message, &mut step);
+                self.on_lane(now, lane, message, &mut step);
             }
-            Event::Message { from: from @ ArmorName::User(_), message } => self.from_user(from, message, &mut step),
+            Event::Message { from: from @ ArmorName::User(_), message } => self.on_user(from, message, &mut step),
             Event::Message { .. } | Event::Slot(_) | Event::Process(_) => return step,
             Event::Timer(timer) => self.timer(now, timer, &mut step),
             Event::File(FileEvent::IndexKept { failure }) => self.index_kept(now, failure, &mut step),

@@ -21,7 +21,7 @@ pub enum Failure {
     RunsAlready { home: PathBuf },
     #[error("the system at {} did not answer for {} s; what it was asked may have been done all the same", .home.display(), .waited.as_secs())]
     Silent { home: PathBuf, waited: Duration },
-    #[error("the system could not be reached: {0}")]
+    #[error("no system can be used: {0}")]
     System(String),
     /// A sentence of the FTM.
     #[error("{0}")]

@@ -21,13 +21,15 @@ pub struct Line {
 }
 
 impl Line {
-    /// `open` is given what the other end says things into, and returns how to speak to it.
+    /// `open` is given what the other end says things into, and returns our number and how to speak
+    /// to it.
     ///
     /// # Errors
     /// The session cannot be opened.
-    pub fn new(number: u64, open: impl FnOnce(Sender<Heard>) -> Result<Mouth, Failure>) -> Result<Self, Failure> {
+    pub fn new(open: impl FnOnce(Sender<Heard>) -> Result<(u64, Mouth), Failure>) -> Result<Self, Failure> {
         let (ear, heard) = channel();
-        Ok(Line { number, mouth: open(ear.clone())?, heard, ear })
+        let (number, mouth) = open(ear.clone())?;
+        Ok(Line { number, mouth, heard, ear })
     }
 
     /// This user's own number, drawn afresh by each command: also fit to number its request.

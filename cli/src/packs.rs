@@ -54,6 +54,17 @@ impl Packs {
         self.lane(host, lane).join(format!("slot-{}", slot.0)).join(name)
     }
 
+    /// The packs of all that a lane printed, on whichever host it ran.
+    pub fn outputs_of(&self, lane: LaneId) -> Vec<PathBuf> {
+        let below = |directory: PathBuf| std::fs::read_dir(directory).into_iter().flatten().flatten();
+        let hosts = below(self.home.join("hosts")).map(|host| host.path().join("jobs").join(self.job.to_string()));
+        let slots = hosts.flat_map(|job| below(job.join(format!("lane-{}", lane.0))));
+        let mut packs: Vec<PathBuf> =
+            slots.map(|slot| slot.path().join("out.pack")).filter(|pack| pack.exists()).collect();
+        packs.sort();
+        packs
+    }
+
     /// The pieces of decided output in the order in which they are printed; none if the job has
     /// not kept any.
     pub fn index(&self) -> Result<Option<Vec<Piece>>, Failure> {

@@ -153,11 +153,7 @@ impl<O: Write, E: Write> Printer<O, E> {
 
     fn check(&self, place: Place, hasher: &blake3::Hasher, voted: Digest) -> Result<(), Failure> {
         let found = Digest(*hasher.finalize().as_bytes());
-        if found == voted {
-            Ok(())
-        } else {
-            Err(Failure::Altered { job: self.packs.job, path: self.path(place) })
-        }
+        if found == voted { Ok(()) } else { Err(Failure::Altered { job: self.packs.job, path: self.path(place) }) }
     }
 
     fn hash(&mut self, place: Place, hasher: &mut blake3::Hasher) -> Result<(), Failure> {

@@ -25,7 +25,12 @@ impl Lines {
     pub fn new() -> Self {
         let visible = io::stderr().is_terminal();
         let target = if visible { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        Lines { screen: MultiProgress::with_draw_target(target), lanes: BTreeMap::new(), began: Instant::now(), visible }
+        Lines {
+            screen: MultiProgress::with_draw_target(target),
+            lanes: BTreeMap::new(),
+            began: Instant::now(),
+            visible,
+        }
     }
 
     /// Draws the lanes as they are now.
@@ -35,7 +40,8 @@ impl Lines {
         }
         for row in lanes {
             let line = self.lanes.entry(row.lane).or_insert_with(|| {
-                let style = ProgressStyle::with_template("{prefix} {spinner} {wide_msg}").expect("the template is right");
+                let style =
+                    ProgressStyle::with_template("{prefix} {spinner} {wide_msg}").expect("the template is right");
                 self.screen.add(ProgressBar::new_spinner().with_style(style).with_prefix(row.lane.to_string()))
             });
             line.set_message(message(stage, decided, tasks, row));

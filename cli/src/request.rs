@@ -5,7 +5,9 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use chameleon_core::job::check::{self, SPOOL_QUOTA};
-use chameleon_core::job::{Determinism, Files, Injection, Job, Mask, OsBytes, Stage, Stdin, Surroundings, mask, values};
+use chameleon_core::job::{
+    Determinism, Files, Injection, Job, Mask, OsBytes, Stage, Stdin, Surroundings, mask, values,
+};
 use chameleon_core::names::Millis;
 use chameleon_core::strategy::Order;
 use chameleon_core::word::{BadValue, Word, listing, nearest};
@@ -152,7 +154,11 @@ pub fn of_command(command: Vec<OsString>, flags: JobFlags, here: Here) -> Result
 /// The file cannot be read, its text or a flag makes no sense.
 pub fn of_file(path: &Path, flags: JobFlags, here: Here) -> Result<(Job, String), Failure> {
     let bytes = std::fs::read(path).map_err(|why| Failure::Unreadable {
-        what: if path.extension().is_some() { "the job file" } else { "a program needs -- before it, and the job file" },
+        what: if path.extension().is_some() {
+            "the job file"
+        } else {
+            "a program needs -- before it, and the job file"
+        },
         path: path.to_owned(),
         why,
     })?;

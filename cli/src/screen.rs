@@ -37,7 +37,7 @@ pub fn remark(text: &str) {
 #[must_use]
 pub fn table<const N: usize>(headings: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
     let mut table = Table::new();
-    table.load_style(comfy_table::TableStyle::new(presets::NOTHING));
+    table.load_style(presets::NOTHING);
     table.set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(headings.map(Cell::new));
     for row in rows {
@@ -70,7 +70,7 @@ pub fn timestamp(unix_ms: u64) -> String {
 
 fn format(unix_ms: u64, zone: &TimeZone, format: &str) -> String {
     let timestamp = i64::try_from(unix_ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
-    timestamp.map_or_else(|| "?".to_owned(), |at| at.to_zoned(zone.clone()).strftime(format).to_string())
+    timestamp.map_or_else(|| "?".to_owned(), |at| at.to_zoned_datetime(zone.clone()).strftime(format).to_string())
 }
 
 /// The zone of this machine.

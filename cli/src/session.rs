@@ -18,11 +18,18 @@ pub enum Heard {
     /// A signal that asks to end; the number.
     Signal(u8),
     /// The spool of standard input grew to so many bytes; all of it is there if `end`.
-    Spooled { length: u64, end: bool },
+    Spooled {
+        length: u64,
+        end: bool,
+    },
     /// The printer is through with what it was given, up to this byte.
-    Printed { upto: u64 },
+    Printed {
+        upto: u64,
+    },
     /// And with the rest.
-    RestPrinted { upto: u64 },
+    RestPrinted {
+        upto: u64,
+    },
     /// The spool or the printer cannot go on.
     Broken(Failure),
 }

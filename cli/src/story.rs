@@ -23,9 +23,12 @@ pub fn text(report: &Report, zone: &TimeZone) -> String {
     if report.faults.is_empty() {
         lines.push("No fault was noticed.".to_owned());
     }
-    lines.extend(report.unnoticed_injections.iter().map(|(lane, kind)| {
-        format!("INJECTED in lane {lane}, and nothing was noticed of it: {}", injected(*kind))
-    }));
+    lines.extend(
+        report
+            .unnoticed_injections
+            .iter()
+            .map(|(lane, kind)| format!("INJECTED in lane {lane}, and nothing was noticed of it: {}", injected(*kind))),
+    );
     lines.extend(report.remarks.iter().map(|remark| format!("Note: {remark}.")));
     lines.extend(report.cost.as_ref().map(cost_line));
     lines.extend([String::new(), "What this run could not have noticed:".to_owned()]);

@@ -2,14 +2,13 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::mpsc::Sender;
 
 use chameleon_core::follower::{Ending, Follower};
-use chameleon_core::job::{Job, Stdin};
-use chameleon_core::message::{EventRow, LaneRow, Outcome, Release};
+use chameleon_core::job::Job;
+use chameleon_core::message::{LaneRow, Release};
 use chameleon_core::names::{JobId, StageId};
-use chameleon_core::world::End;
 
 use crate::commands;
 use crate::failure::Failure;
@@ -81,7 +80,7 @@ impl Run {
         if !remarks.is_empty() {
             screen::remark(&remarks);
         }
-        let system = place.standing_or_ephemeral()?;
+        let system = place.standing_or_ephemeral(job.strategy.redundancy.replicas)?;
         job.injections.extend(system.injections()?);
         let line = system.connect()?;
         signals.tell(line.ear());
@@ -116,7 +115,7 @@ fn follow(system: &System, mut line: Line, job: Job, report: bool) -> Result<Con
         }
         Watched::Ended { ending, broken } => {
             let rows = commands::report::rows(&mut line, ending.job).unwrap_or_default();
-            let faults = epilogue::tell(system.home(), &job, &ending, &rows, report);
+            let faults = epilogue::tell(&epilogue::Scene { system, job: &job, ending: &ending, rows: &rows }, report);
             let code = broken.as_ref().map_or(ending.outcome.exit_code(), Failure::exit_code);
             Ok(Concluded { code, job: Some(ending.job), ending: Some(ending), failure: broken, faults })
         }

@@ -21,25 +21,34 @@ mod story;
 mod system;
 mod watch;
 
+use std::ffi::OsStr;
 use std::process::ExitCode;
 
+use chameleon_core::armors;
 use clap::Parser;
 
 fn main() -> ExitCode {
-    if std::env::args_os().nth(1).is_some_and(|word| word == "slot") {
-        return chameleon_node::slot::shim::main();
+    let mut words = std::env::args_os().skip(1);
+    match words.next().as_deref().and_then(OsStr::to_str) {
+        Some("slot") => chameleon_node::slot::shim::main(),
+        Some("armor") => chameleon_node::armor_main(armors::raise),
+        Some("daemon") => chameleon_node::daemon_main(&words.collect::<Vec<_>>(), armors::raise),
+        _ => ExitCode::from(type_in()),
     }
-    let code = match commands::CommandLine::try_parse() {
-        Ok(typed) => typed.execute().unwrap_or_else(|failure| {
+}
+
+/// What a person typed; the exit code.
+fn type_in() -> u8 {
+    let typed = commands::CommandLine::try_parse().map_err(|refusal| {
+        // Help that nobody can read is no failure.
+        let _ = refusal.print();
+        if refusal.use_stderr() { failure::FAILED } else { 0 }
+    });
+    match typed.map(commands::CommandLine::execute) {
+        Err(code) | Ok(Ok(code)) => code,
+        Ok(Err(failure)) => {
             failure.show();
             failure.exit_code()
-        }),
-        Err(refusal) => {
-            let code = if refusal.use_stderr() { failure::FAILED } else { 0 };
-            // Help that nobody can read is no failure.
-            let _ = refusal.print();
-            code
         }
-    };
-    ExitCode::from(code)
+    }
 }

@@ -217,7 +217,13 @@ mod tests {
         pack(1, b"an attempt that died sum 42\n");
         let packs = Packs::new(home.path(), JobId(1));
         let ballots = vec![(LaneId(0), voted(b"sum 41\n")), (LaneId(1), voted(b"sum 42\n"))];
-        insta::assert_snapshot!(first(&packs, &[no_quorum(ballots)]).join("\n"), @"");
+        insta::assert_snapshot!(first(&packs, &[no_quorum(ballots)]).join("\n"), @r#"
+        lane l0 voted [exit 0, 7 bytes 9cfc1657]
+        lane l1 voted [exit 0, 7 bytes d0e0fec2]
+        first difference at byte 5 (line 1):
+          l0: 31 0a                    "1\n"
+          l1: 32 0a                    "2\n"
+        "#);
         let lying = vec![(LaneId(0), voted(b"sum 41\n")), (LaneId(1), voted(b"sum 99\n"))];
         let lines = first(&packs, &[no_quorum(lying)]);
         assert_eq!(lines.last().unwrap(), "a lane printed nothing that bears out its vote");

@@ -51,14 +51,18 @@ pub fn summary(report: &Report, whole: &str) -> Option<String> {
 
 /// `value in lane l1, masked`.
 fn short(fault: &Fault) -> String {
-    format!("{} {}, {}", fault.domain.words(), place(fault.place), recovery(fault))
+    let over = match fault.recovery {
+        Recovery::After(after) => format!("recovered after {after}"),
+        Recovery::Masked | Recovery::Agreed | Recovery::Abort | Recovery::None => recovery(fault),
+    };
+    format!("{} {}, {over}", fault.domain.words(), place(fault.place))
 }
 
 fn fault_lines(number: usize, fault: &Fault, zone: &TimeZone) -> Vec<String> {
     let mark = fault.injected.map_or_else(String::new, |kind| format!(" — INJECTED: {}", injected(kind)));
     let again = match fault.repeats {
         0 => String::new(),
-        repeats => format!(", and {} more before it was over", count(repeats.into(), "time")),
+        repeats => format!(", and again {} before it was over", count(repeats.into(), "time")),
     };
     let after = fault.noticed_after.map_or_else(String::new, |after| format!(", after {after}"));
     let time = screen::time(fault.noticed_unix_ms, zone);
@@ -108,7 +112,7 @@ fn cost_line(cost: &Cost) -> String {
     let Cost { executions, cpu_us, results, result_cpu_us } = *cost;
     let each = cpu_us.checked_div(results).map_or_else(String::new, |each| format!(", {} each", seconds(each)));
     let spent = format!("Cost: {} and {} of CPU time", count(executions, "execution"), seconds(cpu_us));
-    format!("{spent} for {}{each}; one execution of all: {}.", count(results, "result"), seconds(result_cpu_us))
+    format!("{spent} for {}{each}; a plain run: about {}.", count(results, "result"), seconds(result_cpu_us))
 }
 
 /// The report with stable keys.
@@ -233,7 +237,29 @@ mod tests {
 
     #[test]
     fn a_report_reads_as_a_story() {
-        insta::assert_snapshot!(text(&report(vec![fault(), wrong()]), &TimeZone::UTC), @"");
+        insta::assert_snapshot!(text(&report(vec![fault(), wrong()]), &TimeZone::UTC), @r#"
+        j1 sum under tmr: result, exit 0
+        FAULTS WERE INJECTED ON PURPOSE: what follows is a demonstration or a test
+
+        Fault 1: abnormal termination in lane l1 — INJECTED: the program is killed
+          what       the program was killed by SIGKILL
+          noticed    22:13:20.123 by execution-j1-l1, after 12 ms
+          decided    started again at once with the same input
+          contained  before a failure: the lane's result was right all the same
+          recovered  after 31 ms
+
+        Fault 2: value in lane l2
+          what       lane l2 voted otherwise, and again 2 times before it was over
+          noticed    22:13:20.123 by voter-j1
+          contained  before it spread: it went no further than the vote
+          recovered  masked: the others' result stands
+
+        Note: lane l0 was not allowed to write /etc/x.
+        Cost: 4 executions and 1.25 s of CPU time for 1 result, 1.25 s each; a plain run: about 300 ms.
+
+        What this run could not have noticed:
+          - the lanes shared one host
+        "#);
     }
 
     #[test]
@@ -245,13 +271,16 @@ mod tests {
     #[test]
     fn a_summary_is_two_lines_and_only_there_when_there_were_faults() {
         assert_eq!(summary(&report(vec![]), "x"), None);
-        insta::assert_snapshot!(summary(&report(vec![fault(), wrong()]), "`chameleon report j1` tells more").unwrap(), @"");
+        insta::assert_snapshot!(summary(&report(vec![fault(), wrong()]), "`chameleon report j1` tells more").unwrap(), @r#"
+        chameleon: 2 faults (INJECTED on purpose): abnormal termination in lane l1, recovered after 31 ms; value in lane l2, masked: the others' result stands
+        chameleon: `chameleon report j1` tells more
+        "#);
         let many = summary(&report(vec![wrong(); 5]), "x").unwrap();
         assert!(many.contains("5 faults") && many.contains("; and 2 more\n"), "{many}");
     }
 
     #[test]
     fn a_report_has_stable_keys() {
-        insta::assert_snapshot!(json(&report(vec![fault()])).to_string(), @"");
+        insta::assert_snapshot!(json(&report(vec![fault()])).to_string(), @r#"{"cost":{"cpu_us":1250000,"executions":4,"result_cpu_us":300000,"results":1},"faults":[{"contained":"before-failure","decided":["started again at once with the same input"],"domain":"abnormal termination","injected":"kill","noticed_after_ms":12,"noticed_by":"execution-j1-l1","noticed_unix_ms":1700000000123,"place":"l1","recovered_after_ms":31,"recovery":"recovered","repeats":0,"what":"the program was killed by SIGKILL"}],"injected":true,"job":"j1","limits":["the lanes shared one host"],"name":"sum","outcome":"result","remarks":["lane l0 was not allowed to write /etc/x"],"strategy":"tmr","unnoticed_injections":[]}"#);
     }
 }

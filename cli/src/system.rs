@@ -17,7 +17,7 @@ use chameleon_node::{launch, process};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::failure::Failure;
-use crate::line::{Line, Mouth};
+use crate::line::{Line, Partner};
 use crate::session::{Heard, Session};
 
 /// Processes that wait for a job's ARMORs: the FTM, its SM, Voter and Fanout, and the lanes.
@@ -175,10 +175,10 @@ impl System {
 }
 
 /// Runs a client in a thread of its own until the line is dropped.
-fn talk(home: PathBuf, ear: Sender<Heard>) -> Result<(u64, Mouth), Failure> {
+fn talk(home: PathBuf, ear: Sender<Heard>) -> Result<Partner, Failure> {
     let (mouth, said) = unbounded_channel();
     let (ready, opened) = channel();
-    thread::spawn(move || {
+    let thread = thread::spawn(move || {
         let conversation = async {
             let client = match Home::open(&home).map_err(system).and_then(|home| Client::connect(home).map_err(system))
             {
@@ -194,7 +194,7 @@ fn talk(home: PathBuf, ear: Sender<Heard>) -> Result<(u64, Mouth), Failure> {
     });
     let name = opened.recv().map_err(|_| Failure::System("its event loop cannot be started".to_owned()))??;
     let number = if let ArmorName::User(number) = name { number } else { 0 };
-    Ok((number, Box::new(move |to, message| drop(mouth.send((to, message))))))
+    Ok(Partner { number, mouth: Box::new(move |to, message| drop(mouth.send((to, message)))), thread })
 }
 
 async fn converse(mut client: Client, mut said: UnboundedReceiver<(ArmorName, Message)>, ear: &Sender<Heard>) {

@@ -78,8 +78,12 @@ mod tests {
         ];
         let answer = UserMessage::Armors(rows.to_vec());
         assert_eq!(armors(&mut Scripted::answering(vec![answer])).unwrap(), rows);
-        insta::assert_snapshot!(table_of(&rows), @"");
-        insta::assert_snapshot!(json_of(&rows[1]).to_string(), @"");
+        insta::assert_snapshot!(table_of(&rows), @r#"
+        ID               KIND       HOST  PID      INCARNATION  STATE     JOB
+        ftm              ftm        h1    40       2            running   -
+        execution-j3-l1  execution  h1    4000000  2            retiring  j3
+        "#);
+        insta::assert_snapshot!(json_of(&rows[1]).to_string(), @r#"{"host":"h1","id":"execution-j3-l1","incarnation":2,"job":"j3","kind":"execution","pid":4000000,"state":"retiring"}"#);
         assert_eq!(json_of(&rows[0])["job"], Value::Null);
     }
 }

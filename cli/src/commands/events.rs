@@ -122,8 +122,8 @@ mod tests {
 
     #[test]
     fn an_event_is_a_line_and_an_object() {
-        insta::assert_snapshot!(line_of(&row(4, died()), &TimeZone::UTC), @"");
-        insta::assert_snapshot!(json_of(&row(4, died())).to_string(), @"");
+        insta::assert_snapshot!(line_of(&row(4, died()), &TimeZone::UTC), @"22:13:20.004  j1    execution-j1-l0   program of lane l0 was killed by SIGKILL after 12 ms (execution s0/t2/a0), started again at once");
+        insta::assert_snapshot!(json_of(&row(4, died())).to_string(), @r#"{"boot_ms":4,"event":"program-died","job":"j1","noticed_by":"execution-j1-l0","number":4,"text":"program of lane l0 was killed by SIGKILL after 12 ms (execution s0/t2/a0), started again at once","time":"2023-11-14T22:13:20.004Z","unix_ms":1700000000004}"#);
     }
 
     #[test]

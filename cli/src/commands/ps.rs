@@ -107,7 +107,23 @@ mod tests {
         ];
         let answer = UserMessage::Jobs(rows.to_vec());
         assert_eq!(jobs(&mut Scripted::answering(vec![answer]), true).unwrap(), rows);
-        insta::assert_snapshot!(table_of(&rows, &TimeZone::UTC), @"");
-        insta::assert_snapshot!(format!("{:#}", json_of(&rows[1])), @"");
+        insta::assert_snapshot!(table_of(&rows, &TimeZone::UTC), @r#"
+        JOB  NAME  STRATEGY  STATE      EXIT  SUBMITTED            TOOK
+        j1   sum   tmr       result     3     2023-11-14 22:13:20  1.5 s
+        j2   sum   tmr       untrusted  123   2023-11-14 22:13:20  1.5 s
+        j10  sum   tmr       running    -     2023-11-14 22:13:20  -
+        "#);
+        insta::assert_snapshot!(format!("{:#}", json_of(&rows[1])), @r#"
+        {
+          "ended_unix_ms": 1700000001500,
+          "exit_code": 123,
+          "job": "j2",
+          "name": "sum",
+          "outcome": "no trustworthy result (123): all three differ",
+          "state": "untrusted",
+          "strategy": "tmr",
+          "submitted_unix_ms": 1700000000000
+        }
+        "#);
     }
 }

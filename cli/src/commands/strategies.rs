@@ -77,8 +77,17 @@ mod tests {
 
     #[test]
     fn every_strategy_is_explained() {
-        insta::assert_snapshot!(text_of(&find("tmr").unwrap()), @"");
-        insta::assert_snapshot!(json_of(&find("single").unwrap()).to_string(), @"");
+        insta::assert_snapshot!(text_of(&find("tmr").unwrap()), @r#"
+        tmr
+            three lanes, two must agree: masks one wrong lane, and more by adding lanes
+            - 3 lanes side by side, 2 must agree
+            - a lane that crashes is restarted up to 3 times a task, at once
+            - a dissenting lane and a winner repeat the task 3 times before anyone is accused
+            - on disagreement lanes are added, up to 5, of which 3 must agree
+            - if that is lost, once: up to 7 lanes one after another, until the vote is decided, 4 must agree
+            - after that no result: a safe abort with the evidence
+        "#);
+        insta::assert_snapshot!(json_of(&find("single").unwrap()).to_string(), @r#"{"about":"one execution, never restarted: notices a crash, masks nothing","explanation":["one lane","a crash is not retried","nothing is compared: a wrong result that ends normally goes unnoticed"],"extend_to":1,"name":"single","order":"space","quorum":1,"replicas":1,"restart_limit":0}"#);
     }
 
     #[test]

@@ -14,14 +14,14 @@ use crate::event_loop::EventLoop;
 use crate::home::{Home, HomeError, LockError};
 use crate::journal::{Journal, JournalError};
 use crate::links::{Links, ListenError};
-use crate::perform::World;
+use crate::perform::{Files, Slots, World};
 use crate::process::{Factory, FactoryError, Processes, mark};
 use crate::saving::{Archive, Saving, SavingError};
 use crate::store::{Embedded, Store, StoreError};
 use crate::timers::Timers;
 
-/// Makes an ARMOR with no past from its identity: the table of all kinds.
-pub type Raise = fn(Identity) -> Box<dyn Running>;
+/// Makes an ARMOR with no past from its identity, if it is one: the table of all kinds.
+pub type Raise = fn(Identity) -> Option<Box<dyn Running>>;
 
 /// Threads for what would block the event loop; made when needed, ended when idle.
 const BLOCKING_THREADS: usize = 4;
@@ -61,7 +61,8 @@ pub(crate) fn run(
 ) -> Result<Infallible, StartError> {
     let home = Arc::new(home);
     let (archive, records) = open_archive(&home, &identity)?;
-    let mut armor = raise(identity.clone());
+    let mut armor =
+        raise(identity.clone()).ok_or_else(|| StartError::Arguments("this name is not an ARMOR\'s".to_owned()))?;
     armor.restore(&records)?;
     drop(records);
     runtime()?.block_on(async {
@@ -71,12 +72,14 @@ pub(crate) fn run(
         let (sender, happenings) = mpsc::unbounded_channel();
         let (factory, blanks) = factory.map_or((None, 0), |(factory, blanks)| (Some(factory), blanks));
         let is_daemon = factory.is_some();
+        let slots = Slots::new(home.clone(), identity.host, sender.clone());
+        let files = Files::new(home.clone(), identity.host, sender.clone());
         let mut processes = Processes::new(home, identity, sender.clone(), factory);
         processes.stock(blanks);
         if is_daemon {
             processes.watch_owner();
         }
-        let world = World { links, timers: Timers::default(), processes };
+        let world = World { links, timers: Timers::default(), processes, slots, files };
         let saving = Saving::new(archive, sender);
         Ok(EventLoop { armor, world, saving, inputs, happenings }.run().await?)
     })

@@ -38,7 +38,8 @@ fn run(arguments: &[OsString], raise: Raise) -> Result<Infallible, StartError> {
     std::env::set_current_dir("/")?;
     let incarnation = next_incarnation(&lock)?;
     let cores = std::thread::available_parallelism().map_or(1, |cores| u16::try_from(cores.get()).unwrap_or(u16::MAX));
-    let identity = Identity { name: ArmorName::Daemon(host), incarnation, host, cores };
+    let identity =
+        Identity { name: ArmorName::Daemon(host), incarnation, host, cores, seed: crate::os::random::seed() };
     let factory = Factory::new(Arc::new(Home::open(&path)?), host)?;
     armor_process::run(home, identity, raise, Some((factory, blanks)))
 }

@@ -53,7 +53,13 @@ impl Assignment {
     }
 
     pub fn identity(&self) -> Identity {
-        Identity { name: self.name, incarnation: self.incarnation, host: self.host, cores: self.cores }
+        Identity {
+            name: self.name,
+            incarnation: self.incarnation,
+            host: self.host,
+            cores: self.cores,
+            seed: crate::os::random::seed(),
+        }
     }
 
     /// Waits for the assignment of this process; `None`: there will be none.

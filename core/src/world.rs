@@ -74,6 +74,8 @@ pub struct SlotPlan {
     pub job: JobId,
     pub lane: LaneId,
     pub directory: OsBytes,
+    /// The first word of the stage's command: the file it means stays visible.
+    pub program: OsBytes,
     pub files: Files,
     pub inputs: Vec<OsBytes>,
     pub outputs: Vec<OsBytes>,

@@ -13,7 +13,7 @@ use crate::event_loop::{EventLoop, Reporter};
 use crate::home::{Home, HomeError, LockError};
 use crate::journal::{Journal, JournalError};
 use crate::links::{Links, ListenError};
-use crate::perform::World;
+use crate::perform::{Files, Slots, World};
 use crate::process::{Factory, FactoryError, Processes, mark};
 use crate::saving::{Archive, Saving, SavingError};
 use crate::store::{Embedded, Store, StoreError};
@@ -71,12 +71,14 @@ pub(crate) fn run(
         let (reporter, happenings) = Reporter::new();
         let (factory, blanks) = factory.map_or((None, 0), |(factory, blanks)| (Some(factory), blanks));
         let is_daemon = factory.is_some();
+        let slots = Slots::new(home.clone(), identity.host, reporter.clone());
+        let files = Files::new(home.clone(), identity.host, reporter.clone());
         let mut processes = Processes::new(home, identity, reporter.clone(), factory);
         processes.stock(blanks);
         if is_daemon {
             processes.watch_owner();
         }
-        let world = World { links, timers: Timers::default(), processes };
+        let world = World { links, timers: Timers::default(), processes, slots, files };
         let saving = Saving::new(archive, reporter);
         Ok(EventLoop { armor, world, saving, inputs, happenings }.run().await?)
     })

@@ -123,6 +123,25 @@ pub fn path_order(one: &[u8], other: &[u8]) -> Ordering {
 }
 
 impl Manifest {
+    /// The changes of several executions that each saw the same files, as if they had been made one after the other:
+    /// of what two of them changed, the later one's stays.
+    #[must_use]
+    pub fn of_all(manifests: Vec<Manifest>) -> Manifest {
+        let mut all = Manifest::default();
+        for manifest in manifests {
+            let known = |root: &Root| all.roots.iter().any(|known| known.number == root.number);
+            let new: Vec<Root> = manifest.roots.into_iter().filter(|root| !known(root)).collect();
+            all.roots.extend(new);
+            all.unsupported.extend(manifest.unsupported);
+            all.outside.extend(manifest.outside);
+            // The sort keeps the order of equals: the later change comes first, and only the first is kept.
+            all.changes.splice(0..0, manifest.changes);
+        }
+        all.changes.sort_by(|one, other| one.root.cmp(&other.root).then_with(|| path_order(&one.path, &other.path)));
+        all.changes.dedup_by(|later, first| (later.root, &later.path) == (first.root, &first.path));
+        all
+    }
+
     /// The digest that is voted on. The contents of paths in the run directory that are `masked` are not part of it;
     /// that they exist, their kind and their mode are.
     #[must_use]

@@ -17,6 +17,7 @@ mod lock;
 use std::fs;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::{Path, PathBuf};
 
@@ -24,7 +25,7 @@ use chameleon_core::names::{ArmorName, HostId, JobId, LaneId};
 use chameleon_core::world::ProcessMark;
 use rustix::fs::{Mode, OFlags};
 
-pub use ephemeral::{Bases, clear_abandoned, remove};
+pub use ephemeral::{Bases, clear_abandoned, commits, remove};
 pub use lock::{Lock, LockError};
 
 /// Version of the layout and of everything kept in it.
@@ -172,6 +173,22 @@ impl Home {
     #[must_use]
     pub fn lane(&self, host: HostId, job: JobId, lane: LaneId) -> PathBuf {
         self.job_on(host, job).join(format!("lane-{}", lane.0))
+    }
+
+    /// The contents that a job keeps on a host.
+    #[must_use]
+    pub fn blobs(&self, host: HostId, job: JobId) -> PathBuf {
+        self.job_on(host, job).join("blobs")
+    }
+
+    /// Tells this home from every other one of this user, as a word fit for a file name.
+    #[must_use]
+    pub fn id(&self) -> String {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(self.path.as_os_str().as_bytes());
+        // An ephemeral home may get the path of an earlier one, but never its owner.
+        hasher.update(&fs::read(self.path.join("owner")).unwrap_or_default());
+        hasher.finalize().to_hex()[..16].to_owned()
     }
 
     /// Makes the directories of a host.

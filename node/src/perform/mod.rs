@@ -1,5 +1,10 @@
 //! Carries out what an ARMOR wants to happen: one arm for each effect.
 
+mod feeder;
+mod files;
+mod lane;
+mod slots;
+
 use chameleon_core::armor::Effect;
 use chameleon_core::world::ProcessCommand;
 
@@ -7,12 +12,17 @@ use crate::links::Links;
 use crate::process::Processes;
 use crate::timers::{self, Timers};
 
+pub use files::Files;
+pub use slots::Slots;
+
 /// What an ARMOR acts on.
 #[derive(Debug)]
 pub struct World {
     pub links: Links,
     pub timers: Timers,
     pub processes: Processes,
+    pub slots: Slots,
+    pub files: Files,
 }
 
 impl World {
@@ -21,9 +31,9 @@ impl World {
             Effect::Send { to, message } => self.links.send(to, message),
             Effect::SetTimer { timer, after } => self.timers.set(timer, timers::now().boot + after),
             Effect::CancelTimer { timer } => self.timers.cancel(timer),
-            Effect::Slot(command) => crate::log!("no slots here for {command:?}"),
+            Effect::Slot(command) => self.slots.perform(command),
             Effect::Process(command) => self.process(command),
-            Effect::File(command) => crate::log!("no files here for {command:?}"),
+            Effect::File(command) => self.files.perform(command, &mut self.slots),
             Effect::Forget { peer } => self.links.forget(peer),
         }
     }

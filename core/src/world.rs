@@ -74,7 +74,7 @@ pub struct SlotPlan {
     pub job: JobId,
     pub lane: LaneId,
     pub directory: OsBytes,
-    /// The first word of the stage's command: the file it means stays visible.
+    /// The command's first word: the file it means stays visible to the program.
     pub program: OsBytes,
     pub files: Files,
     pub inputs: Vec<OsBytes>,

@@ -4,6 +4,7 @@
 //! there before. Two programs that did the same therefore have equal vote digests, whenever they ran.
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 
 use chameleon_core::job::OsBytes;
 use chameleon_core::names::Digest;
@@ -123,25 +124,6 @@ pub fn path_order(one: &[u8], other: &[u8]) -> Ordering {
 }
 
 impl Manifest {
-    /// The changes of several executions that each saw the same files, as if they had been made one after the other:
-    /// of what two of them changed, the later one's stays.
-    #[must_use]
-    pub fn of_all(manifests: Vec<Manifest>) -> Manifest {
-        let mut all = Manifest::default();
-        for manifest in manifests {
-            let known = |root: &Root| all.roots.iter().any(|known| known.number == root.number);
-            let new: Vec<Root> = manifest.roots.into_iter().filter(|root| !known(root)).collect();
-            all.roots.extend(new);
-            all.unsupported.extend(manifest.unsupported);
-            all.outside.extend(manifest.outside);
-            // The sort keeps the order of equals: the later change comes first, and only the first is kept.
-            all.changes.splice(0..0, manifest.changes);
-        }
-        all.changes.sort_by(|one, other| one.root.cmp(&other.root).then_with(|| path_order(&one.path, &other.path)));
-        all.changes.dedup_by(|later, first| (later.root, &later.path) == (first.root, &first.path));
-        all
-    }
-
     /// The digest that is voted on. The contents of paths in the run directory that are `masked` are not part of it;
     /// that they exist, their kind and their mode are.
     #[must_use]
@@ -153,6 +135,32 @@ impl Manifest {
             hasher.update(&minicbor::to_vec(voted).expect("encoding into memory cannot fail"));
         }
         Digest(hasher.finalize().into())
+    }
+
+    /// Both change sets as one, as if the later execution had run behind this one.
+    ///
+    /// # Errors
+    /// A path that both changed, to different ends: running one behind the other could have come to
+    /// anything, so neither may win silently.
+    pub fn merged_with(mut self, later: Manifest) -> Result<Manifest, OsBytes> {
+        if self.changes.is_empty() {
+            return Ok(later);
+        }
+        let mut known: BTreeMap<(u16, OsBytes), Content> = BTreeMap::new();
+        for change in &self.changes {
+            known.insert((change.root, change.path.clone()), change.now.clone());
+        }
+        for change in later.changes {
+            match known.get(&(change.root, change.path.clone())) {
+                None => self.changes.push(change),
+                Some(now) if *now == change.now => {}
+                Some(_) => return Err(change.path),
+            }
+        }
+        self.changes.sort_by(|one, other| one.root.cmp(&other.root).then_with(|| path_order(&one.path, &other.path)));
+        self.unsupported.extend(later.unsupported);
+        self.outside.extend(later.outside);
+        Ok(self)
     }
 
     /// The sum of the lengths of the files that were written.

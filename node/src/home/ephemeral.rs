@@ -62,17 +62,6 @@ impl Bases {
     }
 }
 
-/// Where this user's unfinished commits are looked for: a place that outlives every home, and a loss of power.
-///
-/// # Errors
-/// See [`HomeError`].
-pub fn commits() -> Result<PathBuf, HomeError> {
-    let base = ["/var/tmp", "/tmp"].map(Path::new).into_iter().find(|base| base.is_dir());
-    let path = ours(base.unwrap_or(Path::new("/")))?.join("commits");
-    make_directory(&path).map_err(HomeError::system(&path))?;
-    Ok(path)
-}
-
 /// Removes an ephemeral home with all that is in it, here and on disk. A standing one stays.
 ///
 /// # Errors

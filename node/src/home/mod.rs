@@ -17,7 +17,6 @@ mod lock;
 use std::fs;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::{Path, PathBuf};
 
@@ -25,7 +24,7 @@ use chameleon_core::names::{ArmorName, HostId, JobId, LaneId};
 use chameleon_core::world::ProcessMark;
 use rustix::fs::{Mode, OFlags};
 
-pub use ephemeral::{Bases, clear_abandoned, commits, remove};
+pub use ephemeral::{Bases, clear_abandoned, remove};
 pub use lock::{Lock, LockError};
 
 /// Version of the layout and of everything kept in it.
@@ -55,6 +54,17 @@ impl HomeError {
     }
 }
 
+fn variable(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
+/// Where programs of this user keep their state: on a disk, beyond a boot.
+fn state_directory() -> PathBuf {
+    variable("XDG_STATE_HOME")
+        .or_else(|| variable("HOME").map(|home| home.join(".local/state")))
+        .unwrap_or_else(|| PathBuf::from("/var/tmp"))
+}
+
 /// An open home.
 #[derive(Debug)]
 pub struct Home {
@@ -67,13 +77,14 @@ impl Home {
     /// `$XDG_STATE_HOME`, else in `~/.local/state`.
     #[must_use]
     pub fn default_path() -> PathBuf {
-        let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-        variable("CHAMELEON_HOME").unwrap_or_else(|| {
-            let state = variable("XDG_STATE_HOME")
-                .or_else(|| variable("HOME").map(|home| home.join(".local/state")))
-                .unwrap_or_else(|| PathBuf::from("/var/tmp"));
-            state.join("chameleon")
-        })
+        variable("CHAMELEON_HOME").unwrap_or_else(|| state_directory().join("chameleon"))
+    }
+
+    /// Where this user's unfinished commits are looked for, whatever home they belong to: on a disk,
+    /// `chameleon-commits` in `$XDG_STATE_HOME`, else in `~/.local/state`.
+    #[must_use]
+    pub fn commits() -> PathBuf {
+        state_directory().join("chameleon-commits")
     }
 
     /// Opens a home, and makes it if there is none yet.
@@ -173,22 +184,6 @@ impl Home {
     #[must_use]
     pub fn lane(&self, host: HostId, job: JobId, lane: LaneId) -> PathBuf {
         self.job_on(host, job).join(format!("lane-{}", lane.0))
-    }
-
-    /// The contents that a job keeps on a host.
-    #[must_use]
-    pub fn blobs(&self, host: HostId, job: JobId) -> PathBuf {
-        self.job_on(host, job).join("blobs")
-    }
-
-    /// Tells this home from every other one of this user, as a word fit for a file name.
-    #[must_use]
-    pub fn id(&self) -> String {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(self.path.as_os_str().as_bytes());
-        // An ephemeral home may get the path of an earlier one, but never its owner.
-        hasher.update(&fs::read(self.path.join("owner")).unwrap_or_default());
-        hasher.finalize().to_hex()[..16].to_owned()
     }
 
     /// Makes the directories of a host.

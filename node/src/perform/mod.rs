@@ -1,12 +1,11 @@
 //! Carries out what an ARMOR wants to happen: one arm for each effect.
 
-mod feeder;
-mod files;
-mod lane;
-mod slots;
-
 use chameleon_core::armor::Effect;
 use chameleon_core::world::ProcessCommand;
+
+mod files;
+mod slots;
+mod spool;
 
 use crate::links::Links;
 use crate::process::Processes;
@@ -31,9 +30,9 @@ impl World {
             Effect::Send { to, message } => self.links.send(to, message),
             Effect::SetTimer { timer, after } => self.timers.set(timer, timers::now().boot + after),
             Effect::CancelTimer { timer } => self.timers.cancel(timer),
-            Effect::Slot(command) => self.slots.perform(command),
+            Effect::Slot(command) => self.slots.command(command),
             Effect::Process(command) => self.process(command),
-            Effect::File(command) => self.files.perform(command, &mut self.slots),
+            Effect::File(command) => self.files.command(command),
             Effect::Forget { peer } => self.links.forget(peer),
         }
     }

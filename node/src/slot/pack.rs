@@ -136,12 +136,6 @@ impl Pack {
         self.len
     }
 
-    /// Where the region of the running or last execution begins.
-    #[must_use]
-    pub fn begins(&self) -> u64 {
-        self.start
-    }
-
     #[must_use]
     pub fn prefix(&self) -> Prefix {
         Prefix { len: self.len, digest: Digest(self.hasher.finalize().into()) }

@@ -225,12 +225,13 @@ impl Execution {
         let tasks = orders.job.stages[usize::from(stage.0)].tasks.map_or(1, |(from, to)| to - from);
         let share = self.cores.div_ceil(orders.sharing.max(1)).max(1);
         let count = u16::try_from(tasks).unwrap_or(u16::MAX).clamp(1, share);
-        if self.slots.stage() != Some(stage) {
-            let program = orders.job.stages[usize::from(stage.0)].command.first().cloned();
-            let input = Input::Program(program.unwrap_or_else(|| Vec::new().into()));
+        let is_new = self.slots.stage() != Some(stage);
+        self.slots.open(stage, count, &plan, &mut step.then);
+        if is_new {
+            // It is looked up where the slots look it up, so that comes behind their opening.
+            let input = Input::Program(plan.program);
             step.then(Effect::File(FileCommand::Digest { job: self.job, stage, input }));
         }
-        self.slots.open(stage, count, &plan, &mut step.then);
         self.beat(step);
     }
 

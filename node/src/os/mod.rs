@@ -5,3 +5,4 @@ pub mod namespace;
 pub mod network;
 pub mod process;
 pub mod readiness;
+pub mod seccomp;

@@ -64,8 +64,11 @@ impl Daemon {
             return;
         }
         let Some(charge) = self.charges.get(&name) else { return self.stranger(now, name, incarnation, process, step) };
-        let awaited = matches!(charge.state, State::Starting { .. } | State::Adopting { .. });
-        if awaited && charge.incarnation == incarnation {
+        if charge.incarnation != incarnation {
+            return;
+        }
+        if let State::Starting { process, .. } | State::Adopting { process } = &charge.state {
+            let process = process.clone();
             self.runs(now, name, process, step);
         }
     }

@@ -132,7 +132,7 @@ impl Ftm {
     }
 
     /// Places for these ARMORs of a job, as far as there are hosts; the others stay requested.
-    pub(super) fn place(&mut self, job: JobId, names: &[ArmorName], step: &mut FtmStep) {
+    pub(super) fn find_places(&mut self, job: JobId, names: &[ArmorName], step: &mut FtmStep) {
         let plan = placement::place(self.registry.loads(self.hosts_but(&[]), job), names);
         for &name in names {
             let requested = Entry::requested(name);
@@ -154,7 +154,7 @@ impl Ftm {
             }
         }
         for (job, names) in requested {
-            self.place(job, &names, step);
+            self.find_places(job, &names, step);
         }
     }
 

@@ -22,7 +22,7 @@ impl Ftm {
         self.save(step, FtmRecord::Job(record));
         self.note(now, Some(id), Story::Accepted, step);
         self.reply(user, UserMessage::Accepted { request, job: id }, step);
-        self.place(id, &[ArmorName::Surrogate(id)], step);
+        self.find_places(id, &[ArmorName::Surrogate(id)], step);
     }
 
     /// An SM needs ARMORs for its job.
@@ -37,7 +37,7 @@ impl Ftm {
             step.send(surrogate, SurrogateMessage::Unavailable { name, why });
         }
         let new: Vec<ArmorName> = wanted.into_iter().filter(|&name| self.registry.get(name).is_none()).collect();
-        self.place(job, &new, step);
+        self.find_places(job, &new, step);
         self.tell_lost(job, step);
         self.grant(job, step);
     }

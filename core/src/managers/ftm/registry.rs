@@ -165,9 +165,10 @@ impl Registry {
         self.inherited.remove(&name);
     }
 
-    /// All entries come from an earlier FTM: whether they ran is not known.
+    /// All entries come from an earlier FTM: whether those that have a host ran is not known.
     pub fn inherit(&mut self) {
-        self.inherited = self.entries.keys().copied().collect();
+        let placed = self.entries.values().filter(|entry| entry.decided.host().is_some());
+        self.inherited = placed.map(|entry| entry.name).collect();
     }
 
     #[must_use]

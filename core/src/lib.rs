@@ -6,12 +6,16 @@
 pub mod armor;
 pub mod armors;
 pub mod daemon;
+mod document;
 pub mod elements;
 pub mod job;
 pub mod managers;
 pub mod message;
 pub mod names;
+pub mod refusal;
 pub mod restart;
 pub mod shell;
 pub mod strategy;
+pub mod vote;
+pub mod word;
 pub mod world;

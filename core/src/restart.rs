@@ -25,6 +25,16 @@ pub fn next(policy: &Restart, made: u32) -> Next {
     Next::After(Millis(doubled.min(policy.backoff_most.0)))
 }
 
+/// As [`next`], for a program: the first restart comes at once, since most faults are transient, and
+/// the waits begin with the second.
+pub fn of_program(policy: &Restart, made: u32) -> Next {
+    match (next(policy, made), made.checked_sub(1)) {
+        (Next::GiveUp, _) => Next::GiveUp,
+        (Next::After(_), None) => Next::After(Millis(0)),
+        (Next::After(_), Some(waited)) => next(policy, waited),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -35,6 +45,14 @@ mod tests {
         let waits: Vec<Next> = (0..6).map(|made| next(&policy, made)).collect();
         let after = |ms| Next::After(Millis(ms));
         assert_eq!(waits, [after(10), after(20), after(40), after(50), after(50), Next::GiveUp]);
+    }
+
+    #[test]
+    fn a_program_is_restarted_at_once_and_then_with_waits() {
+        let policy = Restart { limit: 3, backoff: Millis(10), backoff_most: Millis(50) };
+        let waits: Vec<Next> = (0..4).map(|made| of_program(&policy, made)).collect();
+        let after = |ms| Next::After(Millis(ms));
+        assert_eq!(waits, [after(0), after(10), after(20), Next::GiveUp]);
     }
 
     #[test]

@@ -2,8 +2,9 @@
 
 use minicbor::{Decode, Encode};
 
+use crate::elements::seal::Seal;
 use crate::names::{Attempt, Digest, HostId, JobId, LaneId, StageId, TaskId};
-use crate::world::{End, Ended};
+use crate::world::{End, Ended, Region};
 
 /// To a Voter.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -59,6 +60,9 @@ pub enum VoterMessage {
         witness: Witness,
         #[n(3)]
         ballots: Vec<Ballot>,
+        /// Batches whose seal is broken are dropped: they are nobody's ballots.
+        #[n(4)]
+        seal: Seal,
     },
     /// Execution → Voter: the output so far of a running execution; binds the lane for good.
     #[n(5)]
@@ -71,10 +75,9 @@ pub enum VoterMessage {
         task: TaskId,
         #[n(3)]
         attempt: Attempt,
+        /// Where it lies: its length is how far it goes, its digest that of all bytes up to there.
         #[n(4)]
-        offset: u64,
-        #[n(5)]
-        digest: Digest,
+        so_far: Region,
     },
 }
 
@@ -102,6 +105,25 @@ pub struct Value {
     /// Of the change set as it is voted on; zero where files are not held.
     #[n(3)]
     pub changes: Digest,
+}
+
+impl Value {
+    /// In what two values differ, for people.
+    #[must_use]
+    pub fn difference(&self, other: &Value) -> String {
+        let mut parts = Vec::new();
+        if self.end != other.end {
+            parts.push(format!("exit {} and {}", self.end.code(), other.end.code()));
+        }
+        if (self.stdout, self.length) != (other.stdout, other.length) {
+            let (ours, theirs) = (self.stdout.short(), other.stdout.short());
+            parts.push(format!("output of {} bytes ({ours}) and of {} bytes ({theirs})", self.length, other.length));
+        }
+        if self.changes != other.changes {
+            parts.push(format!("changed files {} and {}", self.changes.short(), other.changes.short()));
+        }
+        if parts.is_empty() { "no difference".to_owned() } else { parts.join("; ") }
+    }
 }
 
 /// What one execution says its result was.
@@ -140,12 +162,15 @@ pub struct Witness {
     /// CPUs that the lane may run on; empty: any.
     #[n(2)]
     pub cores: Vec<u16>,
-    /// Of the first stage's program file, as it was when the lane was configured; zero if unreadable.
+    /// Of the stage's program file; zero until it was read, or if it could not be.
     #[n(3)]
     pub program: Digest,
-    /// Of the input that was fanned out; zero if there was none.
+    /// Of the inputs that were fanned out before the stage; zero if there were none.
     #[n(4)]
     pub input: Digest,
+    /// Operating system and architecture, such as `linux-x86_64`.
+    #[n(5)]
+    pub platform: String,
 }
 
 /// What the voter decided of one task.

@@ -48,7 +48,7 @@ impl Ftm {
         for entry in self.registry.of_job(job).filter(|entry| entry.name.kind() != Kind::Surrogate) {
             match self.registry.state(entry.name) {
                 ArmorState::Requested | ArmorState::Installing => return,
-                ArmorState::Running => running.push(entry.name),
+                ArmorState::Running => running.extend(entry.decided.host().map(|host| (entry.name, host))),
                 ArmorState::Retiring | ArmorState::Retired | ArmorState::Lost => {}
             }
         }

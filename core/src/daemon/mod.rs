@@ -145,6 +145,7 @@ impl Daemon {
             return self.start_waiting(now, step);
         };
         let (running, newer) = (charge.incarnation, incarnation > charge.incarnation);
+        let must_end = newer && charge.process().is_some();
         match &charge.state {
             State::Retiring { .. } => {}
             State::Running { .. } if !newer => self.tell(FtmMessage::Running(charge.unit(name)), step),
@@ -155,7 +156,9 @@ impl Daemon {
             _ if newer => {
                 self.save(step, DaemonRecord::Installed { name, incarnation, granted });
                 step.then(Effect::CancelTimer { timer: Timer::Restore(name) });
-                step.then(Effect::Process(ProcessCommand::Kill { name, incarnation: running }));
+                if must_end {
+                    step.then(Effect::Process(ProcessCommand::Kill { name, incarnation: running }));
+                }
                 self.start_waiting(now, step);
             }
             // The same again, and it is on its way.

@@ -35,7 +35,8 @@ impl Host {
 
     fn resumed(id: HostId, life: u32, journal: Vec<DaemonRecord>, boot: Millis) -> (Host, Vec<Effect>) {
         let name = ArmorName::Daemon(id);
-        let mut daemon = Daemon::new(&Identity { name, incarnation: Incarnation(life), host: id, cores: 2 });
+        let mut daemon =
+            Daemon::new(&Identity { name, incarnation: Incarnation(life), host: id, cores: 2, seed: [0; 32] });
         journal.iter().for_each(|record| daemon.apply(record));
         let mut host = Host { id, daemon, journal, boot, pid: 1_000 * life };
         let step = host.daemon.resume(host.now());
@@ -368,7 +369,8 @@ fn an_armor_that_lives_but_does_not_work_is_replaced() {
     let silent = None;
     let stuck = Some(Progress { done: 5, pending: 1 });
     let resting = Some(Progress { done: 5, pending: 0 });
-    let table: [(&str, Option<Progress>, Sample, Option<(Evidence, u64)>); 6] = [
+    type Case<'a> = (&'a str, Option<Progress>, Sample<'a>, Option<(Evidence, u64)>);
+    let table: [Case; 6] = [
         ("stopped", silent, &stopped, Some((Evidence::Stopped, 1_000))),
         ("spinning", silent, &spinning, Some((Evidence::Spinning, 4_000))),
         ("deaf", silent, &idle, Some((Evidence::Silent, 3_000))),
@@ -640,6 +642,7 @@ fn an_earlier_life_ends_before_a_later_one_begins() {
     host.run(VOTER, 9);
     host.blank();
     let effects = host.install(2, VOTER, 1_001, 2_000);
+    assert_eq!(assigned(&effects), []);
     assert_eq!(commands(&effects), [&ProcessCommand::Kill { name: VOTER, incarnation: Incarnation(1) }]);
     assert_eq!(assigned(&host.exits(VOTER)), [(VOTER, 1_001)]);
 }

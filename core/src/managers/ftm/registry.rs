@@ -114,10 +114,10 @@ impl Entry {
         Entry { decided: Decided::Lost { host, why }, ..self.clone() }
     }
 
-    /// The entry once it is to go; `None` if no host has anything of it.
+    /// The entry once this host is to end it.
     #[must_use]
-    pub fn retiring(&self) -> Option<Self> {
-        self.decided.host().map(|host| Entry { decided: Decided::Retiring { host }, ..self.clone() })
+    pub fn retiring(&self, host: HostId) -> Self {
+        Entry { decided: Decided::Retiring { host }, ..self.clone() }
     }
 }
 

@@ -17,7 +17,7 @@ const FANOUT: ArmorName = ArmorName::Fanout(JobId(1));
 struct Host {
     id: HostId,
     daemon: Daemon,
-    journal: Vec<DaemonRecord>,
+    journal: BTreeMap<String, DaemonRecord>,
     boot: Millis,
     pid: u32,
 }
@@ -25,7 +25,7 @@ struct Host {
 impl Host {
     /// The first life of the daemon of this host, and what it did at once.
     fn new(id: u32) -> (Host, Vec<Effect>) {
-        Host::resumed(HostId(id), 1, Vec::new(), Millis(1_000))
+        Host::resumed(HostId(id), 1, BTreeMap::new(), Millis(1_000))
     }
 
     /// A host on which the FTM is not.
@@ -33,11 +33,11 @@ impl Host {
         Host::new(2).0
     }
 
-    fn resumed(id: HostId, life: u32, journal: Vec<DaemonRecord>, boot: Millis) -> (Host, Vec<Effect>) {
+    fn resumed(id: HostId, life: u32, journal: BTreeMap<String, DaemonRecord>, boot: Millis) -> (Host, Vec<Effect>) {
         let name = ArmorName::Daemon(id);
         let mut daemon =
             Daemon::new(&Identity { name, incarnation: Incarnation(life), host: id, cores: 2, seed: [0; 32] });
-        journal.iter().for_each(|record| daemon.apply(record));
+        journal.values().for_each(|record| daemon.apply(record));
         let mut host = Host { id, daemon, journal, boot, pid: 1_000 * life };
         let step = host.daemon.resume(host.now());
         let effects = host.keep(step);
@@ -58,7 +58,11 @@ impl Host {
         if let Some(Save::Process(records) | Save::Disk(records)) = step.save {
             for record in records {
                 let bytes = minicbor::to_vec(&record).unwrap();
-                self.journal.push(minicbor::decode(&bytes).unwrap());
+                match Daemon::place(&record) {
+                    Place::Put(key) => drop(self.journal.insert(key, minicbor::decode(&bytes).unwrap())),
+                    Place::Delete(key) => drop(self.journal.remove(&key)),
+                    Place::Append => panic!("{record:?} would be kept for ever"),
+                }
             }
         }
         step.then
@@ -222,8 +226,9 @@ fn an_assignment_is_saved_before_it_is_made() {
     host.install(1, VOTER, 1, 9);
     let process = host.mark(77);
     let step = host.daemon.handle(host.now(), Event::Process(ProcessEvent::Blank { process: process.clone() }));
-    let assigned = DaemonRecord::Assigned { name: VOTER, incarnation: Incarnation(1), process };
-    assert_eq!(step.save, Some(Save::Process(vec![assigned])));
+    let (incarnation, kept) = (Incarnation(1), Kept::Assigned(process));
+    let record = ChargeRecord { name: VOTER, incarnation, floor: incarnation, granted: Incarnation(9), kept };
+    assert_eq!(step.save, Some(Save::Process(vec![DaemonRecord::Charge(record)])));
     let assign = ProcessCommand::Assign { pid: 77, name: VOTER, incarnation: Incarnation(1) };
     assert_eq!(step.then, [Effect::Process(assign)]);
 }

@@ -57,7 +57,8 @@ pub fn page(tree: &Tree) -> (String, Vec<Unsaid>) {
     for (path, text) in tree.files(MESSAGES, ".rs") {
         let lines: Vec<&str> = text.lines().collect();
         for kind in types(&lines) {
-            let variants = if kind.name.ends_with("Message") { variants(&lines, &kind) } else { Vec::new() };
+            let is_recipients = kind.name.ends_with("Message") && kind.name != "Message";
+            let variants = if is_recipients { variants(&lines, &kind) } else { Vec::new() };
             if !variants.is_empty() {
                 section(&mut page, path, &kind.doc, &variants, &mut unsaid);
             } else if kind.doc.contains(" → ") {
@@ -153,7 +154,7 @@ pub enum VoterMessage {
     Silent(u8),
 }
 
-/// Daemon → any ARMOR of its host. Answered by [`DaemonMessage::Pong`], after all before it.
+/// Daemon → any ARMOR of its host: how do you fare? Answered by [`DaemonMessage::Pong`], after all before it.
 pub struct Pulse {
     /// SM → Voter: no message, a field.
     beat: u64,
@@ -169,7 +170,7 @@ pub struct Pulse {
             [
                 "| `Convene` | SM | Voter | how this stage is decided | `SurrogateMessage::Verdicts` or `Disputes` |",
                 "| `Stop` | SM | Voter | enough | – |",
-                "| `Pulse` | Daemon | any ARMOR of its host |  | `DaemonMessage::Pong`, after all before it |",
+                "| `Pulse` | Daemon | any ARMOR of its host | how do you fare? | `DaemonMessage::Pong`, after all before it |",
             ]
         );
         assert!(page.contains("## To a Voter\n"), "{page}");

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::failure::Failure;
 
-/// Directories in which nothing was written by people.
+/// What nobody wrote by hand.
 const NOT_OURS: [&str; 6] = ["target", ".git", "corpus", "artifacts", "coverage", "node_modules"];
 
 /// All files whose bytes are text, by their path from the root, with `/`.
@@ -38,7 +38,10 @@ impl Tree {
             let name = entry.file_name().to_string_lossy().into_owned();
             let kind = entry.file_type().map_err(unreadable)?;
             let path = format!("{prefix}{name}");
-            if kind.is_dir() && !NOT_OURS.contains(&name.as_str()) {
+            if NOT_OURS.contains(&name.as_str()) {
+                continue;
+            }
+            if kind.is_dir() {
                 self.read_directory(&entry.path(), &format!("{path}/"))?;
             } else if kind.is_file() {
                 let bytes =

@@ -48,7 +48,8 @@ pub enum Message {
     Pulse(#[n(0)] Pulse),
 }
 
-/// Daemon → any ARMOR of its host. Answered by [`DaemonMessage::Pong`], after all that came before it.
+/// Daemon → any ARMOR of its host: how do you fare? Answered by [`DaemonMessage::Pong`], after all
+/// that came before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
 pub struct Pulse {
     #[n(0)]

@@ -74,6 +74,8 @@ pub struct SlotPlan {
     pub job: JobId,
     pub lane: LaneId,
     pub directory: OsBytes,
+    /// The command's first word: the file it means stays visible to the program.
+    pub program: OsBytes,
     pub files: Files,
     pub inputs: Vec<OsBytes>,
     pub outputs: Vec<OsBytes>,
@@ -290,13 +292,16 @@ pub enum Input {
     /// A file, or a directory with all below it.
     #[n(1)]
     Path(#[n(0)] OsBytes),
+    /// The file that a command's first word means, looked up as the program would be.
+    #[n(2)]
+    Program(#[n(0)] OsBytes),
 }
 
 impl std::fmt::Display for Input {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Input::Spool(length) => write!(f, "the first {length} bytes of standard input"),
-            Input::Path(path) => f.write_str(&String::from_utf8_lossy(path)),
+            Input::Path(path) | Input::Program(path) => f.write_str(&String::from_utf8_lossy(path)),
         }
     }
 }

@@ -2,14 +2,13 @@
 
 use std::process::ExitCode;
 
-use chameleon_core::armors::raise;
-
 fn main() -> ExitCode {
-    let mut arguments = std::env::args_os().skip(1);
-    match arguments.next().as_deref().and_then(std::ffi::OsStr::to_str) {
-        Some("slot") => chameleon_node::slot::shim::main(),
-        Some("armor") => chameleon_node::armor_main(raise),
-        Some("daemon") => chameleon_node::daemon_main(&arguments.collect::<Vec<_>>(), raise),
-        _ => ExitCode::SUCCESS,
+    let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    match arguments.first().and_then(|word| word.to_str()) {
+        Some("slot") => return chameleon_node::slot::shim::main(),
+        Some("armor") => return chameleon_node::armor_main(chameleon_core::armors::raise),
+        Some("daemon") => return chameleon_node::daemon_main(&arguments[1..], chameleon_core::armors::raise),
+        _ => {}
     }
+    ExitCode::SUCCESS
 }

@@ -8,41 +8,37 @@ use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use chameleon_core::job::OsBytes;
-use chameleon_core::names::{Digest, ExecutionId, HostId, JobId, LaneId, StageId};
-use chameleon_core::shell::Input as Arrival;
-use chameleon_core::world::{CommitOutcome, FileCommand, FileEvent, Input, Piece, Region};
-use tokio::sync::mpsc::UnboundedSender;
-
-use crate::event_loop::Happening;
+use crate::event_loop::Reporter;
 use crate::files::blobs::Blobs;
 use crate::files::commit::{self, Commit, CommitError};
 use crate::files::manifest::{Content, Manifest};
 use crate::files::{FilesError, OnPath, tree};
 use crate::home::Home;
 use crate::perform::spool::GrowingDigest;
+use chameleon_core::job::OsBytes;
+use chameleon_core::names::{Digest, ExecutionId, HostId, JobId, LaneId, StageId};
+use chameleon_core::world::{CommitOutcome, FileCommand, FileEvent, Input, Piece, Region};
 
 /// The file system, as an ARMOR sees it.
 #[derive(Debug, Clone)]
 pub struct Files {
     home: Arc<Home>,
     host: HostId,
-    happenings: UnboundedSender<Happening>,
+    reporter: Reporter,
     spool: Arc<Mutex<GrowingDigest>>,
 }
 
 impl Files {
     #[must_use]
-    pub fn new(home: Arc<Home>, host: HostId, happenings: UnboundedSender<Happening>) -> Self {
-        Files { home, host, happenings, spool: Arc::default() }
+    pub fn new(home: Arc<Home>, host: HostId, reporter: Reporter) -> Self {
+        Files { home, host, reporter, spool: Arc::default() }
     }
 
     pub fn command(&self, command: FileCommand) {
         let files = self.clone();
         tokio::task::spawn_blocking(move || {
             if let Some(event) = files.carry_out(command) {
-                // A receiver that is gone means that this process ends: nobody is left to tell.
-                let _ = files.happenings.send(Happening::Input(Arrival::File(event)));
+                files.reporter.file(event);
             }
         });
     }

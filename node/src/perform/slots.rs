@@ -13,11 +13,10 @@ use std::time::Instant;
 
 use chameleon_core::job::{OsBytes, Stdin};
 use chameleon_core::names::{ExecutionId, HostId, SlotId};
-use chameleon_core::shell::Input;
 use chameleon_core::world::{Changes, End, Ended, Region, SlotCommand, SlotEvent, SlotPlan, SlotSample};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
-use crate::event_loop::Happening;
+use crate::event_loop::Reporter;
 use crate::home::Home;
 use crate::perform::spool::Feeder;
 use crate::slot::{self, Exit, Slot, SlotSpec, Start};
@@ -27,14 +26,14 @@ use crate::slot::{self, Exit, Slot, SlotSpec, Start};
 pub struct Slots {
     home: Arc<Home>,
     host: HostId,
-    happenings: UnboundedSender<Happening>,
+    reporter: Reporter,
     slots: BTreeMap<SlotId, UnboundedSender<SlotCommand>>,
 }
 
 impl Slots {
     #[must_use]
-    pub fn new(home: Arc<Home>, host: HostId, happenings: UnboundedSender<Happening>) -> Self {
-        Slots { home, host, happenings, slots: BTreeMap::new() }
+    pub fn new(home: Arc<Home>, host: HostId, reporter: Reporter) -> Self {
+        Slots { home, host, reporter, slots: BTreeMap::new() }
     }
 
     pub fn command(&mut self, command: SlotCommand) {
@@ -64,7 +63,7 @@ impl Slots {
         let spool = self.home.job(plan.job).join("stdin.spool");
         let (sender, commands) = mpsc::unbounded_channel();
         self.slots.insert(id, sender);
-        let reports = Reports { slot: id, happenings: self.happenings.clone() };
+        let reports = Reports { slot: id, reporter: self.reporter.clone() };
         // Chameleon itself, even if its file was replaced or removed since this process began.
         let shim = PathBuf::from("/proc/self/exe");
         tokio::spawn(serve(spec(shim, work, blobs, plan), spool, commands, reports));
@@ -93,13 +92,12 @@ fn spec(shim: PathBuf, work: PathBuf, blobs: PathBuf, plan: &SlotPlan) -> SlotSp
 /// Where a slot's reports go.
 struct Reports {
     slot: SlotId,
-    happenings: UnboundedSender<Happening>,
+    reporter: Reporter,
 }
 
 impl Reports {
-    /// A receiver that is gone means that this process ends: nobody is left to tell.
     fn tell(&self, event: SlotEvent) {
-        let _ = self.happenings.send(Happening::Input(Input::Slot(event)));
+        self.reporter.slot(event);
     }
 
     fn unavailable(&self, why: String) {

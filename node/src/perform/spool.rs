@@ -27,7 +27,7 @@ impl Feeder {
         let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
         rustix::io::ioctl_fionbio(&writer, true)?;
         let (allowed, limit) = watch::channel((0, false));
-        let writer = crate::os::readiness::watch(writer)?;
+        let writer = crate::os::readiness::watch(writer, tokio::io::Interest::WRITABLE)?;
         tokio::spawn(async move {
             // A program that closes its input early is its own affair.
             let _ = feed(&spool, &writer, limit).await;

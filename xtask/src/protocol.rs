@@ -86,12 +86,10 @@ fn row(message: &Declared) -> Option<String> {
     let (from, rest) = doc.split_once(" → ")?;
     let (to, body) = rest.split_at(rest.find([':', ',', '.'])?);
     let body = body[1..].trim_start();
-    let says = body.split(". ").next().unwrap_or(body).trim_end_matches('.');
-    let says = if says.starts_with("Answered by") || says == "No answer" { "" } else { says };
-    let answer =
-        body.split_once("Answered by ").map_or("–", |(_, answer)| answer.split(". ").next().unwrap_or(answer));
-    let (name, answer) = (&message.name, answer.trim_end_matches('.'));
-    let name = name.rsplit("::").next().unwrap_or(name);
+    let sentence = |text: &str| text.split(". ").next().unwrap_or(text).trim().trim_end_matches('.').to_owned();
+    let (before, answer) = body.split_once("Answered by ").unwrap_or((body, "–"));
+    let (says, answer) = (sentence(before), sentence(answer));
+    let name = message.name.rsplit("::").next().unwrap_or(&message.name);
     Some(format!("| `{name}` | {from} | {to} | {says} | {answer} |"))
 }
 

@@ -24,7 +24,7 @@ pub use ftm::{ArmorState, FtmMessage, Query, Unit};
 pub use occurrence::{Diagnosis, Evidence, Occurrence, Outcome, Story, Why};
 pub use surrogate::SurrogateMessage;
 pub use user::{ArmorRow, EventRow, JobRow, LaneRow, Release, UserMessage};
-pub use voter::{Ballot, Dispute, Rule, Value, Verdict, VoterMessage, Witness};
+pub use voter::{Ballot, Dispute, Rule, Seal, Value, Verdict, VoterMessage, Witness};
 
 /// A message on its way, with the kind of its recipient.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]

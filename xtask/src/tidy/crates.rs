@@ -14,8 +14,10 @@ const MAY_DEPEND: &[(&str, &[&str])] = &[
     ("xtask", &["core", "sim"]),
 ];
 
-/// All that decisions need from others: reading and writing values, and sentences about bad ones.
-const CORE_NEEDS: [&str; 7] = ["annotate-snippets", "minicbor", "strsim", "thiserror", "toml", "proptest", "insta"];
+/// All that decisions need from others, none of it with a clock, a file or a thread: reading and writing
+/// values, sentences about bad ones, digests, signatures; and what tests them.
+const CORE_NEEDS: [&str; 9] =
+    ["annotate-snippets", "blake3", "ed25519-dalek", "minicbor", "strsim", "thiserror", "toml", "proptest", "insta"];
 
 pub const RULE: Rule = Rule {
     name: "crates",

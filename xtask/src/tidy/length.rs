@@ -6,14 +6,15 @@ use crate::tree::Tree;
 
 /// Most lines of a file, without what only tests see.
 const LONGEST_FILE: usize = 500;
-/// Most lines of a function, from its head to its closing brace.
-const LONGEST_FUNCTION: usize = 60;
+/// Most lines of a function, from its head to its closing brace: what fits one screen. Most have under
+/// 35; it is a `match` with an arm for every case there is that may fill it.
+const LONGEST_FUNCTION: usize = 70;
 
 pub const FILES: Rule =
     Rule { name: "file length", holds: "a file has at most 500 lines without its tests", check: long_files };
 
 pub const FUNCTIONS: Rule =
-    Rule { name: "function length", holds: "a function has at most 60 lines", check: long_functions };
+    Rule { name: "function length", holds: "a function has at most 70 lines", check: long_functions };
 
 fn long_files(tree: &Tree) -> Vec<Finding> {
     let lengths = sources(tree, "").map(|source| (source.path, source.shipped().count()));
@@ -69,8 +70,8 @@ mod tests {
     }
 
     #[test]
-    fn a_function_may_have_sixty_lines_and_no_more() {
-        for (lines, findings) in [(60, 0), (61, 1)] {
+    fn a_function_may_fill_one_screen_and_no_more() {
+        for (lines, findings) in [(70, 0), (71, 1)] {
             let text = function(lines);
             let tree = Tree::of(&[("node/src/a.rs", &text)]);
             assert_eq!(long_functions(&tree).len(), findings, "{lines} lines");
@@ -79,7 +80,7 @@ mod tests {
 
     #[test]
     fn a_declaration_does_not_borrow_the_body_of_the_next() {
-        let text = format!("trait A {{\n    fn a(\n        b: u8,\n    ) -> u8;\n}}\n{}", function(58));
+        let text = format!("trait A {{\n    fn a(\n        b: u8,\n    ) -> u8;\n}}\n{}", function(68));
         assert_eq!(long_functions(&Tree::of(&[("node/src/a.rs", &text)])), []);
     }
 

@@ -46,6 +46,9 @@ pub struct Execution {
     /// Of the stage's program and of its inputs, once they are known.
     program: Digest,
     input: Digest,
+    /// What this lane has of each input, of the spool the latest step: said again when the Fanout
+    /// can be spoken to.
+    staged: std::collections::BTreeMap<(StageId, Input), Result<Digest, String>>,
     ledger: Ledger,
     slots: Slots,
     /// Tasks that wait for their restart, with the time of their death.
@@ -68,6 +71,7 @@ impl Execution {
             key: SigningKey::from_bytes(&identity.seed),
             program: Digest::default(),
             input: Digest::default(),
+            staged: std::collections::BTreeMap::new(),
             ledger: Ledger::default(),
             slots: Slots::default(),
             waiting: std::collections::BTreeMap::new(),
@@ -637,6 +641,9 @@ impl Execution {
             }
             FileEvent::Digested { input: Input::Program(_), outcome, .. } => self.program = outcome.unwrap_or_default(),
             FileEvent::Digested { stage, input, outcome } => {
+                let replaced = |known: &Input| matches!((known, &input), (Input::Spool(_), Input::Spool(_)));
+                self.staged.retain(|(_, known), _| !replaced(known));
+                self.staged.insert((stage, input.clone()), outcome.clone());
                 let message = FanoutMessage::Staged { stage, lane: self.lane, input, outcome };
                 step.send(ArmorName::Fanout(self.job), message);
             }
@@ -658,6 +665,10 @@ impl Execution {
                 step.send(self.surrogate(), SurrogateMessage::CannotRun { lane: self.lane, stage, why });
             } else if let Some(stage) = self.slots.stage() {
                 self.tell_done(stage, &mut step);
+            }
+        } else if peer == ArmorName::Fanout(self.job) {
+            for ((stage, input), outcome) in self.staged.clone() {
+                step.send(peer, FanoutMessage::Staged { stage, lane: self.lane, input, outcome });
             }
         }
         step

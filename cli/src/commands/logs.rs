@@ -35,7 +35,7 @@ impl Logs {
         let mut slots = slots(system.home(), self.job);
         slots.retain(|slot| self.lane.is_none_or(|lane| slot.lane == LaneId(lane)));
         slots.sort();
-        let mut out = screen::raw_stdout()?;
+        let mut out = screen::Raw::stdout()?;
         for slot in &slots {
             show(slot, &mut out).map_err(|why| Failure::Output { what: "standard output", why })?;
         }

@@ -25,7 +25,7 @@ impl Result {
         decided(&row)?;
         let packs = Packs::new(system.home(), self.job);
         let length = packs.index()?.unwrap_or_default().iter().map(|piece| piece.stdout.length).sum();
-        Printer::new(packs, screen::raw_stdout()?, io::sink()).print_rest(length)?;
+        Printer::new(packs, screen::Raw::stdout()?, io::sink()).print_rest(length)?;
         Ok(0)
     }
 }

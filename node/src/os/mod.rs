@@ -1,5 +1,6 @@
 //! The few system calls that no safe library offers. All `unsafe` of the node is in here.
 
+pub mod closed;
 pub mod descriptor;
 pub mod mount;
 pub mod namespace;

@@ -5,10 +5,15 @@
 
 pub mod armor;
 pub mod armors;
+mod document;
 pub mod elements;
 pub mod job;
 pub mod message;
 pub mod names;
+pub mod refusal;
+pub mod restart;
 pub mod shell;
 pub mod strategy;
+pub mod vote;
+pub mod word;
 pub mod world;

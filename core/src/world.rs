@@ -118,14 +118,13 @@ pub enum SlotEvent {
     Output {
         slot: SlotId,
         execution: ExecutionId,
-        length: u64,
-        digest: Digest,
+        so_far: Region,
     },
+    /// The first bytes of the output, as many as were asked for.
     Prefix {
         slot: SlotId,
         execution: ExecutionId,
-        offset: u64,
-        digest: Digest,
+        so_far: Region,
     },
     /// The view of the files forbade a write; the flag would allow it.
     Blocked {
@@ -275,7 +274,9 @@ pub enum FileCommand {
     /// Applies change sets to the real directories by a redo log, all or none; answered by `Committed`.
     Commit { job: JobId, stage: StageId, directory: OsBytes, manifests: Vec<Digest> },
     /// Digests a file or the spooled input; answered by `Digested`.
-    Digest { job: JobId, input: Input },
+    Digest { job: JobId, stage: StageId, input: Input },
+    /// Digest of the first `offset` bytes of a finished execution's output; answered by `Prefix`.
+    Prefix { job: JobId, lane: LaneId, execution: ExecutionId, region: Region, offset: u64 },
     /// Keeps where the decided output of a job lies, for `result`; answered by `IndexKept`.
     KeepIndex { job: JobId, pieces: Vec<Piece> },
 }
@@ -289,6 +290,15 @@ pub enum Input {
     /// A file, or a directory with all below it.
     #[n(1)]
     Path(#[n(0)] OsBytes),
+}
+
+impl std::fmt::Display for Input {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Input::Spool(length) => write!(f, "the first {length} bytes of standard input"),
+            Input::Path(path) => f.write_str(&String::from_utf8_lossy(path)),
+        }
+    }
 }
 
 /// A piece of the decided output, in the order in which it is printed.
@@ -310,7 +320,8 @@ pub struct Piece {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FileEvent {
     Committed { stage: StageId, outcome: CommitOutcome },
-    Digested { input: Input, outcome: Result<Digest, String> },
+    Digested { stage: StageId, input: Input, outcome: Result<Digest, String> },
+    Prefix { execution: ExecutionId, so_far: Region },
     IndexKept { failure: Option<String> },
 }
 

@@ -2,9 +2,19 @@
 //!
 //! Paths, arguments and environment are bytes: a Unix name need not be text.
 
+pub mod check;
+mod command;
+pub mod determinism;
+mod injection;
+pub mod mask;
+mod stages;
+mod syntax;
+pub mod values;
+
 use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 
+pub use self::syntax::{Accepted, Surroundings, parse};
 use crate::names::{LaneId, Millis};
 use crate::strategy::Strategy;
 

@@ -4,8 +4,8 @@ use minicbor::{Decode, Encode};
 
 use crate::job::Job;
 use crate::message::{Dispute, Purpose, Story, Value, Verdict};
-use crate::names::{ArmorName, Digest, LaneId, StageId, TaskId};
-use crate::world::CommitOutcome;
+use crate::names::{ArmorName, Digest, HostId, LaneId, StageId, TaskId};
+use crate::world::{CommitOutcome, Region};
 
 /// To an SM.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -13,9 +13,9 @@ pub enum SurrogateMessage {
     /// FTM → SM: the job it manages. Repeated whenever the link comes up. No answer.
     #[n(0)]
     Begin(#[n(0)] Box<Job>),
-    /// FTM → SM: these ARMORs run and can be spoken to.
+    /// FTM → SM: these ARMORs run on these hosts and can be spoken to.
     #[n(1)]
-    Granted(#[n(0)] Vec<ArmorName>),
+    Granted(#[n(0)] Vec<(ArmorName, HostId)>),
     /// FTM → SM: this ARMOR cannot be kept running anywhere.
     #[n(2)]
     Unavailable {
@@ -51,7 +51,8 @@ pub enum SurrogateMessage {
     /// Voter → SM: ballots differ. Repeated until the dispute is settled.
     #[n(7)]
     Disputes(#[n(0)] Vec<Dispute>),
-    /// Voter → SM: the quorum agrees on this prefix of a running task's output, as these lanes have it.
+    /// Voter → SM: the quorum agrees on this prefix of a running task's output; where these lanes
+    /// have it (all regions have the same length and digest).
     #[n(8)]
     Prefix {
         #[n(0)]
@@ -59,11 +60,7 @@ pub enum SurrogateMessage {
         #[n(1)]
         task: TaskId,
         #[n(2)]
-        offset: u64,
-        #[n(3)]
-        digest: Digest,
-        #[n(4)]
-        lanes: Vec<LaneId>,
+        holders: Vec<(LaneId, Region)>,
     },
     /// Voter or Execution → SM: what was noticed and dealt with there. A sender numbers its stories
     /// from 0 without gaps and says all again when the link comes up.

@@ -3,7 +3,7 @@
 use minicbor::{Decode, Encode};
 
 use crate::names::{Attempt, Digest, HostId, JobId, LaneId, StageId, TaskId};
-use crate::world::{End, Ended};
+use crate::world::{End, Ended, Region};
 
 /// To a Voter.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -71,10 +71,9 @@ pub enum VoterMessage {
         task: TaskId,
         #[n(3)]
         attempt: Attempt,
+        /// Where it lies: its length is how far it goes, its digest that of all bytes up to there.
         #[n(4)]
-        offset: u64,
-        #[n(5)]
-        digest: Digest,
+        so_far: Region,
     },
 }
 

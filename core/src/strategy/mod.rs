@@ -3,9 +3,17 @@
 //! A strategy is a value: it says how many lanes, how many must agree, in what order they run, and
 //! what is tried when that fails. It runs nothing.
 
+mod adjust;
+pub mod check;
+mod explain;
+pub mod library;
+mod syntax;
+
 use minicbor::{Decode, Encode};
 
+pub use self::syntax::parse;
 use crate::names::Millis;
+use crate::word::Word;
 
 /// Whether lanes run side by side or one after another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
@@ -16,6 +24,11 @@ pub enum Order {
     /// One after another, stopping once the vote is decided: only as many executions as needed.
     #[n(1)]
     Time,
+}
+
+impl Word for Order {
+    const WHAT: &'static str = "an order of lanes";
+    const WORDS: &'static [(&'static str, Self)] = &[("space", Order::Space), ("time", Order::Time)];
 }
 
 /// How many lanes there are, and how many of them must agree.

@@ -1,0 +1,711 @@
+//! Execution: one lane's road through a job. Runs its copy of every task in its slots, starts again
+//! what ended abnormally, and keeps every result until the job is retired.
+//!
+//! The ballot and the output it speaks of are saved before the ballot is sent, so that the death of
+//! anyone else repeats no finished execution (D8).
+
+mod ledger;
+mod slots;
+
+use crate::armor::{Armor, Effect, Event, LinkEvent, Moment, Progress, Step, Timer};
+use crate::job::{InjectionKind, Stdin};
+use crate::message::{
+    Ballot, Evidence, ExecutionMessage, FanoutMessage, LaneOrders, Purpose, Story, SurrogateMessage, VoterMessage,
+    Witness,
+};
+use crate::names::{ArmorName, ExecutionId, HostId, JobId, LaneId, Millis, SlotId, StageId, TaskId};
+use crate::restart;
+use crate::shell::Identity;
+use crate::world::{End, Ended, FileCommand, FileEvent, Region, SlotCommand, SlotEvent, SlotPlan};
+
+pub use ledger::{Cause, ExecutionRecord, Ledger};
+use slots::{Run, SlotState, Slots};
+
+/// Most ballots in one message.
+const BALLOTS_AT_ONCE: usize = 256;
+/// Ballots that wait for company are sent after this long.
+const FLUSH_AFTER: Millis = Millis(5);
+/// How often the slots are looked at.
+const BEAT: Millis = Millis(500);
+/// Attempts at a task that may die by its surroundings' doing before the lane gives it up.
+const SURROUNDINGS_LIMIT: u32 = 8;
+/// Slots that may die in a row before the lane gives up.
+const SLOT_LOSSES_LIMIT: u32 = 8;
+
+/// The Execution of one lane.
+#[derive(Debug)]
+pub struct Execution {
+    host: HostId,
+    job: JobId,
+    lane: LaneId,
+    cores: u16,
+    ledger: Ledger,
+    slots: Slots,
+    /// Tasks that wait for their restart, with the time of their death.
+    waiting: std::collections::BTreeMap<(StageId, TaskId), (Purpose, Millis)>,
+    /// The lane cannot run its stage, and said so.
+    given_up: Option<(StageId, String)>,
+    beating: bool,
+    flushing: bool,
+    done: u64,
+}
+
+impl Execution {
+    #[must_use]
+    pub fn new(identity: &Identity, job: JobId, lane: LaneId) -> Self {
+        Execution {
+            host: identity.host,
+            job,
+            lane,
+            cores: identity.cores,
+            ledger: Ledger::default(),
+            slots: Slots::default(),
+            waiting: std::collections::BTreeMap::new(),
+            given_up: None,
+            beating: false,
+            flushing: false,
+            done: 0,
+        }
+    }
+
+    fn surrogate(&self) -> ArmorName {
+        ArmorName::Surrogate(self.job)
+    }
+
+    fn voter(&self) -> ArmorName {
+        ArmorName::Voter(self.job)
+    }
+
+    // ---- orders ----
+
+    fn from_surrogate(&mut self, now: Moment, message: ExecutionMessage) -> Step<ExecutionRecord> {
+        let mut step = Step::none();
+        match message {
+            ExecutionMessage::Configure(orders) => {
+                if self.ledger.orders.as_ref() != Some(&orders) {
+                    step.record(self, ExecutionRecord::Configured(orders));
+                    self.open_slots(StageId(0), &mut step);
+                }
+            }
+            ExecutionMessage::Run { stage, ranges, purpose } => self.assign(now, stage, ranges, purpose, &mut step),
+            ExecutionMessage::Stop { stage } => self.stop(stage, None, &mut step),
+            ExecutionMessage::StopTask { stage, task } => self.stop(stage, Some(task), &mut step),
+            ExecutionMessage::Allow { stage, task, upto } => self.allow(stage, task, upto, &mut step),
+            ExecutionMessage::Commit { stage, manifests } => {
+                let Some(orders) = &self.ledger.orders else { return step };
+                // The view of the files must not be in use while the files under it change.
+                let directory = orders.job.directory.clone();
+                self.slots.close(&mut step.then);
+                step.then(Effect::File(FileCommand::Commit { job: self.job, stage, directory, manifests }));
+            }
+            ExecutionMessage::BallotsKept { .. }
+            | ExecutionMessage::PrefixAt { .. }
+            | ExecutionMessage::Stage { .. }
+            | ExecutionMessage::Feed { .. } => {}
+        }
+        step
+    }
+
+    fn assign(
+        &mut self,
+        now: Moment,
+        stage: StageId,
+        ranges: Vec<(u64, u64)>,
+        purpose: Purpose,
+        step: &mut Step<ExecutionRecord>,
+    ) {
+        if self.ledger.stopped.contains(&stage) && purpose == Purpose::Vote {
+            return self.tell_done(stage, step);
+        }
+        step.record(self, ExecutionRecord::Assigned(stage, ranges.clone(), purpose));
+        self.say_repeated(stage, &ranges, purpose, step);
+        if let Some((given_up, why)) = &self.given_up
+            && *given_up == stage
+        {
+            let message = SurrogateMessage::CannotRun { lane: self.lane, stage, why: why.clone() };
+            return step.send(self.surrogate(), message);
+        }
+        self.open_slots(stage, step);
+        self.work(now, step);
+        self.tell_done(stage, step);
+    }
+
+    /// A repetition that was finished before is answered from the ledger.
+    fn say_repeated(
+        &mut self,
+        stage: StageId,
+        ranges: &[(u64, u64)],
+        purpose: Purpose,
+        step: &mut Step<ExecutionRecord>,
+    ) {
+        let Purpose::Repeat(number) = purpose else { return };
+        for task in ranges.iter().flat_map(|&(from, to)| (from..to).map(TaskId)) {
+            if let Some(value) = self.ledger.repeated.get(&(stage, task, number)).copied() {
+                step.send(
+                    self.surrogate(),
+                    SurrogateMessage::Repeated { lane: self.lane, stage, task, purpose, value },
+                );
+            }
+        }
+    }
+
+    fn stop(&mut self, stage: StageId, task: Option<TaskId>, step: &mut Step<ExecutionRecord>) {
+        step.record(self, ExecutionRecord::Stopped(stage, task));
+        let concerned = |at: StageId, which: TaskId| at == stage && task.is_none_or(|task| task == which);
+        self.waiting.retain(|&(at, which), _| !concerned(at, which));
+        for (slot, run) in self.slots.runs_mut() {
+            if concerned(run.execution.stage, run.execution.task) {
+                run.unwanted = true;
+                step.then(Effect::Slot(SlotCommand::Kill { slot }));
+            }
+        }
+        self.tell_done(stage, step);
+    }
+
+    fn allow(&mut self, stage: StageId, task: TaskId, upto: u64, step: &mut Step<ExecutionRecord>) {
+        for (slot, run) in self.slots.runs_mut() {
+            if run.execution.stage == stage && run.execution.task == task && upto > run.allowed {
+                run.allowed = upto;
+                step.then(Effect::Slot(SlotCommand::Allow { slot, upto }));
+            }
+        }
+    }
+
+    // ---- running ----
+
+    fn plan(&self, stage: StageId) -> Option<SlotPlan> {
+        let job = &self.ledger.orders.as_ref()?.job;
+        let stage = job.stages.get(usize::from(stage.0))?;
+        Some(SlotPlan {
+            job: self.job,
+            lane: self.lane,
+            directory: job.directory.clone(),
+            files: stage.files,
+            inputs: stage.inputs.clone(),
+            outputs: stage.outputs.clone(),
+            net: job.net,
+            environment: job.environment.clone(),
+            masks: job.masks.clone(),
+        })
+    }
+
+    fn open_slots(&mut self, stage: StageId, step: &mut Step<ExecutionRecord>) {
+        let (Some(orders), Some(plan)) = (&self.ledger.orders, self.plan(stage)) else { return };
+        let tasks = orders.job.stages[usize::from(stage.0)].tasks.map_or(1, |(from, to)| to - from);
+        let share = self.cores.div_ceil(orders.sharing.max(1)).max(1);
+        let count = u16::try_from(tasks).unwrap_or(u16::MAX).clamp(1, share);
+        self.slots.open(stage, count, &plan, &mut step.then);
+        self.beat(step);
+    }
+
+    fn beat(&mut self, step: &mut Step<ExecutionRecord>) {
+        if !self.beating {
+            self.beating = true;
+            step.timer(Timer::Beat, BEAT);
+        }
+    }
+
+    /// Starts what can be started.
+    fn work(&mut self, now: Moment, step: &mut Step<ExecutionRecord>) {
+        let Some(stage) = self.slots.stage() else { return };
+        while let Some(slot) = self.slots.idle() {
+            let Some((task, purpose)) = self.next_task(stage) else { break };
+            self.start(now, slot, stage, task, purpose, step);
+        }
+    }
+
+    fn next_task(&self, stage: StageId) -> Option<(TaskId, Purpose)> {
+        let busy = |task: &TaskId| {
+            self.waiting.contains_key(&(stage, *task)) || self.slots.runs().any(|(_, run)| run.execution.task == *task)
+        };
+        let purposes = (stage, Purpose::Vote)..=(stage, Purpose::Repeat(u16::MAX));
+        // Somebody waits for a repetition before anything else goes on.
+        self.ledger.assigned.range(purposes).rev().find_map(|(&(_, purpose), tasks)| {
+            let task = tasks.iter().find(|task| !busy(task))?;
+            Some((task, purpose))
+        })
+    }
+
+    fn start(
+        &mut self,
+        now: Moment,
+        slot: SlotId,
+        stage: StageId,
+        task: TaskId,
+        purpose: Purpose,
+        step: &mut Step<ExecutionRecord>,
+    ) {
+        let Some(orders) = &self.ledger.orders else { return };
+        let execution = ExecutionId { stage, task, attempt: self.ledger.next_attempt(stage, task, purpose) };
+        let fault = injected(orders, execution).filter(|kind| *kind != InjectionKind::Lie);
+        let quota = orders.job.spool_quota;
+        let stage_of_job = &orders.job.stages[usize::from(stage.0)];
+        let stdin = if stage.0 == 0 && stage_of_job.tasks.is_none() { orders.job.stdin.clone() } else { Stdin::Null };
+        let feed = (stdin == Stdin::Spool).then_some(self.ledger.fed);
+        let command = stage_of_job.command_for(task);
+        if let Some(kind) = fault {
+            let story = Story::Injected { lane: self.lane, execution, kind };
+            step.record(self, ExecutionRecord::Noted(story));
+            self.say_stories(step);
+        }
+        step.then(Effect::Slot(SlotCommand::Start { slot, execution, command, stdin, fault }));
+        step.then(Effect::Slot(SlotCommand::Allow { slot, upto: quota }));
+        if let Some((upto, end)) = feed {
+            step.then(Effect::Slot(SlotCommand::Feed { slot, upto, end }));
+        }
+        let run = Run {
+            execution,
+            purpose,
+            since: now.boot,
+            length: 0,
+            allowed: quota,
+            unwanted: false,
+            killed_for: None,
+            was_stopped: false,
+        };
+        self.slots.set(slot, SlotState::Running(run));
+    }
+
+    // ---- what slots report ----
+
+    fn slot(&mut self, now: Moment, event: SlotEvent) -> Step<ExecutionRecord> {
+        let mut step = Step::none();
+        match event {
+            SlotEvent::Ready { slot } => {
+                self.slots.set(slot, SlotState::Idle);
+                self.work(now, &mut step);
+            }
+            SlotEvent::Unavailable { slot, why } => {
+                self.slots.remove(slot);
+                if self.slots.is_empty() {
+                    self.give_up(why, &mut step);
+                }
+            }
+            SlotEvent::Output { slot, execution, length, digest } => {
+                self.output(slot, execution, length, digest, &mut step)
+            }
+            SlotEvent::Prefix { slot, execution, so_far } => {
+                if self.slots.run(slot).is_some_and(|run| run.execution == execution) {
+                    self.say_prefix(execution, so_far, &mut step);
+                }
+            }
+            SlotEvent::Blocked { path, .. } => {
+                self.note(Story::Blocked { lane: self.lane, path }, &mut step);
+            }
+            SlotEvent::Ended { slot, execution, ended } => self.ended(now, slot, execution, ended, &mut step),
+            SlotEvent::Unheld { slot, execution, why } => {
+                self.slots.take(slot, execution);
+                self.give_up(why, &mut step);
+            }
+            SlotEvent::Lost { slot, execution: _, why } => self.lost(now, slot, why, &mut step),
+            SlotEvent::Sampled { slot, sample } => {
+                if let Some(evidence) = self.slots.judge(slot, sample) {
+                    self.kill_for(now, slot, evidence, &mut step);
+                }
+            }
+        }
+        step
+    }
+
+    fn output(&mut self, slot: SlotId, execution: ExecutionId, so_far: Region, step: &mut Step<ExecutionRecord>) {
+        let Some(run) = self.slots.run(slot).filter(|run| run.execution == execution) else { return };
+        let was_held_back = run.is_held_back();
+        run.length = so_far.length;
+        let (is_held_back, votes) = (run.is_held_back(), run.purpose == Purpose::Vote && !run.unwanted);
+        self.done += 1;
+        if votes {
+            self.say_prefix(execution, so_far, step);
+        }
+        if is_held_back && !was_held_back {
+            self.tell_progress(execution.stage, step);
+        }
+    }
+
+    fn say_prefix(&mut self, execution: ExecutionId, so_far: Region, step: &mut Step<ExecutionRecord>) {
+        let ExecutionId { stage, task, attempt } = execution;
+        step.send(self.voter(), VoterMessage::Prefix { lane: self.lane, stage, task, attempt, so_far });
+    }
+
+    fn ended(
+        &mut self,
+        now: Moment,
+        slot: SlotId,
+        execution: ExecutionId,
+        ended: Ended,
+        step: &mut Step<ExecutionRecord>,
+    ) {
+        let Some(run) = self.slots.take(slot, execution) else { return };
+        self.slots.losses = 0;
+        self.done += 1;
+        step.record(self, ExecutionRecord::Spent(ended.cpu_us));
+        if run.unwanted {
+            self.tell_done(execution.stage, step);
+        } else if let Some(evidence) = run.killed_for.clone() {
+            self.died(now, &run, Cause::Surroundings, evidence, step);
+        } else if self.is_abnormal(ended.end) && !self.at_limit(execution) {
+            self.died(now, &run, Cause::Program, Evidence::Ended(ended.end), step);
+        } else {
+            self.finished(now, &run, ended, step);
+        }
+        self.work(now, step);
+    }
+
+    fn finished(&mut self, now: Moment, run: &Run, mut ended: Ended, step: &mut Step<ExecutionRecord>) {
+        let ExecutionId { stage, task, attempt } = run.execution;
+        self.tell_last_death(now, run, ended.end, step);
+        if let Some(orders) = &self.ledger.orders
+            && injected(orders, run.execution) == Some(InjectionKind::Lie)
+        {
+            ended.stdout.digest.0[0] ^= 1;
+            let story = Story::Injected { lane: self.lane, execution: run.execution, kind: InjectionKind::Lie };
+            self.note(story, step);
+        }
+        let ballot = Ballot { stage, task, attempt, ended };
+        match run.purpose {
+            Purpose::Vote => {
+                step.record(self, ExecutionRecord::Cast(Box::new(ballot)));
+                self.flush_soon(step);
+            }
+            Purpose::Repeat(number) => {
+                let value = Some(ballot.value());
+                step.record(self, ExecutionRecord::Repeated(stage, task, number, value));
+                let message = SurrogateMessage::Repeated { lane: self.lane, stage, task, purpose: run.purpose, value };
+                step.send(self.surrogate(), message);
+            }
+        }
+    }
+
+    /// An earlier attempt at the task died: this one recovered it, or took over its end.
+    fn tell_last_death(&mut self, now: Moment, run: &Run, end: End, step: &mut Step<ExecutionRecord>) {
+        let ExecutionId { stage, task, .. } = run.execution;
+        let died_before = self.ledger.deaths.contains_key(&(stage, task));
+        if self.is_abnormal(end) {
+            let ran = now.boot.since(run.since);
+            let (lane, execution, evidence) = (self.lane, run.execution, Evidence::Ended(end));
+            self.note(Story::ProgramDied { lane, execution, evidence, ran, restart_after: None }, step);
+        } else if died_before {
+            let after = now.boot.since(run.since);
+            self.note(Story::ProgramRecovered { lane: self.lane, execution: run.execution, after }, step);
+        }
+    }
+
+    // ---- faults ----
+
+    fn is_abnormal(&self, end: End) -> bool {
+        let listed = |code| self.ledger.orders.as_ref().is_some_and(|orders| orders.job.abnormal_exit.contains(&code));
+        match end {
+            End::Signal(_) => true,
+            End::Exit(code) => listed(code),
+            End::NotFound | End::NotExecutable => false,
+        }
+    }
+
+    fn at_limit(&self, execution: ExecutionId) -> bool {
+        let Some(orders) = &self.ledger.orders else { return true };
+        let deaths = self.ledger.deaths.get(&(execution.stage, execution.task)).map_or(0, |deaths| deaths.0);
+        restart::delay(&orders.job.strategy.restart, deaths).is_none()
+    }
+
+    fn died(&mut self, now: Moment, run: &Run, cause: Cause, evidence: Evidence, step: &mut Step<ExecutionRecord>) {
+        let ExecutionId { stage, task, .. } = run.execution;
+        step.record(self, ExecutionRecord::Died(run.execution, cause));
+        let (program, surroundings) = self.ledger.deaths[&(stage, task)];
+        if surroundings > SURROUNDINGS_LIMIT {
+            return self.give_up(format!("task {} could not be kept running: {evidence:?}", task.0), step);
+        }
+        let policy = self.ledger.orders.as_ref().map(|orders| orders.job.strategy.restart);
+        let wait = match cause {
+            Cause::Program => policy.and_then(|policy| restart::delay(&policy, program - 1)).unwrap_or_default(),
+            Cause::Surroundings => Millis(0),
+        };
+        let ran = now.boot.since(run.since);
+        let (lane, execution) = (self.lane, run.execution);
+        self.note(Story::ProgramDied { lane, execution, evidence, ran, restart_after: Some(wait) }, step);
+        if wait > Millis(0) {
+            self.waiting.insert((stage, task), (run.purpose, now.boot));
+            step.timer(Timer::Restart(stage, task), wait);
+        }
+    }
+
+    fn kill_for(&mut self, now: Moment, slot: SlotId, evidence: Evidence, step: &mut Step<ExecutionRecord>) {
+        let Some(run) = self.slots.run(slot) else { return };
+        let deaf = evidence == Evidence::Silent;
+        run.killed_for = Some(evidence);
+        if deaf {
+            // It cannot be told to kill; ending the slot from outside needs no cooperation.
+            step.then(Effect::Slot(SlotCommand::Close { slot }));
+            self.lost(now, slot, "its init did not answer".to_owned(), step);
+        } else {
+            step.then(Effect::Slot(SlotCommand::Kill { slot }));
+        }
+    }
+
+    fn lost(&mut self, now: Moment, slot: SlotId, why: String, step: &mut Step<ExecutionRecord>) {
+        let Some(state) = self.slots.remove(slot) else { return };
+        self.slots.losses += 1;
+        if let SlotState::Running(run) = state {
+            if run.unwanted {
+                self.tell_done(run.execution.stage, step);
+            } else {
+                let evidence = run.killed_for.clone().unwrap_or(Evidence::SlotLost(why.clone()));
+                self.died(now, &run, Cause::Surroundings, evidence, step);
+            }
+        }
+        if self.slots.losses > SLOT_LOSSES_LIMIT {
+            return self.give_up(why, step);
+        }
+        if let Some(plan) = self.slots.stage().and_then(|stage| self.plan(stage)) {
+            self.slots.reopen(slot, &plan, &mut step.then);
+        }
+        self.work(now, step);
+    }
+
+    /// The lane cannot run its stage: the SM decides what becomes of it.
+    fn give_up(&mut self, why: String, step: &mut Step<ExecutionRecord>) {
+        let Some(stage) = self.slots.stage() else { return };
+        self.given_up = Some((stage, why.clone()));
+        for (slot, run) in self.slots.runs_mut() {
+            run.unwanted = true;
+            step.then(Effect::Slot(SlotCommand::Kill { slot }));
+        }
+        step.send(self.surrogate(), SurrogateMessage::CannotRun { lane: self.lane, stage, why });
+    }
+
+    // ---- telling ----
+
+    fn note(&mut self, story: Story, step: &mut Step<ExecutionRecord>) {
+        step.record(self, ExecutionRecord::Noted(story));
+        self.say_stories(step);
+    }
+
+    fn say_stories(&mut self, step: &mut Step<ExecutionRecord>) {
+        while let Some((first, stories)) = self.ledger.stories.say(BALLOTS_AT_ONCE) {
+            step.send(self.surrogate(), SurrogateMessage::Noted { first, stories });
+        }
+    }
+
+    /// Sends ballots at once when the lane has nothing else to do, else together with others.
+    fn flush_soon(&mut self, step: &mut Step<ExecutionRecord>) {
+        let idle = self.ledger.assigned.is_empty() && self.slots.runs().next().is_none();
+        if idle || self.ledger.ballots.unsaid() >= BALLOTS_AT_ONCE as u64 {
+            self.say_ballots(step);
+        } else if !self.flushing {
+            self.flushing = true;
+            step.timer(Timer::Flush, FLUSH_AFTER);
+        }
+    }
+
+    fn say_ballots(&mut self, step: &mut Step<ExecutionRecord>) {
+        while let Some((first, ballots)) = self.ledger.ballots.say(BALLOTS_AT_ONCE) {
+            let witness = self.witness();
+            step.send(self.voter(), VoterMessage::Ballots { lane: self.lane, first, witness, ballots });
+        }
+    }
+
+    fn witness(&self) -> Witness {
+        Witness { host: self.host, job: self.job, ..Witness::default() }
+    }
+
+    /// Says that the stage is done, once it is and the Voter has all ballots.
+    fn tell_done(&mut self, stage: StageId, step: &mut Step<ExecutionRecord>) {
+        let left = self.ledger.assigned.keys().any(|(assigned, _)| *assigned == stage);
+        let runs = self.slots.runs().any(|(_, run)| run.execution.stage == stage);
+        if left || runs || !self.ledger.ballots.is_empty() {
+            return;
+        }
+        let message = SurrogateMessage::LaneDone {
+            lane: self.lane,
+            stage,
+            ballots: self.ledger.counts.get(&stage).copied().unwrap_or_default(),
+            executions: self.ledger.executions,
+            cpu_us: self.ledger.cpu_us,
+        };
+        step.send(self.surrogate(), message);
+    }
+
+    fn tell_progress(&mut self, stage: StageId, step: &mut Step<ExecutionRecord>) {
+        let first = self.slots.runs().next().map(|(_, run)| (run.execution.task, run.length));
+        let paused = self.slots.runs().any(|(_, run)| run.is_held_back());
+        let message = SurrogateMessage::LaneProgress {
+            lane: self.lane,
+            stage,
+            finished: self.ledger.counts.get(&stage).copied().unwrap_or_default(),
+            running: first,
+            cpu_us: self.ledger.cpu_us,
+            executions: self.ledger.executions,
+            paused,
+        };
+        step.send(self.surrogate(), message);
+    }
+
+    fn from_voter(&mut self, message: ExecutionMessage) -> Step<ExecutionRecord> {
+        let mut step = Step::none();
+        match message {
+            ExecutionMessage::BallotsKept { below } => {
+                if !self.ledger.ballots.is_empty() {
+                    step.record(self, ExecutionRecord::BallotsKept(below));
+                }
+                if let Some(stage) = self.ledger.counts.keys().next_back().copied() {
+                    self.tell_done(stage, &mut step);
+                }
+            }
+            ExecutionMessage::PrefixAt { stage, task, offset } => self.ask_prefix(stage, task, offset, &mut step),
+            ExecutionMessage::Configure(_)
+            | ExecutionMessage::Run { .. }
+            | ExecutionMessage::Stop { .. }
+            | ExecutionMessage::StopTask { .. }
+            | ExecutionMessage::Allow { .. }
+            | ExecutionMessage::Commit { .. }
+            | ExecutionMessage::Stage { .. }
+            | ExecutionMessage::Feed { .. } => {}
+        }
+        step
+    }
+
+    fn ask_prefix(&mut self, stage: StageId, task: TaskId, offset: u64, step: &mut Step<ExecutionRecord>) {
+        let runs = self.slots.runs().find(|(_, run)| run.execution.stage == stage && run.execution.task == task);
+        if let Some((slot, run)) = runs {
+            step.then(Effect::Slot(SlotCommand::Prefix { slot, execution: run.execution, offset }));
+        } else if let Some(ballot) = self.ledger.ballot(stage, task) {
+            let execution = ExecutionId { stage, task, attempt: ballot.attempt };
+            let region = ballot.ended.stdout;
+            step.then(Effect::File(FileCommand::Prefix { job: self.job, lane: self.lane, execution, region, offset }));
+        }
+    }
+
+    fn from_fanout(&mut self, message: ExecutionMessage) -> Step<ExecutionRecord> {
+        let mut step = Step::none();
+        match message {
+            ExecutionMessage::Stage { stage, input } => {
+                step.then(Effect::File(FileCommand::Digest { job: self.job, stage, input }));
+            }
+            ExecutionMessage::Feed { upto, end } => {
+                if (upto, end) != self.ledger.fed {
+                    step.record(self, ExecutionRecord::Fed(upto, end));
+                    let (upto, end) = self.ledger.fed;
+                    let feed = |(slot, _)| Effect::Slot(SlotCommand::Feed { slot, upto, end });
+                    step.then.extend(self.slots.runs().map(feed));
+                }
+            }
+            ExecutionMessage::Configure(_)
+            | ExecutionMessage::Run { .. }
+            | ExecutionMessage::Stop { .. }
+            | ExecutionMessage::StopTask { .. }
+            | ExecutionMessage::Allow { .. }
+            | ExecutionMessage::Commit { .. }
+            | ExecutionMessage::BallotsKept { .. }
+            | ExecutionMessage::PrefixAt { .. } => {}
+        }
+        step
+    }
+
+    fn file(&mut self, event: FileEvent) -> Step<ExecutionRecord> {
+        let mut step = Step::none();
+        match event {
+            FileEvent::Committed { stage, outcome } => {
+                step.send(self.surrogate(), SurrogateMessage::Committed { stage, outcome });
+            }
+            FileEvent::Digested { stage, input, outcome } => {
+                let message = FanoutMessage::Staged { stage, lane: self.lane, input, outcome };
+                step.send(ArmorName::Fanout(self.job), message);
+            }
+            FileEvent::Prefix { execution, so_far } => self.say_prefix(execution, so_far, &mut step),
+            FileEvent::IndexKept { .. } => {}
+        }
+        step
+    }
+
+    fn link_up(&mut self, peer: ArmorName) -> Step<ExecutionRecord> {
+        let mut step = Step::none();
+        if peer == self.voter() {
+            self.ledger.ballots.repeat();
+            self.say_ballots(&mut step);
+        } else if peer == self.surrogate() {
+            self.ledger.stories.repeat();
+            self.say_stories(&mut step);
+            if let Some((stage, why)) = self.given_up.clone() {
+                step.send(self.surrogate(), SurrogateMessage::CannotRun { lane: self.lane, stage, why });
+            } else if let Some(stage) = self.slots.stage() {
+                self.tell_done(stage, &mut step);
+            }
+        }
+        step
+    }
+
+    fn timer(&mut self, now: Moment, timer: Timer) -> Step<ExecutionRecord> {
+        let mut step = Step::none();
+        match timer {
+            Timer::Flush => {
+                self.flushing = false;
+                self.say_ballots(&mut step);
+            }
+            Timer::Beat => {
+                self.slots.sample(&mut step.then);
+                step.timer(Timer::Beat, BEAT);
+                if let Some(stage) = self.slots.stage() {
+                    self.tell_progress(stage, &mut step);
+                }
+            }
+            Timer::Restart(stage, task) => {
+                self.waiting.remove(&(stage, task));
+                self.work(now, &mut step);
+            }
+            Timer::Deadline
+            | Timer::Patience(..)
+            | Timer::Backpressure
+            | Timer::Restore(_)
+            | Timer::Remind
+            | Timer::Guard => {}
+        }
+        step
+    }
+}
+
+/// The fault that is put into this execution, if one is.
+fn injected(orders: &LaneOrders, execution: ExecutionId) -> Option<InjectionKind> {
+    let first = orders.job.stages.first().and_then(|stage| stage.tasks).map_or(TaskId(0), |(from, _)| TaskId(from));
+    let due = orders.injections().find(|injection| injection.is_due(execution, first));
+    due.map(|injection| injection.kind)
+}
+
+impl Armor for Execution {
+    type Message = ExecutionMessage;
+    type Record = ExecutionRecord;
+
+    fn apply(&mut self, record: &ExecutionRecord) {
+        self.ledger.apply(record);
+    }
+
+    fn handle(&mut self, now: Moment, event: Event<ExecutionMessage>) -> Step<ExecutionRecord> {
+        match event {
+            Event::Message { from, message } if from == self.surrogate() => self.from_surrogate(now, message),
+            Event::Message { from, message } if from == self.voter() => self.from_voter(message),
+            Event::Message { from: ArmorName::Fanout(job), message } if job == self.job => self.from_fanout(message),
+            Event::Message { .. } | Event::Process(_) => Step::none(),
+            Event::Timer(timer) => self.timer(now, timer),
+            Event::Slot(event) => self.slot(now, event),
+            Event::File(event) => self.file(event),
+            Event::Link(LinkEvent::Up { peer, .. }) => self.link_up(peer),
+            Event::Link(LinkEvent::Down { .. }) => Step::none(),
+        }
+    }
+
+    fn resume(&mut self, now: Moment) -> Step<ExecutionRecord> {
+        let mut step = Step::none();
+        let stage = self.ledger.assigned.keys().next().map(|(stage, _)| *stage);
+        let fresh = self.ledger.orders.is_some() && self.ledger.counts.is_empty();
+        if let Some(stage) = stage.or(fresh.then_some(StageId(0))) {
+            self.open_slots(stage, &mut step);
+        }
+        self.say_ballots(&mut step);
+        self.say_stories(&mut step);
+        self.work(now, &mut step);
+        step
+    }
+
+    fn progress(&self) -> Progress {
+        let stage = self.slots.stage().filter(|_| self.slots.idle().is_some());
+        let startable = stage.and_then(|stage| self.next_task(stage)).is_some();
+        Progress { done: self.done, pending: u64::from(startable) }
+    }
+}

@@ -1,0 +1,482 @@
+//! Voter: decides what the result of each task is, from the ballots of the lanes.
+//!
+//! It journals ballots and derives verdicts from them, so that a Voter restored from its records
+//! decides as the dead one did; what it lacks, the lanes say again. A task stays open until every
+//! lane has voted alike, or the stage is over: late ballots count for evidence and change nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use minicbor::{Decode, Encode};
+
+use crate::armor::{Armor, Event, LinkEvent, Moment, Progress, Step};
+use crate::elements::inbox::Inbox;
+use crate::elements::outbox::Outbox;
+use crate::elements::task_set::TaskSet;
+use crate::message::{Ballot, Dispute, ExecutionMessage, Rule, Story, SurrogateMessage, Verdict, VoterMessage};
+use crate::names::{ArmorName, Attempt, JobId, LaneId, StageId, TaskId};
+use crate::vote::prefix::{Decided, Prefixes, Standing};
+use crate::vote::{Tally, Vote, tally};
+use crate::world::Region;
+
+/// Most verdicts in one message.
+const VERDICTS_AT_ONCE: usize = 512;
+
+/// One durable change.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub enum VoterRecord {
+    #[n(0)]
+    Convened(#[n(0)] StageId, #[n(1)] Rule, #[n(2)] bool),
+    #[n(1)]
+    Extended(#[n(0)] StageId, #[n(1)] TaskId, #[n(2)] Rule),
+    /// The lane will not vote on this task, or on none of the stage.
+    #[n(2)]
+    Absent(#[n(0)] StageId, #[n(1)] LaneId, #[n(2)] Option<TaskId>),
+    /// The next ballot of this lane.
+    #[n(3)]
+    Cast(#[n(0)] LaneId, #[n(1)] Box<Ballot>),
+    #[n(4)]
+    VerdictsKept(#[n(0)] u64),
+    #[n(5)]
+    PrefixDecided(#[n(0)] StageId, #[n(1)] TaskId, #[n(2)] Vec<(LaneId, Region)>),
+    /// The lane has the decided prefix, or it does not.
+    #[n(6)]
+    PrefixChecked(#[n(0)] StageId, #[n(1)] TaskId, #[n(2)] LaneId, #[n(3)] bool),
+    /// The lane's output of this task is that of this attempt from now on.
+    #[n(7)]
+    Began(#[n(0)] StageId, #[n(1)] TaskId, #[n(2)] LaneId, #[n(3)] Attempt),
+}
+
+/// The Voter of one job.
+#[derive(Debug)]
+pub struct Voter {
+    job: JobId,
+    /// The stage being decided; earlier ones are over.
+    stage: Option<StageVote>,
+    ballots: Inbox<LaneId>,
+    verdicts: Outbox<Verdict>,
+    stories: Outbox<Story>,
+    /// Disputes to be told, of open tasks.
+    disputed: BTreeSet<TaskId>,
+    /// Ballots of a stage that was not convened yet; not acknowledged, so that nothing is lost with them.
+    early: Vec<(LaneId, u64, Vec<Ballot>)>,
+    done: u64,
+}
+
+/// How a stage stands.
+#[derive(Debug)]
+struct StageVote {
+    stage: StageId,
+    rule: Rule,
+    stream: bool,
+    /// Lanes that will not vote on any further task.
+    absent: BTreeSet<LaneId>,
+    open: BTreeMap<TaskId, Open>,
+    /// Decided, and every lane agreed.
+    settled: TaskSet,
+}
+
+/// A task whose vote is not over.
+#[derive(Debug, Default)]
+struct Open {
+    /// Instead of the stage's, once it was extended.
+    rule: Option<Rule>,
+    ballots: BTreeMap<LaneId, Ballot>,
+    /// Ballots that wait until their lane's prefix is checked.
+    unchecked: BTreeMap<LaneId, Ballot>,
+    voided: BTreeSet<LaneId>,
+    absent: BTreeSet<LaneId>,
+    attempts: BTreeMap<LaneId, Attempt>,
+    prefixes: Prefixes,
+    /// Where each lane's output lies.
+    places: BTreeMap<LaneId, Region>,
+    verdict: Option<Verdict>,
+}
+
+impl Voter {
+    #[must_use]
+    pub fn new(job: JobId) -> Self {
+        Voter {
+            job,
+            stage: None,
+            ballots: Inbox::default(),
+            verdicts: Outbox::default(),
+            stories: Outbox::default(),
+            disputed: BTreeSet::new(),
+            early: Vec::new(),
+            done: 0,
+        }
+    }
+
+    fn surrogate(&self) -> ArmorName {
+        ArmorName::Surrogate(self.job)
+    }
+
+    fn execution(&self, lane: LaneId) -> ArmorName {
+        ArmorName::Execution(self.job, lane)
+    }
+
+    /// The open vote on a task of the current stage; `None` for what is over.
+    fn open(&mut self, stage: StageId, task: TaskId) -> Option<&mut Open> {
+        let vote = self.stage.as_mut().filter(|vote| vote.stage == stage && !vote.settled.contains(task))?;
+        Some(vote.open.entry(task).or_default())
+    }
+
+    fn cast(&mut self, lane: LaneId, ballot: &Ballot) {
+        self.ballots.take(lane);
+        self.done += 1;
+        let (stage, task) = (ballot.stage, ballot.task);
+        let Some(open) = self.open(stage, task) else { return };
+        match open.ballots.get(&lane).or(open.unchecked.get(&lane)) {
+            Some(earlier) if earlier.value() == ballot.value() => return,
+            Some(_) => {
+                open.voided.insert(lane);
+                self.stories.push(Story::VoteVoided { stage, task, lane });
+            }
+            None => open.receive(lane, ballot),
+        }
+        self.decide(stage, task);
+    }
+
+    fn check_prefix(&mut self, stage: StageId, task: TaskId, lane: LaneId, has_it: bool) {
+        let Some(open) = self.open(stage, task) else { return };
+        let Some(decided) = open.prefixes.decided().cloned() else { return };
+        if has_it {
+            open.prefixes.mark(lane, decided.offset, decided.digest);
+            if let Some(ballot) = open.unchecked.remove(&lane) {
+                open.ballots.insert(lane, ballot);
+            }
+        } else if open.voided.insert(lane) {
+            self.stories.push(Story::PrefixContradicted { stage, task, lane, released: decided.offset });
+        }
+        self.decide(stage, task);
+    }
+
+    /// Derives what follows from the ballots of a task: a verdict, a dispute, the end of the vote.
+    fn decide(&mut self, stage: StageId, task: TaskId) {
+        let Some(vote) = self.stage.as_mut().filter(|vote| vote.stage == stage) else { return };
+        let Some(open) = vote.open.get_mut(&task) else { return };
+        let rule = open.rule.unwrap_or(vote.rule);
+        let votes = open.votes(&vote.absent);
+        match tally(rule, &votes) {
+            Tally::Pending => return,
+            Tally::Lost => {
+                if open.verdict.is_none() {
+                    self.disputed.insert(task);
+                }
+                return;
+            }
+            Tally::Won(value) if open.verdict.is_none() => {
+                let winners: Vec<LaneId> = open.lanes_for(value).collect();
+                let ballot = open.ballots[&winners[0]].clone();
+                let verdict = Verdict { stage, task, value, winners, ballot };
+                open.verdict = Some(verdict.clone());
+                self.verdicts.push(verdict);
+            }
+            Tally::Won(_) => {}
+        }
+        let Some(verdict) = &open.verdict else { return };
+        let agrees = |vote: &Vote| !matches!(vote, Vote::Cast(value) if *value != verdict.value);
+        if votes.values().all(agrees) && votes.len() >= usize::from(rule.lanes) && open.voided.is_empty() {
+            vote.open.remove(&task);
+            vote.settled.insert(task);
+            self.disputed.remove(&task);
+        } else if !votes.values().all(agrees) {
+            self.disputed.insert(task);
+        }
+    }
+
+    fn dispute(&self, task: TaskId) -> Option<Dispute> {
+        let vote = self.stage.as_ref()?;
+        let open = vote.open.get(&task)?;
+        let ballots = open.ballots.iter().filter(|(lane, _)| !open.voided.contains(lane));
+        Some(Dispute {
+            stage: vote.stage,
+            task,
+            ballots: ballots.map(|(&lane, ballot)| (lane, ballot.clone())).collect(),
+            won: open.verdict.as_ref().map(|verdict| verdict.value),
+            rule: open.rule.unwrap_or(vote.rule),
+        })
+    }
+
+    /// Says what is decided and was not said, and the disputes among `tasks`.
+    fn report(&mut self, tasks: &BTreeSet<TaskId>, step: &mut Step<VoterRecord>) {
+        while let Some((first, verdicts)) = self.verdicts.say(VERDICTS_AT_ONCE) {
+            step.send(self.surrogate(), SurrogateMessage::Verdicts { first, verdicts });
+        }
+        while let Some((first, stories)) = self.stories.say(VERDICTS_AT_ONCE) {
+            step.send(self.surrogate(), SurrogateMessage::Noted { first, stories });
+        }
+        let disputes: Vec<Dispute> = tasks.iter().filter_map(|&task| self.dispute(task)).collect();
+        if !disputes.is_empty() {
+            step.send(self.surrogate(), SurrogateMessage::Disputes(disputes));
+        }
+    }
+
+    fn take_ballots(&mut self, lane: LaneId, first: u64, ballots: Vec<Ballot>) -> Step<VoterRecord> {
+        let mut step = Step::none();
+        let current = self.stage.as_ref().map(|vote| vote.stage);
+        if ballots.iter().any(|ballot| Some(ballot.stage) > current) {
+            self.early.push((lane, first, ballots));
+            return step;
+        }
+        let disputed_before = self.disputed.clone();
+        if let Some(skip) = self.ballots.skip(lane, first) {
+            for ballot in ballots.into_iter().skip(skip) {
+                step.record(self, VoterRecord::Cast(lane, Box::new(ballot.clone())));
+                self.ask_for_prefixes(ballot.stage, ballot.task, &mut step);
+            }
+        }
+        step.send(self.execution(lane), ExecutionMessage::BallotsKept { below: self.ballots.next_from(lane) });
+        let news = self.disputed.difference(&disputed_before).copied().collect();
+        self.report(&news, &mut step);
+        step
+    }
+
+    fn take_prefix(
+        &mut self,
+        lane: LaneId,
+        stage: StageId,
+        task: TaskId,
+        attempt: Attempt,
+        so_far: Region,
+    ) -> Step<VoterRecord> {
+        let mut step = Step::none();
+        let Some(vote) = self.stage.as_ref().filter(|vote| vote.stage == stage && vote.stream) else { return step };
+        let rule = vote.rule;
+        let Some(open) = self.open(stage, task) else { return step };
+        if open.verdict.is_some() || open.voided.contains(&lane) {
+            return step;
+        }
+        if open.attempts.get(&lane) != Some(&attempt) {
+            step.record(self, VoterRecord::Began(stage, task, lane, attempt));
+        }
+        let Some(open) = self.open(stage, task) else { return step };
+        let was = open.prefixes.standing(lane);
+        open.places.insert(lane, so_far);
+        match open.prefixes.mark(lane, so_far.length, so_far.digest) {
+            Standing::Contradicts => step.record(self, VoterRecord::PrefixChecked(stage, task, lane, false)),
+            Standing::Confirmed if was != Standing::Confirmed => {
+                step.record(self, VoterRecord::PrefixChecked(stage, task, lane, true));
+            }
+            Standing::Confirmed | Standing::Unknown(_) => {}
+        }
+        self.decide_prefix(stage, task, rule, &mut step);
+        self.ask_for_prefixes(stage, task, &mut step);
+        let news = self.disputed.iter().copied().filter(|disputed| *disputed == task).collect();
+        self.report(&news, &mut step);
+        step
+    }
+
+    fn decide_prefix(&mut self, stage: StageId, task: TaskId, rule: Rule, step: &mut Step<VoterRecord>) {
+        let Some(open) = self.open(stage, task) else { return };
+        let quorum = open.rule.unwrap_or(rule).quorum;
+        let Some(Decided { offset, digest, lanes }) = open.prefixes.agreed(quorum) else { return };
+        let place = |lane| Region { length: offset, digest, ..open.places.get(&lane).copied().unwrap_or_default() };
+        let holders: Vec<(LaneId, Region)> = lanes.into_iter().map(|lane| (lane, place(lane))).collect();
+        step.record(self, VoterRecord::PrefixDecided(stage, task, holders.clone()));
+        step.send(self.surrogate(), SurrogateMessage::Prefix { stage, task, holders });
+    }
+
+    fn ask_for_prefixes(&mut self, stage: StageId, task: TaskId, step: &mut Step<VoterRecord>) {
+        let Some(vote) = self.stage.as_mut().filter(|vote| vote.stage == stage) else { return };
+        let Some(open) = vote.open.get_mut(&task) else { return };
+        let mut questions = open.prefixes.ask(open.rule.unwrap_or(vote.rule).quorum);
+        let decided = open.prefixes.decided().map(|decided| decided.offset);
+        questions.extend(open.unchecked.keys().filter_map(|&lane| Some((lane, decided?))));
+        for (lane, offset) in questions {
+            step.send(self.execution(lane), ExecutionMessage::PrefixAt { stage, task, offset });
+        }
+    }
+
+    /// The link to a lane came up: what it was asked may be lost.
+    fn ask_again(&mut self, lane: LaneId) -> Step<VoterRecord> {
+        let mut step = Step::none();
+        let Some(vote) = self.stage.as_mut() else { return step };
+        let stage = vote.stage;
+        let tasks: Vec<TaskId> = vote.open.keys().copied().collect();
+        for task in tasks {
+            if let Some(open) = self.open(stage, task) {
+                open.prefixes.ask_again(lane);
+            }
+            self.ask_for_prefixes(stage, task, &mut step);
+        }
+        step
+    }
+
+    fn from_surrogate(&mut self, message: VoterMessage) -> Step<VoterRecord> {
+        let mut step = Step::none();
+        let disputed_before = self.disputed.clone();
+        match message {
+            VoterMessage::Convene { stage, rule, stream } => {
+                if self.stage.as_ref().is_none_or(|vote| vote.stage < stage) {
+                    step.record(self, VoterRecord::Convened(stage, rule, stream));
+                    for (lane, first, ballots) in std::mem::take(&mut self.early) {
+                        step.append(self.take_ballots(lane, first, ballots));
+                    }
+                }
+            }
+            VoterMessage::Extend { stage, tasks, rule } => {
+                for task in tasks {
+                    step.record(self, VoterRecord::Extended(stage, task, rule));
+                }
+            }
+            VoterMessage::Absent { stage, lane, tasks } if tasks.is_empty() => {
+                step.record(self, VoterRecord::Absent(stage, lane, None));
+            }
+            VoterMessage::Absent { stage, lane, tasks } => {
+                for task in tasks {
+                    step.record(self, VoterRecord::Absent(stage, lane, Some(task)));
+                }
+            }
+            VoterMessage::VerdictsKept { below } => step.record(self, VoterRecord::VerdictsKept(below)),
+            VoterMessage::Ballots { .. } | VoterMessage::Prefix { .. } => {}
+        }
+        let news = self.disputed.difference(&disputed_before).copied().collect();
+        self.report(&news, &mut step);
+        step
+    }
+
+    fn from_lane(&mut self, lane: LaneId, message: VoterMessage) -> Step<VoterRecord> {
+        match message {
+            VoterMessage::Ballots { lane: claimed, first, ballots, witness: _ } if claimed == lane => {
+                self.take_ballots(lane, first, ballots)
+            }
+            VoterMessage::Prefix { lane: claimed, stage, task, attempt, so_far } if claimed == lane => {
+                self.take_prefix(lane, stage, task, attempt, so_far)
+            }
+            // A lane speaks for itself alone, and does not manage the vote.
+            VoterMessage::Ballots { .. }
+            | VoterMessage::Prefix { .. }
+            | VoterMessage::Convene { .. }
+            | VoterMessage::Extend { .. }
+            | VoterMessage::Absent { .. }
+            | VoterMessage::VerdictsKept { .. } => Step::none(),
+        }
+    }
+}
+
+impl Open {
+    /// A lane's first ballot; it waits while the lane has not shown that it has the decided prefix.
+    fn receive(&mut self, lane: LaneId, ballot: &Ballot) {
+        let length = ballot.ended.stdout.length;
+        if self.attempts.get(&lane).is_some_and(|attempt| *attempt != ballot.attempt) {
+            self.prefixes.restart(lane);
+        }
+        match self.prefixes.standing(lane) {
+            Standing::Confirmed => drop(self.ballots.insert(lane, ballot.clone())),
+            Standing::Unknown(offset) if offset == length && self.has_decided_digest(ballot) => {
+                self.ballots.insert(lane, ballot.clone());
+            }
+            Standing::Unknown(offset) if length > offset => drop(self.unchecked.insert(lane, ballot.clone())),
+            Standing::Unknown(_) | Standing::Contradicts => drop(self.voided.insert(lane)),
+        }
+    }
+
+    fn has_decided_digest(&self, ballot: &Ballot) -> bool {
+        self.prefixes.decided().is_some_and(|decided| decided.digest == ballot.ended.stdout.digest)
+    }
+
+    fn lanes_for(&self, value: crate::message::Value) -> impl Iterator<Item = LaneId> + '_ {
+        let counts = move |(lane, ballot): &(&LaneId, &Ballot)| !self.voided.contains(lane) && ballot.value() == value;
+        self.ballots.iter().filter(counts).map(|(&lane, _)| lane)
+    }
+
+    fn votes(&self, stage_absent: &BTreeSet<LaneId>) -> BTreeMap<LaneId, Vote> {
+        let mut votes: BTreeMap<LaneId, Vote> = BTreeMap::new();
+        votes.extend(self.absent.iter().chain(stage_absent).map(|&lane| (lane, Vote::Absent)));
+        votes.extend(self.ballots.iter().map(|(&lane, ballot)| (lane, Vote::Cast(ballot.value()))));
+        votes.extend(self.voided.iter().map(|&lane| (lane, Vote::Voided)));
+        votes
+    }
+}
+
+impl Armor for Voter {
+    type Message = VoterMessage;
+    type Record = VoterRecord;
+
+    fn apply(&mut self, record: &VoterRecord) {
+        match record {
+            VoterRecord::Convened(stage, rule, stream) => {
+                self.disputed.clear();
+                self.stage = Some(StageVote {
+                    stage: *stage,
+                    rule: *rule,
+                    stream: *stream,
+                    absent: BTreeSet::new(),
+                    open: BTreeMap::new(),
+                    settled: TaskSet::default(),
+                });
+            }
+            VoterRecord::Extended(stage, task, rule) => {
+                if let Some(open) = self.open(*stage, *task) {
+                    open.rule = Some(*rule);
+                    self.disputed.remove(task);
+                    self.decide(*stage, *task);
+                }
+            }
+            VoterRecord::Absent(stage, lane, Some(task)) => {
+                if let Some(open) = self.open(*stage, *task) {
+                    open.absent.insert(*lane);
+                    self.decide(*stage, *task);
+                }
+            }
+            VoterRecord::Absent(stage, lane, None) => {
+                let Some(vote) = self.stage.as_mut().filter(|vote| vote.stage == *stage) else { return };
+                vote.absent.insert(*lane);
+                let tasks: Vec<TaskId> = vote.open.keys().copied().collect();
+                tasks.into_iter().for_each(|task| self.decide(*stage, task));
+            }
+            VoterRecord::Cast(lane, ballot) => self.cast(*lane, ballot),
+            VoterRecord::VerdictsKept(below) => self.verdicts.kept(*below),
+            VoterRecord::PrefixDecided(stage, task, holders) => {
+                let (Some(open), Some((_, region))) = (self.open(*stage, *task), holders.first()) else { return };
+                let lanes = holders.iter().map(|(lane, _)| *lane).collect();
+                open.prefixes.decide(Decided { offset: region.length, digest: region.digest, lanes });
+            }
+            VoterRecord::PrefixChecked(stage, task, lane, has_it) => self.check_prefix(*stage, *task, *lane, *has_it),
+            VoterRecord::Began(stage, task, lane, attempt) => {
+                if let Some(open) = self.open(*stage, *task) {
+                    open.attempts.insert(*lane, *attempt);
+                    open.prefixes.restart(*lane);
+                }
+            }
+        }
+    }
+
+    fn handle(&mut self, _now: Moment, event: Event<VoterMessage>) -> Step<VoterRecord> {
+        match event {
+            Event::Message { from, message } if from == self.surrogate() => self.from_surrogate(message),
+            Event::Message { from: ArmorName::Execution(job, lane), message } if job == self.job => {
+                self.from_lane(lane, message)
+            }
+            Event::Link(LinkEvent::Up { peer, .. }) if peer == self.surrogate() => {
+                let mut step = Step::none();
+                self.verdicts.repeat();
+                self.stories.repeat();
+                let disputed = self.disputed.clone();
+                self.report(&disputed, &mut step);
+                step
+            }
+            Event::Link(LinkEvent::Up { peer: ArmorName::Execution(job, lane), .. }) if job == self.job => {
+                let mut step = self.ask_again(lane);
+                let below = self.ballots.next_from(lane);
+                step.send(self.execution(lane), ExecutionMessage::BallotsKept { below });
+                step
+            }
+            Event::Message { .. }
+            | Event::Link(_)
+            | Event::Timer(_)
+            | Event::Slot(_)
+            | Event::Process(_)
+            | Event::File(_) => Step::none(),
+        }
+    }
+
+    fn resume(&mut self, _now: Moment) -> Step<VoterRecord> {
+        Step::none()
+    }
+
+    fn progress(&self) -> Progress {
+        Progress { done: self.done, pending: 0 }
+    }
+}

@@ -1,0 +1,29 @@
+//! When something that died is started again: a six-line rule that never gives up silently.
+
+use crate::names::Millis;
+use crate::strategy::Restart;
+
+/// How long to wait before the next start after `earlier` deaths were already answered by a restart;
+/// `None`: the limit is reached, and whoever asked must say so.
+#[must_use]
+pub fn delay(policy: &Restart, earlier: u32) -> Option<Millis> {
+    if earlier >= policy.limit {
+        return None;
+    }
+    let doubled = policy.backoff.0.saturating_mul(1u64.checked_shl(earlier).unwrap_or(u64::MAX));
+    Some(Millis(doubled.min(policy.backoff_most.0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_up_to_the_most_and_end_at_the_limit() {
+        let policy = Restart { limit: 5, backoff: Millis(10), backoff_most: Millis(50) };
+        let waits: Vec<_> = (0..6).map(|earlier| delay(&policy, earlier).map(|wait| wait.0)).collect();
+        assert_eq!(waits, [Some(10), Some(20), Some(40), Some(50), Some(50), None]);
+        let endless = Restart { limit: u32::MAX, ..policy };
+        assert_eq!(delay(&endless, 4_000), Some(Millis(50)));
+    }
+}

@@ -7,12 +7,14 @@
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chance {
     state: u64,
+    /// Delays are as usual, always: for stories, which are to stay as they are told.
+    calm: bool,
 }
 
 impl Chance {
     #[must_use]
     pub fn of(seed: u64) -> Self {
-        Chance { state: seed }
+        Chance { state: seed, calm: false }
     }
 
     /// The next number, any of 64 bits.
@@ -40,8 +42,16 @@ impl Chance {
         among.get(index)
     }
 
+    /// From now on delays are as usual, always.
+    pub fn calm(&mut self) {
+        self.calm = true;
+    }
+
     /// Mostly short, at times ten or a hundred times longer: what delays are like, in microseconds.
     pub fn delay_us(&mut self, usual_us: u64) -> u64 {
+        if self.calm {
+            return usual_us;
+        }
         let longer = match self.within(0, 200) {
             0 => 100,
             1..=9 => 10,

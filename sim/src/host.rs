@@ -241,8 +241,8 @@ impl World {
             self.observe(&Fact::Died { who: identity, pid });
         }
         self.lanes.end(pid);
-        for (connection, from) in self.network.gone(pid, &mut self.chance) {
-            self.cut(connection, from);
+        for (connection, from, to) in self.network.gone(pid, &mut self.chance) {
+            self.cut(connection, from, to);
         }
         if let Some(watcher) = process.watcher {
             let event = match identity {

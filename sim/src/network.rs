@@ -140,14 +140,12 @@ impl Network {
         true
     }
 
-    /// The sender notices that its connection is broken: true if it was up, `None` if it no longer cares.
-    pub fn broke(&mut self, connection: Connection) -> Option<(Pid, ArmorName, bool)> {
-        let stream = self.streams.get(&connection)?;
-        let key = (stream.from, stream.to);
-        let link = self.links.get_mut(&key).filter(|link| link.connection == connection)?;
+    /// The sender notices that its connection is broken: whether it was up, or `None` if it no longer cares.
+    pub fn broke(&mut self, from: Pid, to: ArmorName, connection: Connection) -> Option<bool> {
+        let link = self.links.get_mut(&(from, to)).filter(|link| link.connection == connection)?;
         let was_up = link.state == State::Up;
         link.state = State::Dialling;
-        Some((key.0, key.1, was_up))
+        Some(was_up)
     }
 
     /// The sender does not want the link any more. What is on its way arrives.
@@ -156,16 +154,14 @@ impl Network {
     }
 
     /// A process is gone: its own connections are cut, and those of others to it are returned.
-    pub fn gone(&mut self, pid: Pid, chance: &mut Chance) -> Vec<(Connection, Pid)> {
+    pub fn gone(&mut self, pid: Pid, chance: &mut Chance) -> Vec<(Connection, Pid, ArmorName)> {
         self.links.retain(|&(from, _), _| from != pid);
         let own: Vec<Connection> =
             self.streams.iter().filter(|(_, stream)| stream.from == pid).map(|(&connection, _)| connection).collect();
         for connection in own {
             self.cut(connection, chance);
         }
-        self.streams.retain(|_, stream| !(stream.cut.is_some() && stream.peer == pid));
-        let to_it = self.streams.iter().filter(|(_, stream)| stream.peer == pid && stream.cut.is_none());
-        to_it.map(|(&connection, stream)| (connection, stream.from)).collect()
+        self.whole().filter(|(connection, ..)| self.streams[connection].peer == pid).collect()
     }
 
     /// The connections that are not broken, with who speaks to whom.
@@ -208,13 +204,15 @@ mod tests {
     fn a_break_loses_the_later_frames_and_never_an_earlier_one_alone() {
         for seed in 0..30 {
             let (mut network, connection) = up();
-            (0..4).for_each(|_| drop(network.send(A, ArmorName::Ftm, 0, 5)));
+            for _ in 0..4 {
+                network.send(A, ArmorName::Ftm, 0, 5);
+            }
             assert!(network.arrives(connection, 0));
             assert!(network.cut(connection, &mut Chance::of(seed)));
             let rest: Vec<bool> = (1..4).map(|frame| network.arrives(connection, frame)).collect();
             assert!(rest.is_sorted_by(|a, b| a >= b), "{rest:?}");
             assert_eq!(network.send(A, ArmorName::Ftm, 9, 5), Sent::Vanishes);
-            assert_eq!(network.broke(connection), Some((A, ArmorName::Ftm, true)));
+            assert_eq!(network.broke(A, ArmorName::Ftm, connection), Some(true));
             assert!(network.wants(A, ArmorName::Ftm));
         }
     }
@@ -224,7 +222,7 @@ mod tests {
         let (mut network, connection) = up();
         network.forget(A, ArmorName::Ftm);
         network.cut(connection, &mut Chance::of(1));
-        assert_eq!(network.broke(connection), None);
+        assert_eq!(network.broke(A, ArmorName::Ftm, connection), None);
         assert!(!network.wants(A, ArmorName::Ftm));
     }
 }

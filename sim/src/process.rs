@@ -80,7 +80,7 @@ pub enum Arrival {
     /// A message, encoded.
     Frame { from: ArmorName, incarnation: Incarnation, connection: Connection, frame: u64, bytes: Vec<u8> },
     /// A connection of its own is broken.
-    Broke { connection: Connection },
+    Broke { to: ArmorName, connection: Connection },
     /// The earlier lives' records are read.
     Restored,
     /// A timer, with the number of its setting.
@@ -117,6 +117,8 @@ pub struct Process {
     pub unsaved: Vec<u64>,
     /// When the last save is written, in microseconds.
     pub written_us: u64,
+    /// When the last report of a slot arrives, in microseconds.
+    pub reported_us: u64,
     /// Used and wanted so far, in microseconds.
     pub cpu_us: u64,
     pub starved_us: u64,
@@ -137,6 +139,7 @@ impl Process {
             saves: VecDeque::new(),
             unsaved: Vec::new(),
             written_us: 0,
+            reported_us: 0,
             cpu_us: 0,
             starved_us: 0,
         }

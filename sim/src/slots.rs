@@ -26,6 +26,8 @@ pub struct Slot {
     pub plan: SlotPlan,
     pub ready: bool,
     pub run: Option<Run>,
+    /// The execution that ended last here, and where its output lies.
+    pub last: Option<(ExecutionId, Region)>,
     /// The slot's init answers no more.
     pub deaf: bool,
     pub asked: u64,
@@ -36,7 +38,7 @@ pub struct Slot {
 impl Slot {
     #[must_use]
     pub fn new(plan: SlotPlan) -> Self {
-        Slot { plan, ready: false, run: None, deaf: false, asked: 0, answered: 0, cpu_us: 0 }
+        Slot { plan, ready: false, run: None, last: None, deaf: false, asked: 0, answered: 0, cpu_us: 0 }
     }
 
     /// How it fares, as it would answer now.
@@ -68,6 +70,8 @@ pub struct Run {
     blocked: Vec<u8>,
     allowed: u64,
     pub stopped: bool,
+    /// It does nothing until something changes.
+    pub waits: bool,
     pub killed: bool,
     /// Waits a hundred times as long.
     pub slow: bool,
@@ -111,6 +115,7 @@ impl Run {
             blocked: Vec::new(),
             allowed: u64::MAX,
             stopped: false,
+            waits: false,
             killed: false,
             slow: false,
             flip: None,
@@ -139,6 +144,12 @@ impl Run {
     /// So many bytes of spooled standard input may be read.
     pub fn feed(&mut self, upto: u64, end: bool) {
         self.fed = (self.fed.0.max(upto), self.fed.1 || end);
+    }
+
+    /// Where the first bytes of its output lie, at most so many.
+    #[must_use]
+    pub fn so_far(&self, slot: SlotId, pack: &Pack, most: u64) -> Region {
+        region(slot, &pack.out, self.begins.0, most.min(self.length(pack)))
     }
 
     /// Bytes written so far.
@@ -209,7 +220,7 @@ impl Run {
     fn copy(&mut self, pack: &mut Pack, spool: &[u8]) -> Move {
         let (upto, end) = self.fed;
         let upto = upto.min(spool.len() as u64);
-        let bytes = spool[usize::try_from(self.read.min(upto)).unwrap_or(0)..usize::try_from(upto).unwrap_or(0)].to_vec();
+        let bytes = part(spool, self.read, upto.saturating_sub(self.read)).to_vec();
         self.read = self.read.max(upto);
         if end {
             self.next += 1;
@@ -238,15 +249,11 @@ impl Run {
     /// What the Execution is told of its end, with the change set it made.
     #[must_use]
     pub fn ended(&self, slot: SlotId, pack: &Pack, end: End, held: bool, now_us: u64) -> (Ended, Option<ChangeSet>) {
-        let region = |bytes: &[u8], begins: u64| {
-            let own = &bytes[usize::try_from(begins).unwrap_or(0)..];
-            Region { slot, offset: begins, length: own.len() as u64, digest: digest(own) }
-        };
         let changes = held.then(|| ChangeSet { files: self.files.clone() });
         let ended = Ended {
             end,
-            stdout: region(&pack.out, self.begins.0),
-            stderr: region(&pack.err, self.begins.1),
+            stdout: self.so_far(slot, pack, u64::MAX),
+            stderr: region(slot, &pack.err, self.begins.1, pack.err.len() as u64 - self.begins.1),
             changes: changes.as_ref().map(ChangeSet::summary),
             cpu_us: self.cpu_us,
             wall_us: now_us - self.started_us,
@@ -283,6 +290,19 @@ impl ChangeSet {
     }
 }
 
+/// So many bytes of a pack, from there on.
+#[must_use]
+pub fn region(slot: SlotId, bytes: &[u8], offset: u64, length: u64) -> Region {
+    Region { slot, offset, length, digest: digest(part(bytes, offset, length)) }
+}
+
+/// So many bytes from there on, as many as there are.
+#[must_use]
+pub fn part(bytes: &[u8], offset: u64, length: u64) -> &[u8] {
+    let place = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(bytes.len());
+    &bytes[place(offset)..place(offset.saturating_add(length))]
+}
+
 /// The digest of these bytes.
 #[must_use]
 pub fn digest(bytes: &[u8]) -> Digest {
@@ -293,12 +313,15 @@ pub fn digest(bytes: &[u8]) -> Digest {
 mod tests {
     use super::*;
     use crate::programs::script;
+    use chameleon_core::names::{Attempt, StageId, TaskId};
+
+    const EXECUTION: ExecutionId = ExecutionId { stage: StageId(0), task: TaskId(0), attempt: Attempt(0) };
 
     /// Runs a program to its end or to where it waits.
     fn run(line: &str, fault: Option<InjectionKind>, allowed: u64) -> (Pack, Move, Run) {
         let words: Vec<_> = line.split(' ').map(|word| word.as_bytes().to_vec().into()).collect();
         let mut pack = Pack { out: b"earlier".to_vec(), err: Vec::new() };
-        let mut run = Run::new(ExecutionId::default_for_tests(), 0, script(&words).unwrap(), Stdin::Spool, (7, 0));
+        let mut run = Run::new(EXECUTION, 0, script(&words).unwrap(), Stdin::Spool, (7, 0));
         run.allow(allowed);
         run.feed(3, false);
         if let Some(fault) = fault {
@@ -309,17 +332,6 @@ mod tests {
                 Move::Wrote | Move::After(_) | Move::Blocked(_) => {}
                 last => return (pack, last, run),
             }
-        }
-    }
-
-    trait ForTests {
-        fn default_for_tests() -> Self;
-    }
-
-    impl ForTests for ExecutionId {
-        fn default_for_tests() -> Self {
-            use chameleon_core::names::{Attempt, StageId, TaskId};
-            ExecutionId { stage: StageId(0), task: TaskId(0), attempt: Attempt(0) }
         }
     }
 

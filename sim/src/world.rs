@@ -22,11 +22,13 @@ use crate::history::{Fact, Moment};
 use crate::host::Host;
 use crate::invariants::{self, Invariant, Violation};
 use crate::lanes::Lanes;
+use crate::liveness;
 use crate::network::{Connection, Network, Sent};
 use crate::process::{Arrival, Body, Condition, Pid, Process};
 use crate::script::Trigger;
 use crate::tell;
 use crate::trace::{Detail, Trace};
+use crate::user::User;
 
 /// Makes an ARMOR of any kind.
 pub type Raise = fn(Identity) -> Box<dyn Running>;
@@ -49,12 +51,14 @@ pub enum Next {
     /// The file system has done what it was asked for.
     File { of: Pid, done: FileDone },
     Fault(Fault),
+    /// A fault drawn from what is there.
+    RandomFault,
     /// A process that was starved, stopped or deaf is well again.
     Recover { pid: Pid },
-    /// A user's command starts.
+    /// A user's command starts; prints the next piece; gets more standard input.
     UserComes { number: u64 },
-    /// A user's command reads what it was told of.
-    UserReads { number: u64 },
+    UserPrints { number: u64 },
+    UserTypes { number: u64 },
 }
 
 /// The world.
@@ -69,7 +73,7 @@ pub struct World {
     /// Who can be reached by which name.
     pub bound: BTreeMap<ArmorName, Pid>,
     pub lanes: Lanes,
-    pub users: BTreeMap<u64, crate::user::Plan>,
+    pub users: BTreeMap<u64, User>,
     pub trace: Trace,
     pub triggers: Vec<Trigger>,
     /// Faults that last.
@@ -136,9 +140,11 @@ impl World {
             Next::Program { of, slot, run } => self.program(of, slot, run),
             Next::File { of, done } => self.file_done(of, done),
             Next::Fault(fault) => self.strike(&fault),
+            Next::RandomFault => liveness::random_fault(self),
             Next::Recover { pid } => self.fare(pid, Condition::Well),
             Next::UserComes { number } => self.user_comes(number),
-            Next::UserReads { number } => self.user_reads(number),
+            Next::UserPrints { number } => self.user_prints(number),
+            Next::UserTypes { number } => self.user_types(number),
         }
     }
 
@@ -180,7 +186,7 @@ impl World {
                     self.feed(pid, Input::Message { from, incarnation, message });
                 }
             }
-            Arrival::Broke { connection } => self.broke(pid, connection),
+            Arrival::Broke { to, connection } => self.broke(pid, to, connection),
             Arrival::Restored => self.restored(pid),
             Arrival::Timer { timer, setting } => {
                 if process.timers.get(&timer) == Some(&setting) {
@@ -330,8 +336,8 @@ impl World {
         self.feed(pid, Input::Link(LinkEvent::Up { peer, incarnation }));
     }
 
-    fn broke(&mut self, pid: Pid, connection: Connection) {
-        let Some((_, peer, was_up)) = self.network.broke(connection) else { return };
+    fn broke(&mut self, pid: Pid, peer: ArmorName, connection: Connection) {
+        let Some(was_up) = self.network.broke(pid, peer, connection) else { return };
         if was_up {
             self.feed(pid, Input::Link(LinkEvent::Down { peer }));
         }
@@ -339,9 +345,9 @@ impl World {
     }
 
     /// Breaks a connection: its sender will notice.
-    pub fn cut(&mut self, connection: Connection, from: Pid) {
+    pub fn cut(&mut self, connection: Connection, from: Pid, to: ArmorName) {
         if self.network.cut(connection, &mut self.chance) {
-            self.later(80, Next::Arrive { at: from, what: Arrival::Broke { connection } });
+            self.later(80, Next::Arrive { at: from, what: Arrival::Broke { to, connection } });
         }
     }
 

@@ -23,8 +23,9 @@ const LONGEST_TEXT: usize = 1 << 20;
 /// The problems of one text, noted while it is read.
 pub(crate) struct Problems<'t> {
     text: &'t str,
-    /// The lines on which the TOML itself is broken: what else is odd there is an echo of that.
-    broken: Vec<Range<usize>>,
+    /// Start and end of each line on which the TOML itself is broken: what else is odd there is an
+    /// echo of that.
+    broken: BTreeMap<usize, usize>,
     list: RefCell<Vec<Problem>>,
 }
 
@@ -34,7 +35,7 @@ impl<'t> Problems<'t> {
     }
 
     pub(crate) fn note_with_hint(&self, span: Range<usize>, sentence: impl Into<String>, hint: Option<String>) {
-        if !self.broken.iter().any(|line| line.contains(&span.start)) {
+        if !self.is_broken(span.start) {
             self.list.borrow_mut().push(Problem { span, sentence: sentence.into(), hint });
         }
     }
@@ -49,17 +50,30 @@ impl<'t> Problems<'t> {
         self.list.borrow().is_empty()
     }
 
+    /// Whether something is wrong with the value that stands there.
+    fn concern(&self, span: &Range<usize>) -> bool {
+        let inside = |place: usize| span.contains(&place) || place == span.start;
+        self.is_broken(span.start) || self.list.borrow().iter().any(|problem| inside(problem.span.start))
+    }
+
     pub(crate) fn into_vec(self) -> Vec<Problem> {
         self.list.into_inner()
     }
 
-    /// Notes where the TOML itself is broken.
+    fn is_broken(&self, place: usize) -> bool {
+        self.broken.range(..=place).next_back().is_some_and(|(_, end)| place < *end)
+    }
+
+    /// Notes where the TOML itself is broken, once a line.
     fn note_broken(&mut self, span: Range<usize>, message: &str) {
+        if self.is_broken(span.start) {
+            return;
+        }
         let start = self.text.floor_char_boundary(span.start);
         let line_start = self.text[..start].rfind('\n').map_or(0, |newline| newline + 1);
         let line_end = self.text[start..].find('\n').map_or(self.text.len(), |newline| start + newline);
         self.note(span, format!("not TOML: {message}"));
-        self.broken.push(line_start..line_end + 1);
+        self.broken.insert(line_start, line_end + 1);
     }
 }
 
@@ -85,7 +99,7 @@ pub(crate) fn text_of<'b>(file: &str, bytes: &'b [u8]) -> Result<&'b str, Refusa
 /// The root of a text; what is wrong with its TOML is noted, and the rest is read nevertheless.
 pub(crate) fn parse(text: &str) -> (Spanned<DeTable<'_>>, Problems<'_>) {
     let (root, errors) = DeTable::parse_recoverable(text);
-    let mut problems = Problems { text, broken: vec![], list: RefCell::default() };
+    let mut problems = Problems { text, broken: BTreeMap::new(), list: RefCell::default() };
     for error in errors {
         problems.note_broken(error.span().unwrap_or(0..0), error.message());
     }
@@ -134,6 +148,13 @@ impl<'d> Table<'d> {
     /// Whether a key that was asked for was there.
     pub(crate) fn has(&self, key: &str) -> bool {
         self.asked.iter().any(|(name, span)| *name == key && span.is_some())
+    }
+
+    /// Whether a key that was asked for has the value that was written, or was rightly left out.
+    pub(crate) fn holds(&self, key: &str) -> bool {
+        let mut asked = self.asked.iter().filter(|(name, _)| *name == key);
+        let is_missing = self.missing.iter().any(|(name, _)| *name == key);
+        !is_missing && asked.all(|(_, span)| span.as_ref().is_none_or(|span| !self.problems.concern(span)))
     }
 
     /// The value of a key that may be absent.

@@ -9,6 +9,7 @@ mod document;
 pub mod elements;
 pub mod follower;
 pub mod job;
+pub mod managers;
 pub mod message;
 pub mod names;
 pub mod refusal;

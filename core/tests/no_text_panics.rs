@@ -99,3 +99,13 @@ fn bytes_that_are_no_text_and_files_that_are_too_long_are_refused_by_place() {
     let refusal = strategy::parse("mine.toml", &vec![b'#'; (1 << 20) + 1]).expect_err("it is too long");
     assert!(refusal.to_string().contains("expected at most 1048576"), "{refusal}");
 }
+
+#[test]
+fn a_long_text_that_is_wrong_all_over_is_refused_and_can_be_shown() {
+    let long = |unit: &str| unit.repeat((1 << 17) / unit.len());
+    for unit in ["=\n", "=", "[", "[[stage]]\n", "a=1\n", "a.", "[a]\n", "\"", "\u{e9}=", "[[stage]]\nx=[0,\n"] {
+        let text = long(unit);
+        check_job(text.as_bytes(), text.as_bytes());
+        check_strategy(text.as_bytes());
+    }
+}

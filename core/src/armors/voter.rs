@@ -303,7 +303,7 @@ impl Voter {
         step
     }
 
-    fn from_surrogate(&mut self, message: VoterMessage) -> Step<VoterRecord> {
+    fn on_surrogate(&mut self, message: VoterMessage) -> Step<VoterRecord> {
         let mut step = Step::none();
         let disputed_before = self.disputed.clone();
         match message {
@@ -336,7 +336,7 @@ impl Voter {
         step
     }
 
-    fn from_lane(&mut self, lane: LaneId, message: VoterMessage) -> Step<VoterRecord> {
+    fn on_lane(&mut self, lane: LaneId, message: VoterMessage) -> Step<VoterRecord> {
         match message {
             VoterMessage::Ballots { lane: claimed, first, ballots, witness: _ } if claimed == lane => {
                 self.take_ballots(lane, first, ballots)
@@ -445,9 +445,9 @@ impl Armor for Voter {
 
     fn handle(&mut self, _now: Moment, event: Event<VoterMessage>) -> Step<VoterRecord> {
         match event {
-            Event::Message { from, message } if from == self.surrogate() => self.from_surrogate(message),
+            Event::Message { from, message } if from == self.surrogate() => self.on_surrogate(message),
             Event::Message { from: ArmorName::Execution(job, lane), message } if job == self.job => {
-                self.from_lane(lane, message)
+                self.on_lane(lane, message)
             }
             Event::Link(LinkEvent::Up { peer, .. }) if peer == self.surrogate() => {
                 let mut step = Step::none();

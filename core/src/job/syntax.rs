@@ -124,9 +124,11 @@ impl<'a> Reading<'a> {
         let quorum = header.optional("quorum").and_then(|value| value.number("how many lanes must agree", lanes));
         let order = header.optional("order").and_then(|value| value.word());
         let strategy = match found {
-            Some(Ok(strategy)) => self.with_lanes(header, &strategy, replicas, quorum, order),
+            Some(Ok(strategy)) if header.holds("replicas") && header.holds("quorum") => {
+                self.with_lanes(header, &strategy, replicas, quorum, order)
+            }
             Some(Err(not_found)) => self.no_strategy(header.span_of("strategy"), not_found),
-            None => None,
+            Some(Ok(_)) | None => None,
         };
         strategy.unwrap_or_else(library::single)
     }

@@ -103,6 +103,25 @@ pub struct Value {
     pub changes: Digest,
 }
 
+impl Value {
+    /// In what two values differ, for people.
+    #[must_use]
+    pub fn difference(&self, other: &Value) -> String {
+        let mut parts = Vec::new();
+        if self.end != other.end {
+            parts.push(format!("exit {} and {}", self.end.code(), other.end.code()));
+        }
+        if (self.stdout, self.length) != (other.stdout, other.length) {
+            let (ours, theirs) = (self.stdout.short(), other.stdout.short());
+            parts.push(format!("output of {} bytes ({ours}) and of {} bytes ({theirs})", self.length, other.length));
+        }
+        if self.changes != other.changes {
+            parts.push(format!("changed files {} and {}", self.changes.short(), other.changes.short()));
+        }
+        if parts.is_empty() { "no difference".to_owned() } else { parts.join("; ") }
+    }
+}
+
 /// What one execution says its result was.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub struct Ballot {

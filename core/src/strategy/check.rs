@@ -49,20 +49,22 @@ pub enum Unsound {
 }
 
 impl Unsound {
-    /// The key of a strategy file that is at fault, with its table.
+    /// The keys of a strategy file that do not go together, `table.key`; the one at fault first.
     #[must_use]
-    pub fn key(&self) -> &'static str {
+    pub fn keys(&self) -> &'static [&'static str] {
         use UnsoundRedundancy::{NoMajority, NoReplicas, QuorumAboveReplicas, TooManyReplicas};
         match self {
-            Unsound::Redundancy(NoReplicas | TooManyReplicas { .. }) => "replicas",
-            Unsound::Redundancy(QuorumAboveReplicas { .. } | NoMajority { .. }) => "quorum",
-            Unsound::Variation(NoReplicas | TooManyReplicas { .. }) => "variation.replicas",
-            Unsound::Variation(QuorumAboveReplicas { .. } | NoMajority { .. }) => "variation.quorum",
-            Unsound::ExtendBelowReplicas { .. } | Unsound::ExtendTooFar { .. } => "extend_to",
-            Unsound::VariationAddsNoLane { .. } => "variation.replicas",
-            Unsound::VariationAsksLess { .. } => "variation.quorum",
-            Unsound::BackoffShrinks { .. } => "restart.backoff_most",
-            Unsound::RestartsSpin { .. } => "restart.limit",
+            Unsound::Redundancy(NoReplicas | TooManyReplicas { .. }) => &["replicas"],
+            Unsound::Redundancy(QuorumAboveReplicas { .. } | NoMajority { .. }) => &["quorum", "replicas"],
+            Unsound::Variation(NoReplicas | TooManyReplicas { .. }) => &["variation.replicas"],
+            Unsound::Variation(QuorumAboveReplicas { .. } | NoMajority { .. }) => {
+                &["variation.quorum", "variation.replicas"]
+            }
+            Unsound::ExtendBelowReplicas { .. } | Unsound::ExtendTooFar { .. } => &["extend_to", "replicas"],
+            Unsound::VariationAddsNoLane { .. } => &["variation.replicas", "extend_to", "replicas"],
+            Unsound::VariationAsksLess { .. } => &["variation.quorum", "variation.replicas", "quorum", "replicas"],
+            Unsound::BackoffShrinks { .. } => &["restart.backoff_most", "restart.backoff"],
+            Unsound::RestartsSpin { .. } => &["restart.limit", "restart.backoff"],
         }
     }
 }

@@ -50,18 +50,31 @@ fn read(mut root: Table<'_>, file: &str, problems: &Problems<'_>) -> Strategy {
         variation: variation.as_mut().map(self::redundancy),
         patience_percent: patience_percent.unwrap_or(PATIENCE_PERCENT),
     };
-    if problems.is_empty() {
-        for unsound in strategy.check() {
-            let span = match unsound.key().split_once('.') {
-                None => root.span_of(unsound.key()),
-                Some(("variation", key)) => variation.as_ref().map_or(0..0, |table| table.span_of(key)),
-                Some((_, key)) => restart.as_ref().map_or(0..0, |table| table.span_of(key)),
-            };
-            problems.note(span, unsound.to_string());
-        }
-    }
+    check(&strategy, &root, variation.as_ref(), restart.as_ref(), problems);
     [Some(root), restart, variation].into_iter().flatten().for_each(Table::finish);
     strategy
+}
+
+/// Notes what does not go together, of what was read.
+fn check(
+    strategy: &Strategy,
+    root: &Table<'_>,
+    variation: Option<&Table<'_>>,
+    restart: Option<&Table<'_>>,
+    problems: &Problems<'_>,
+) {
+    let place = |key: &'static str| match key.split_once('.') {
+        None => (Some(root), key),
+        Some(("variation", key)) => (variation, key),
+        Some((_, key)) => (restart, key),
+    };
+    for unsound in strategy.check() {
+        let mut places = unsound.keys().iter().map(|key| place(key));
+        if places.clone().all(|(table, key)| table.is_none_or(|table| table.holds(key))) {
+            let (table, key) = places.next().unwrap_or((Some(root), "replicas"));
+            problems.note(table.map_or(0..0, |table| table.span_of(key)), unsound.to_string());
+        }
+    }
 }
 
 /// How many lanes, how many must agree, in what order.

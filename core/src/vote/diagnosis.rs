@@ -27,7 +27,7 @@ pub fn with_winner(winner: &Testimony, loser: &Testimony) -> Diagnosis {
     if let Some(diagnosis) = wavering(loser, loser.ballot, winner.ballot) {
         return diagnosis;
     }
-    if winner.again.iter().chain(&loser.again).any(Option::is_none) {
+    if loser.again.is_empty() || winner.again.iter().chain(&loser.again).any(Option::is_none) {
         return Diagnosis::Inconclusive;
     }
     let attempts = u32::try_from(loser.again.len()).unwrap_or(u32::MAX);
@@ -90,6 +90,7 @@ mod tests {
             ("w:wx", "x:xx", "nondeterministic by l0"),
             ("w:z?", "x:ww", "nondeterministic by l0"),
             ("w:w?", "x:ww", "inconclusive"),
+            ("w:", "x:", "inconclusive"),
             ("w:ww", "x:??", "inconclusive"),
         ];
         for (winner, loser, expected) in table {

@@ -78,7 +78,7 @@ impl Execution {
 
     // ---- orders ----
 
-    fn from_surrogate(&mut self, now: Moment, message: ExecutionMessage) -> Step<ExecutionRecord> {
+    fn on_surrogate(&mut self, now: Moment, message: ExecutionMessage) -> Step<ExecutionRecord> {
         let mut step = Step::none();
         match message {
             ExecutionMessage::Configure(orders) => {
@@ -125,8 +125,10 @@ impl Execution {
             let message = SurrogateMessage::CannotRun { lane: self.lane, stage, why: why.clone() };
             return step.send(self.surrogate(), message);
         }
-        self.open_slots(stage, step);
-        self.work(now, step);
+        if self.ledger.assigned.keys().any(|(assigned, _)| *assigned == stage) {
+            self.open_slots(stage, step);
+            self.work(now, step);
+        }
         self.tell_done(stage, step);
     }
 
@@ -281,9 +283,7 @@ impl Execution {
                     self.give_up(why, &mut step);
                 }
             }
-            SlotEvent::Output { slot, execution, length, digest } => {
-                self.output(slot, execution, length, digest, &mut step)
-            }
+            SlotEvent::Output { slot, execution, so_far } => self.output(slot, execution, so_far, &mut step),
             SlotEvent::Prefix { slot, execution, so_far } => {
                 if self.slots.run(slot).is_some_and(|run| run.execution == execution) {
                     self.say_prefix(execution, so_far, &mut step);
@@ -538,7 +538,7 @@ impl Execution {
         step.send(self.surrogate(), message);
     }
 
-    fn from_voter(&mut self, message: ExecutionMessage) -> Step<ExecutionRecord> {
+    fn on_voter(&mut self, message: ExecutionMessage) -> Step<ExecutionRecord> {
         let mut step = Step::none();
         match message {
             ExecutionMessage::BallotsKept { below } => {
@@ -573,7 +573,7 @@ impl Execution {
         }
     }
 
-    fn from_fanout(&mut self, message: ExecutionMessage) -> Step<ExecutionRecord> {
+    fn on_fanout(&mut self, message: ExecutionMessage) -> Step<ExecutionRecord> {
         let mut step = Step::none();
         match message {
             ExecutionMessage::Stage { stage, input } => {
@@ -678,9 +678,9 @@ impl Armor for Execution {
 
     fn handle(&mut self, now: Moment, event: Event<ExecutionMessage>) -> Step<ExecutionRecord> {
         match event {
-            Event::Message { from, message } if from == self.surrogate() => self.from_surrogate(now, message),
-            Event::Message { from, message } if from == self.voter() => self.from_voter(message),
-            Event::Message { from: ArmorName::Fanout(job), message } if job == self.job => self.from_fanout(message),
+            Event::Message { from, message } if from == self.surrogate() => self.on_surrogate(now, message),
+            Event::Message { from, message } if from == self.voter() => self.on_voter(message),
+            Event::Message { from: ArmorName::Fanout(job), message } if job == self.job => self.on_fanout(message),
             Event::Message { .. } | Event::Process(_) => Step::none(),
             Event::Timer(timer) => self.timer(now, timer),
             Event::Slot(event) => self.slot(now, event),

@@ -1,0 +1,3 @@
+//! Managers: the FTM oversees the system, a surrogate manager (SM) one job.
+
+pub mod surrogate;

@@ -1,0 +1,200 @@
+//! How a stage ends, and how a job ends.
+
+use crate::armor::{Effect, Moment, Step, Timer};
+use crate::managers::surrogate::stage::Phase;
+use crate::managers::surrogate::{Surrogate, SurrogateRecord};
+use crate::message::{ExecutionMessage, FtmMessage, Outcome, Story, UserMessage};
+use crate::names::{ArmorName, LaneId, Millis, StageId, TaskId};
+use crate::world::{CommitOutcome, End, FileCommand};
+
+/// What every lane gets after the decision, whatever the winners took.
+const PATIENCE_AT_LEAST: Millis = Millis(50);
+
+impl Surrogate {
+    // ---- a stage ----
+
+    /// Takes the stage as far as it can go: everything decided, lanes done, changes committed, next.
+    pub(super) fn finish_stage(&mut self, now: Moment, step: &mut Step<SurrogateRecord>) {
+        let Some(run) = &self.ledger.stage else { return };
+        match &run.phase {
+            Phase::Running if run.all_decided() && !run.has_open_dispute() => {
+                if run.running_lanes().next().is_some() {
+                    self.be_patient(now, step);
+                } else {
+                    self.settle(now, step);
+                }
+            }
+            Phase::Running | Phase::Committing => {}
+            Phase::Ending => {
+                if run.running_lanes().next().is_none() {
+                    self.settle(now, step);
+                }
+            }
+            Phase::Over(_) => {}
+        }
+    }
+
+    fn be_patient(&mut self, now: Moment, step: &mut Step<SurrogateRecord>) {
+        if self.waiting_for_patience {
+            return;
+        }
+        let (Some(job), Some(run)) = (&self.ledger.job, &self.ledger.stage) else { return };
+        self.waiting_for_patience = true;
+        let took = now.boot.since(run.began);
+        let patience = took.0.saturating_mul(u64::from(job.strategy.patience_percent)) / 100;
+        step.timer(Timer::Patience(run.stage, TaskId(0)), Millis(patience) + PATIENCE_AT_LEAST);
+    }
+
+    fn out_of_patience(&mut self, now: Moment, stage: StageId, step: &mut Step<SurrogateRecord>) {
+        let Some(run) = self.run_of(stage) else { return };
+        if run.phase != Phase::Running || !run.all_decided() || run.has_open_dispute() {
+            self.waiting_for_patience = false;
+            return;
+        }
+        let waited = now.boot.since(run.began);
+        let late: Vec<LaneId> = run.running_lanes().collect();
+        step.record(self, SurrogateRecord::Ending);
+        for lane in late {
+            let tasks = self.run_of(stage).and_then(|run| run.started.get(&lane)).map_or(0, |tasks| tasks.len());
+            self.tell(now, Story::Straggler { lane, stage, tasks, waited }, step);
+            step.send(self.execution(lane), ExecutionMessage::Stop { stage });
+            // It is not waited for: what it does from here on has no effect.
+            if let Some(run) = self.run_of(stage) {
+                run.done.insert(lane);
+            }
+        }
+    }
+
+    /// Everything is decided and nobody is waited for: commit, if there is something to commit.
+    fn settle(&mut self, now: Moment, step: &mut Step<SurrogateRecord>) {
+        if self.manifests().is_empty() {
+            return self.stage_over(now, CommitOutcome::Done(0), step);
+        }
+        step.record_on_disk(self, SurrogateRecord::Committing);
+        self.say_commit(step);
+    }
+
+    pub(super) fn committed(
+        &mut self,
+        now: Moment,
+        stage: StageId,
+        outcome: CommitOutcome,
+        step: &mut Step<SurrogateRecord>,
+    ) {
+        if self.run_of(stage).is_some_and(|run| run.phase == Phase::Committing) {
+            self.stage_over(now, outcome, step);
+        }
+    }
+
+    fn stage_over(&mut self, now: Moment, outcome: CommitOutcome, step: &mut Step<SurrogateRecord>) {
+        let (Some(job), Some(run)) = (&self.ledger.job, &self.ledger.stage) else { return };
+        let (stage, stages) = (run.stage, job.stages.len());
+        step.record(self, SurrogateRecord::StageOver(outcome.clone()));
+        match outcome {
+            CommitOutcome::Done(changes) => {
+                if changes > 0 {
+                    self.tell(now, Story::Committed { stage, changes }, step);
+                }
+                let end = self.ledger.failed.map_or(End::Exit(0), |(_, end)| end);
+                if end == End::Exit(0) && usize::from(stage.0) + 1 < stages {
+                    self.begin_stage(now, StageId(stage.0 + 1), step);
+                } else {
+                    self.end(now, Outcome::Result { end }, step);
+                }
+            }
+            CommitOutcome::Conflict(paths) => {
+                let named: Vec<String> = paths.iter().map(|path| String::from_utf8_lossy(path).into_owned()).collect();
+                let why = format!(
+                    "somebody else changed {} while the job ran; nothing was overwritten and no change was applied",
+                    named.join(", ")
+                );
+                self.tell(now, Story::CommitConflict { stage, paths }, step);
+                self.abort(now, why, step);
+            }
+            CommitOutcome::Failed(why) => self.end(now, Outcome::Failed { why }, step),
+        }
+    }
+
+    // ---- the job ----
+
+    /// A safe abort with its evidence.
+    pub(super) fn abort(&mut self, now: Moment, why: String, step: &mut Step<SurrogateRecord>) {
+        let released = self.ledger.output.position();
+        self.end(now, Outcome::Untrusted { why, released }, step);
+    }
+
+    pub(super) fn end(&mut self, now: Moment, outcome: Outcome, step: &mut Step<SurrogateRecord>) {
+        // A decided result that is being committed can be neither overtaken nor called off.
+        let committing = self.ledger.stage.as_ref().is_some_and(|run| run.phase == Phase::Committing);
+        let called_off = matches!(outcome, Outcome::Deadline | Outcome::Cancelled { .. });
+        if self.is_over() || (committing && called_off) {
+            return;
+        }
+        let executions = self.ledger.spent.values().map(|(executions, _)| executions).sum();
+        let cpu_us = self.ledger.spent.values().map(|(_, cpu_us)| cpu_us).sum();
+        let (results, result_cpu_us) = self.ledger.result_cost;
+        self.tell(now, Story::Cost { executions, cpu_us, results, result_cpu_us }, step);
+        self.tell(now, Story::Ended(outcome.clone()), step);
+        step.record(self, SurrogateRecord::Ended(outcome));
+        self.stop_lanes(step);
+    }
+
+    fn stop_lanes(&self, step: &mut Step<SurrogateRecord>) {
+        let Some(run) = &self.ledger.stage else { return };
+        for lane in run.running_lanes() {
+            step.send(self.execution(lane), ExecutionMessage::Stop { stage: run.stage });
+        }
+    }
+
+    pub(super) fn index_kept(&mut self, now: Moment, failure: Option<String>, step: &mut Step<SurrogateRecord>) {
+        if let Some(why) = failure {
+            let outcome = Outcome::Failed { why: format!("the place of the output could not be kept: {why}") };
+            self.tell(now, Story::Ended(outcome.clone()), step);
+            step.record(self, SurrogateRecord::Ended(outcome));
+        }
+        step.record(self, SurrogateRecord::IndexKept);
+        self.say_outcome(step);
+    }
+
+    /// The end of the job is told when it is kept where its output lies; each life asks for that once.
+    pub(super) fn keep_index(&mut self, step: &mut Step<SurrogateRecord>) {
+        if self.is_over() && !self.ledger.index_kept && !self.index_asked {
+            self.index_asked = true;
+            let pieces = self.ledger.output.pieces().to_vec();
+            step.then(Effect::File(FileCommand::KeepIndex { job: self.id, pieces }));
+        }
+    }
+
+    /// Tells the FTM how the job ended, once all that it needs for that is kept.
+    pub(super) fn say_outcome(&self, step: &mut Step<SurrogateRecord>) {
+        if let Some(outcome) = self.ledger.outcome.clone().filter(|_| self.ledger.index_kept) {
+            step.send(ArmorName::Ftm, FtmMessage::Ended { job: self.id, outcome });
+        }
+    }
+
+    pub(super) fn end_kept(&mut self, step: &mut Step<SurrogateRecord>) {
+        if !self.ledger.end_kept {
+            step.record(self, SurrogateRecord::EndKept);
+        }
+        self.say_releases(step);
+        let users: Vec<ArmorName> = self.followers.keys().copied().collect();
+        users.into_iter().for_each(|user| self.say_end(user, step));
+    }
+
+    /// Tells a follower that the job has ended, once that is on disk.
+    pub(super) fn say_end(&self, user: ArmorName, step: &mut Step<SurrogateRecord>) {
+        if let Some(outcome) = self.ledger.outcome.clone().filter(|_| self.ledger.end_kept) {
+            let length = self.ledger.output.position();
+            step.send(user, UserMessage::Ended { job: self.id, outcome, length });
+        }
+    }
+
+    pub(super) fn timer(&mut self, now: Moment, timer: Timer, step: &mut Step<SurrogateRecord>) {
+        match timer {
+            Timer::Deadline => self.end(now, Outcome::Deadline, step),
+            Timer::Patience(stage, _) => self.out_of_patience(now, stage, step),
+            Timer::Backpressure => self.relieve_pressure(now, step),
+            Timer::Beat | Timer::Restart(..) | Timer::Restore(_) | Timer::Remind | Timer::Flush | Timer::Guard => {}
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! What an SM says to the ARMORs of its job, and says again whenever a link comes up.
+
+use crate::armor::Step;
+use crate::job::{Files, Stdin};
+use crate::managers::surrogate::stage::Phase;
+use crate::managers::surrogate::{Surrogate, SurrogateRecord};
+use crate::message::{
+    ExecutionMessage, FanoutMessage, FtmMessage, LaneOrders, LaneRow, Purpose, Release, Rule, UserMessage, VoterMessage,
+};
+use crate::names::{ArmorName, Digest, LaneId, TaskId};
+use crate::strategy::Order;
+use crate::world::Input;
+
+/// Most releases in one message to a follower.
+const RELEASES_AT_ONCE: usize = 256;
+
+impl Surrogate {
+    pub(super) fn link_up(&mut self, peer: ArmorName, step: &mut Step<SurrogateRecord>) {
+        match peer {
+            ArmorName::Ftm => {
+                let names: Vec<ArmorName> = self.asked.iter().copied().collect();
+                if !names.is_empty() {
+                    step.send(peer, FtmMessage::WantPlaces { job: self.id, names });
+                }
+                self.ledger.occurrences.repeat();
+                self.say_outcome(step);
+            }
+            ArmorName::User(_) => {
+                self.say_end(peer, step);
+            }
+            ArmorName::Voter(_) | ArmorName::Fanout(_) | ArmorName::Execution(..) => self.say_all(peer, step),
+            ArmorName::Daemon(_) | ArmorName::Surrogate(_) => {}
+        }
+    }
+
+    /// Says all that an ARMOR of the job must know now.
+    pub(super) fn say_all(&mut self, peer: ArmorName, step: &mut Step<SurrogateRecord>) {
+        if self.is_over() {
+            return;
+        }
+        match peer {
+            ArmorName::Voter(job) if job == self.id => self.say_to_voter(step),
+            ArmorName::Fanout(job) if job == self.id => self.say_to_fanout(step),
+            ArmorName::Execution(job, lane) if job == self.id => self.say_to_lane(lane, step),
+            _ => {}
+        }
+    }
+
+    fn say_to_voter(&mut self, step: &mut Step<SurrogateRecord>) {
+        let (Some(job), Some(run)) = (&self.ledger.job, &self.ledger.stage) else { return };
+        let (stage, voter) = (run.stage, self.voter());
+        let whole = job.stages.get(usize::from(stage.0)).is_some_and(|stage| stage.tasks.is_none());
+        let stream = whole && !job.hold;
+        step.send(voter, VoterMessage::Convene { stage, rule: run.rule, stream });
+        for extension in &run.extensions {
+            let tasks: Vec<TaskId> = extension.tasks.without(&run.decided).iter().collect();
+            if !tasks.is_empty() {
+                step.send(voter, VoterMessage::Extend { stage, tasks, rule: extension.rule });
+            }
+        }
+        for &lane in &run.dropped {
+            step.send(voter, VoterMessage::Absent { stage, lane, tasks: Vec::new() });
+        }
+        step.send(voter, VoterMessage::VerdictsKept { below: self.ledger.verdicts.next_from(()) });
+    }
+
+    pub(super) fn say_to_fanout(&mut self, step: &mut Step<SurrogateRecord>) {
+        let (Some(job), Some(run)) = (&self.ledger.job, &self.ledger.stage) else { return };
+        let Some(stage) = job.stages.get(usize::from(run.stage.0)) else { return };
+        let spooled = run.stage.0 == 0 && stage.tasks.is_none() && job.stdin == Stdin::Spool;
+        let message = FanoutMessage::Distribute {
+            stage: run.stage,
+            lanes: run.active_lanes().collect(),
+            inputs: stage.inputs.iter().cloned().map(Input::Path).collect(),
+            spooled,
+        };
+        step.send(self.fanout(), message);
+    }
+
+    fn say_to_lane(&mut self, lane: LaneId, step: &mut Step<SurrogateRecord>) {
+        let (Some(job), Some(run)) = (&self.ledger.job, &self.ledger.stage) else { return };
+        let sharing = match run.order {
+            Order::Space => run.rule.lanes,
+            Order::Time => 1,
+        };
+        let orders = LaneOrders { lane, job: job.clone(), sharing };
+        let name = self.execution(lane);
+        step.send(name, ExecutionMessage::Configure(Box::new(orders)));
+        if let Some(started) = run.started.get(&lane) {
+            let ranges = started.ranges();
+            self.say_run(lane, ranges, step);
+        }
+        self.say_repeats(Some(lane), step);
+        let Some(run) = &self.ledger.stage else { return };
+        if run.dropped.contains(&lane) {
+            step.send(name, ExecutionMessage::Stop { stage: run.stage });
+        }
+        if run.phase == Phase::Committing && self.committer() == Some(lane) {
+            self.say_commit(step);
+        }
+        if self.allowed > 0 {
+            self.say_allowed(lane, step);
+        }
+    }
+
+    pub(super) fn say_run(&self, lane: LaneId, ranges: Vec<(u64, u64)>, step: &mut Step<SurrogateRecord>) {
+        let Some(run) = &self.ledger.stage else { return };
+        step.send(self.execution(lane), ExecutionMessage::Run { stage: run.stage, ranges, purpose: Purpose::Vote });
+    }
+
+    /// Asks for the repetitions that are missing, of one lane or of all.
+    pub(super) fn say_repeats(&self, only: Option<LaneId>, step: &mut Step<SurrogateRecord>) {
+        let (Some(job), Some(run)) = (&self.ledger.job, &self.ledger.stage) else { return };
+        for (&task, inquiry) in run.inquiries.iter().filter(|(_, inquiry)| inquiry.diagnoses.is_empty()) {
+            for (lane, number) in inquiry.missing(job.strategy.repeats) {
+                if only.is_none_or(|only| only == lane) {
+                    let (ranges, purpose) = (vec![(task.0, task.0 + 1)], Purpose::Repeat(number));
+                    step.send(self.execution(lane), ExecutionMessage::Run { stage: run.stage, ranges, purpose });
+                }
+            }
+        }
+    }
+
+    pub(super) fn say_extension(&self, tasks: Vec<TaskId>, rule: Rule, step: &mut Step<SurrogateRecord>) {
+        let Some(run) = &self.ledger.stage else { return };
+        step.send(self.voter(), VoterMessage::Extend { stage: run.stage, tasks, rule });
+    }
+
+    // ---- output ----
+
+    /// Tells followers what was released since they were told last.
+    pub(super) fn say_releases(&mut self, step: &mut Step<SurrogateRecord>) {
+        for (&user, follower) in &mut self.followers {
+            loop {
+                let news: Vec<Release> =
+                    self.ledger.output.since(follower.next).iter().take(RELEASES_AT_ONCE).copied().collect();
+                if news.is_empty() {
+                    break;
+                }
+                follower.next += news.len();
+                step.send(user, UserMessage::Released(news));
+            }
+        }
+    }
+
+    /// How the lanes fare, for whoever looks on.
+    pub(super) fn say_progress(&self, step: &mut Step<SurrogateRecord>) {
+        let Some(run) = &self.ledger.stage else { return };
+        let row = |(&lane, pulse): (&LaneId, &super::LanePulse)| LaneRow {
+            lane,
+            finished: pulse.finished,
+            running: pulse.running,
+            paused: pulse.paused,
+            cpu_us: pulse.cpu_us,
+        };
+        let lanes: Vec<LaneRow> = self.lanes.iter().map(row).collect();
+        let (stage, decided, tasks) = (run.stage, run.decided.len(), run.tasks.len());
+        for &user in self.followers.keys() {
+            step.send(user, UserMessage::Progress { stage, decided, tasks, lanes: lanes.clone() });
+        }
+    }
+
+    /// Lets the lanes go on producing output: a quota beyond what is decided and, if a follower sets
+    /// the pace, consumed. Said in large strides, so that it costs nothing.
+    pub(super) fn allow_output(&mut self, step: &mut Step<SurrogateRecord>) {
+        let (Some(job), Some(run)) = (&self.ledger.job, &self.ledger.stage) else { return };
+        let whole = job.stages.get(usize::from(run.stage.0)).is_some_and(|stage| stage.tasks.is_none());
+        if !whole || run.phase != Phase::Running {
+            return;
+        }
+        let output = &self.ledger.output;
+        let paced = self.followers.values().filter(|follower| follower.paced);
+        let behind = paced.map(|follower| output.position().saturating_sub(follower.consumed)).max().unwrap_or(0);
+        let upto = output.ahead().saturating_sub(behind) + job.spool_quota;
+        if upto >= self.allowed.max(job.spool_quota) + job.spool_quota.div_ceil(4) {
+            self.allowed = upto;
+            let lanes: Vec<LaneId> = run.active_lanes().collect();
+            lanes.into_iter().for_each(|lane| self.say_allowed(lane, step));
+        }
+    }
+
+    fn say_allowed(&self, lane: LaneId, step: &mut Step<SurrogateRecord>) {
+        let Some(run) = &self.ledger.stage else { return };
+        let Some(task) = run.tasks.first() else { return };
+        let message = ExecutionMessage::Allow { stage: run.stage, task, upto: self.allowed };
+        step.send(self.execution(lane), message);
+    }
+
+    // ---- commit ----
+
+    /// The winners' change sets, each once, in order of tasks.
+    pub(super) fn manifests(&self) -> Vec<Digest> {
+        let (Some(job), Some(run)) = (&self.ledger.job, &self.ledger.stage) else { return Vec::new() };
+        let held = job.stages.get(usize::from(run.stage.0)).is_some_and(|stage| stage.files == Files::Overlay);
+        let changes = run.verdicts.values().filter_map(|verdict| verdict.ballot.ended.changes);
+        changes.filter(|changes| held && changes.count > 0).map(|changes| changes.manifest).collect()
+    }
+
+    /// The lane that commits: the first that can be spoken to.
+    pub(super) fn committer(&self) -> Option<LaneId> {
+        let run = self.ledger.stage.as_ref()?;
+        let can = |lane: &LaneId| self.granted.contains(&self.execution(*lane)) && !run.dropped.contains(lane);
+        run.started.keys().copied().find(can)
+    }
+
+    pub(super) fn say_commit(&self, step: &mut Step<SurrogateRecord>) {
+        let (Some(run), Some(lane)) = (&self.ledger.stage, self.committer()) else { return };
+        let message = ExecutionMessage::Commit { stage: run.stage, manifests: self.manifests() };
+        step.send(self.execution(lane), message);
+    }
+}

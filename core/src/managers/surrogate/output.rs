@@ -1,0 +1,104 @@
+//! The decided output of a job, in the order in which a person gets it: stage by stage, task by task,
+//! a decided prefix of the next task as soon as there is one.
+
+use crate::message::{Release, Verdict};
+use crate::names::{ExecutionId, HostId, LaneId, StageId, TaskId};
+use crate::world::{Piece, Region};
+
+/// What was released, and what comes next.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Output {
+    /// Everything released so far, in order; nothing is released twice.
+    releases: Vec<Release>,
+    /// Bytes released in all.
+    position: u64,
+    /// Bytes of the task that is next, released ahead of its verdict.
+    ahead: u64,
+    pieces: Vec<Piece>,
+}
+
+impl Output {
+    /// Releases a decided prefix of the task that is next. `false`: nothing new.
+    pub fn release_prefix(&mut self, stage: StageId, task: TaskId, lane: LaneId, host: HostId, region: Region) -> bool {
+        if region.length <= self.ahead {
+            return false;
+        }
+        let execution = ExecutionId { stage, task, attempt: Default::default() };
+        self.push(host, lane, execution, region, None);
+        self.ahead = region.length;
+        true
+    }
+
+    /// Releases the rest of the task that is next, whose verdict this is.
+    pub fn release_verdict(&mut self, verdict: &Verdict, host: HostId) {
+        let lane = verdict.winners.first().copied().unwrap_or_default();
+        let ballot = &verdict.ballot;
+        let execution = ExecutionId { stage: verdict.stage, task: verdict.task, attempt: ballot.attempt };
+        let (stdout, stderr) = (ballot.ended.stdout, ballot.ended.stderr);
+        let has_stderr = (stderr.length > 0).then_some(stderr);
+        if stdout.length > self.ahead || has_stderr.is_some() {
+            self.push(host, lane, execution, stdout, has_stderr);
+        }
+        if stdout.length > 0 || stderr.length > 0 {
+            self.pieces.push(Piece { host, lane, execution, stdout, stderr });
+        }
+        self.ahead = 0;
+    }
+
+    fn push(&mut self, host: HostId, lane: LaneId, execution: ExecutionId, region: Region, stderr: Option<Region>) {
+        let length = region.length.saturating_sub(self.ahead);
+        self.releases.push(Release {
+            position: self.position,
+            host,
+            lane,
+            execution,
+            offset: self.ahead,
+            length,
+            digest: region.digest,
+            slot: region.slot,
+            begins: region.offset,
+            stderr,
+        });
+        self.position += length;
+    }
+
+    /// Releases from number `from` on.
+    #[must_use]
+    pub fn since(&self, from: usize) -> &[Release] {
+        &self.releases[from.min(self.releases.len())..]
+    }
+
+    /// Number of the first release that is not wholly before this position.
+    #[must_use]
+    pub fn number_at(&self, position: u64) -> usize {
+        self.releases.partition_point(|release| release.position + release.length <= position && release.length > 0)
+    }
+
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.releases.len()
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.releases.is_empty()
+    }
+
+    /// Bytes released in all.
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// Bytes released of the task that is next.
+    #[must_use]
+    pub fn ahead(&self) -> u64 {
+        self.ahead
+    }
+
+    /// Where the decided output lies.
+    #[must_use]
+    pub fn pieces(&self) -> &[Piece] {
+        &self.pieces
+    }
+}

@@ -1,0 +1,166 @@
+//! One stage under way: which lanes run which tasks, what is decided, what is disputed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::elements::task_set::TaskSet;
+use crate::managers::surrogate::dispute::Inquiry;
+use crate::message::{Rule, Verdict};
+use crate::names::{LaneId, Millis, StageId, TaskId};
+use crate::strategy::Order;
+use crate::world::CommitOutcome;
+
+/// How far the stage is.
+///
+/// ```text
+/// Running ──all decided, no dispute open──▶ Ending ──lanes done or out of patience──▶ Committing ──▶ Over
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Phase {
+    Running,
+    /// Everything is decided; lanes that still run get their time.
+    Ending,
+    /// The winners' changes are being applied.
+    Committing,
+    Over(CommitOutcome),
+}
+
+/// More lanes for some tasks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Extension {
+    pub tasks: TaskSet,
+    pub rule: Rule,
+    pub order: Order,
+}
+
+/// The stage that is under way.
+#[derive(Debug)]
+pub struct StageRun {
+    pub stage: StageId,
+    pub rule: Rule,
+    pub order: Order,
+    pub began: Millis,
+    pub tasks: TaskSet,
+    pub decided: TaskSet,
+    /// Verdicts, until they are released and committed.
+    pub verdicts: BTreeMap<TaskId, Verdict>,
+    /// Tasks that each lane was told to run.
+    pub started: BTreeMap<LaneId, TaskSet>,
+    /// Lanes that take no further part.
+    pub dropped: BTreeSet<LaneId>,
+    pub extensions: Vec<Extension>,
+    pub inquiries: BTreeMap<TaskId, Inquiry>,
+    pub phase: Phase,
+    /// Lanes that said they are done with all they were told; forgotten with this process.
+    pub done: BTreeSet<LaneId>,
+    /// Lanes that have the stage's inputs; forgotten with this process.
+    pub supplied: BTreeSet<LaneId>,
+}
+
+impl StageRun {
+    #[must_use]
+    pub fn new(stage: StageId, tasks: (u64, u64), rule: Rule, order: Order, began: Millis) -> Self {
+        StageRun {
+            stage,
+            rule,
+            order,
+            began,
+            tasks: TaskSet::of(&[tasks]),
+            decided: TaskSet::default(),
+            verdicts: BTreeMap::new(),
+            started: BTreeMap::new(),
+            dropped: BTreeSet::new(),
+            extensions: Vec::new(),
+            inquiries: BTreeMap::new(),
+            phase: Phase::Running,
+            done: BTreeSet::new(),
+            supplied: BTreeSet::new(),
+        }
+    }
+
+    /// Lanes that are needed now: the first ones, and further ones as far as the ladder was climbed.
+    #[must_use]
+    pub fn needed_lanes(&self) -> u16 {
+        if self.phase != Phase::Running || self.all_decided() {
+            return self.started.keys().next_back().map_or(0, |lane| lane.0 + 1);
+        }
+        let first = match self.order {
+            Order::Space => self.rule.lanes,
+            Order::Time => {
+                (0..self.rule.lanes).find(|&lane| !self.is_over(LaneId(lane))).map_or(self.rule.lanes, |lane| lane + 1)
+            }
+        };
+        let open = self.extensions.iter().filter(|extension| !extension.tasks.without(&self.decided).is_empty());
+        let extended = open.map(|extension| match extension.order {
+            Order::Space => extension.rule.lanes,
+            Order::Time => {
+                let next = (0..extension.rule.lanes).find(|&lane| !self.is_over(LaneId(lane)));
+                next.map_or(extension.rule.lanes, |lane| lane + 1)
+            }
+        });
+        extended.fold(first, u16::max)
+    }
+
+    /// Lanes that work or will, in order.
+    pub fn active_lanes(&self) -> impl Iterator<Item = LaneId> + '_ {
+        (0..self.needed_lanes()).map(LaneId).filter(|lane| !self.dropped.contains(lane))
+    }
+
+    /// Whether nothing more is to come from a lane as things stand.
+    fn is_over(&self, lane: LaneId) -> bool {
+        self.dropped.contains(&lane) || (self.started.contains_key(&lane) && self.done.contains(&lane))
+    }
+
+    /// Tasks that a lane should run now and was not told to.
+    #[must_use]
+    pub fn due(&self, lane: LaneId) -> TaskSet {
+        if self.phase != Phase::Running || self.dropped.contains(&lane) || !self.supplied.contains(&lane) {
+            return TaskSet::default();
+        }
+        let mut due = TaskSet::default();
+        if lane.0 < self.rule.lanes && self.may_start(lane, self.order) {
+            due = match self.order {
+                Order::Space => self.tasks.clone(),
+                Order::Time => self.tasks.without(&self.decided),
+            };
+        }
+        for extension in self.extensions.iter().filter(|extension| lane.0 < extension.rule.lanes) {
+            if self.may_start(lane, extension.order) {
+                let tasks = extension.tasks.without(&self.decided);
+                tasks.ranges().into_iter().for_each(|(from, to)| due.insert_range(from, to));
+            }
+        }
+        self.started.get(&lane).map_or(due.clone(), |started| due.without(started))
+    }
+
+    /// Side by side a lane may always start; one after another, when those before it are over.
+    fn may_start(&self, lane: LaneId, order: Order) -> bool {
+        match order {
+            Order::Space => true,
+            Order::Time => (0..lane.0).all(|before| self.is_over(LaneId(before))),
+        }
+    }
+
+    /// The rule for a task as it stands.
+    #[must_use]
+    pub fn rule_of(&self, task: TaskId) -> Rule {
+        let extended = self.extensions.iter().rev().find(|extension| extension.tasks.contains(task));
+        extended.map_or(self.rule, |extension| extension.rule)
+    }
+
+    #[must_use]
+    pub fn all_decided(&self) -> bool {
+        self.decided.len() == self.tasks.len()
+    }
+
+    /// Disputes that are neither judged nor answered by the ladder.
+    #[must_use]
+    pub fn has_open_dispute(&self) -> bool {
+        self.inquiries.values().any(|inquiry| inquiry.diagnoses.is_empty() && !inquiry.climbed)
+    }
+
+    /// Lanes that were told to run something and have not finished it.
+    pub fn running_lanes(&self) -> impl Iterator<Item = LaneId> + '_ {
+        let finished = |lane: &LaneId| self.done.contains(lane) || self.dropped.contains(lane);
+        self.started.keys().copied().filter(move |lane| !finished(lane))
+    }
+}

@@ -1,0 +1,130 @@
+//! How many trivial programs a second two slots start, beside a bare `posix_spawn` loop that keeps two running.
+//!
+//! `cargo run --release -p chameleon-node --example spawn_rate [PROGRAMS] [ROUNDS]`
+#![expect(unsafe_code, reason = "the floor is the C library's own posix_spawn")]
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use chameleon_core::job::Files;
+use chameleon_core::names::ExecutionId;
+use chameleon_node::slot::{Slot, SlotEvent, SlotSpec, Start};
+
+const PROGRAM: &std::ffi::CStr = c"/bin/true";
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let first = arguments.next();
+    if first.as_deref() == Some("slot") {
+        return chameleon_node::slot::shim::main();
+    }
+    let programs = first.and_then(|number| number.parse().ok()).unwrap_or(10_000);
+    let rounds = arguments.next().and_then(|number| number.parse().ok()).unwrap_or(3);
+    for files in [Files::Overlay, Files::None] {
+        for _ in 0..rounds {
+            let floor = rate(programs, bare(programs));
+            let slots = rate(programs, through_slots(programs, files));
+            println!("{files:?}: posix_spawn {floor:.0}/s, slots {slots:.0}/s, {:.1} %", slots / floor * 100.0);
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+fn rate(programs: u32, took: Duration) -> f64 {
+    f64::from(programs) / took.as_secs_f64()
+}
+
+fn bare(programs: u32) -> Duration {
+    let begin = Instant::now();
+    let (mut started, mut ended) = (0, 0);
+    while ended < programs {
+        while started < programs && started - ended < 2 {
+            spawn();
+            started += 1;
+        }
+        // SAFETY: wait accepts a null status.
+        unsafe { libc::wait(std::ptr::null_mut()) };
+        ended += 1;
+    }
+    begin.elapsed()
+}
+
+fn spawn() {
+    let mut pid = 0;
+    let arguments = [PROGRAM.as_ptr().cast_mut(), std::ptr::null_mut()];
+    let environment = [c"PATH=/usr/bin:/bin".as_ptr().cast_mut(), std::ptr::null_mut()];
+    // SAFETY: all pointers are valid and null-terminated for the call; no actions and no attributes are given.
+    let error = unsafe {
+        let (no_actions, no_attributes) = (std::ptr::null(), std::ptr::null());
+        libc::posix_spawn(
+            &raw mut pid,
+            PROGRAM.as_ptr(),
+            no_actions,
+            no_attributes,
+            arguments.as_ptr(),
+            environment.as_ptr(),
+        )
+    };
+    assert_eq!(error, 0, "posix_spawn");
+}
+
+fn through_slots(programs: u32, files: Files) -> Duration {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let keep = tempfile::tempdir().expect("a directory");
+    let run = tempfile::tempdir().expect("a directory");
+    runtime.block_on(async {
+        let open = |number: u32| {
+            Slot::open(&SlotSpec {
+                shim: "/proc/self/exe".into(),
+                work: keep.path().join(number.to_string()),
+                blobs: keep.path().join("blobs"),
+                directory: run.path().to_owned(),
+                files,
+                outputs: Vec::new(),
+                inputs: Vec::new(),
+                program: "/bin/true".into(),
+                environment: vec!["PATH=/usr/bin:/bin".into()],
+                umask: 0o022,
+                net: false,
+                masked: Arc::new(|_| false),
+            })
+            .unwrap_or_else(|error| panic!("failed to {error}"))
+        };
+        let (mut one, mut two) = (open(1), open(2));
+        assert!(matches!(one.next().await, SlotEvent::Ready));
+        assert!(matches!(two.next().await, SlotEvent::Ready));
+        let begin = Instant::now();
+        start(&mut one);
+        start(&mut two);
+        let (mut started, mut ended) = (2, 0);
+        while ended < programs {
+            let slot = tokio::select! {
+                () = end(&mut one) => &mut one,
+                () = end(&mut two) => &mut two,
+            };
+            ended += 1;
+            if started < programs {
+                start(slot);
+                started += 1;
+            }
+        }
+        begin.elapsed()
+    })
+}
+
+fn start(slot: &mut Slot) {
+    let argv = vec![PROGRAM.to_bytes().to_vec().into()];
+    let execution = ExecutionId { stage: Default::default(), task: Default::default(), attempt: Default::default() };
+    slot.start(Start { execution, argv, stdin: None, fault: None }).expect("a slot that can start");
+}
+
+async fn end(slot: &mut Slot) {
+    loop {
+        match slot.next().await {
+            SlotEvent::Ended(_) => return,
+            SlotEvent::Started { .. } => {}
+            other => panic!("unexpected: {other:?}"),
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! The few system calls that no safe library offers. All `unsafe` of the node is in here.
+
+pub mod mount;
+pub mod namespace;
+pub mod network;
+pub mod process;
+pub mod readiness;

@@ -1,0 +1,503 @@
+//! Slots: the places in which a lane runs its programs, unmodified and isolated.
+//!
+//! A slot is a shim process (`shim`), the first of a PID namespace, that shows programs a view of the files
+//! (`plan`, `view`) in which nothing they write reaches the host. This end, in the Execution ARMOR, starts programs
+//! one after another, takes what they print (`output`), collects what they changed, and reports. The slot dies with
+//! the ARMOR and everything in it dies with the slot.
+//!
+//! ```text
+//! open ─► Ready ─► start ─► [Started] ─► Output… ─► Ended ─► start ─► …
+//!                     └────► Refused ─► start …            any ─► Lost
+//! ```
+
+pub mod control;
+pub mod event;
+pub mod output;
+pub mod pack;
+pub mod plan;
+pub mod program;
+pub mod sample;
+pub mod shim;
+pub mod view;
+
+use std::collections::VecDeque;
+use std::ffi::{OsStr, OsString};
+use std::future::pending;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use chameleon_core::job::{Files, InjectionKind};
+use chameleon_core::names::{Digest, ExecutionId};
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType};
+use rustix::process::{Signal, WaitId, WaitIdOptions};
+use tokio::io::unix::AsyncFd;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use crate::files::blobs::Blobs;
+use crate::files::harvest::{Harvest, HeldRoot, Layer, harvest};
+use crate::files::manifest::Manifest;
+use crate::files::tree::{self, Time};
+use crate::files::{FilesError, OnPath};
+use crate::os::readiness::watch;
+
+use control::{End, FromShim, ToShim};
+pub use event::{BlockedWhy, Changes, Ended, Exit, Prefix, Region, SlotEvent, Start};
+use output::Output;
+use pack::CHUNK;
+use plan::{Overlay, as_path};
+pub use sample::Sample;
+
+/// Says whether the contents of a path (relative to the run directory) are overlooked by the vote.
+pub type Masked = Arc<dyn Fn(&[u8]) -> bool + Send + Sync>;
+
+/// What a slot is to be.
+#[derive(Clone)]
+pub struct SlotSpec {
+    /// The executable that runs as the shim with the one argument `slot`: Chameleon itself.
+    pub shim: PathBuf,
+    /// A directory of the slot's own: packs and layers. It continues where an earlier life stopped.
+    pub work: PathBuf,
+    /// The content store, best on the same file system as `work`.
+    pub blobs: PathBuf,
+    /// The run directory, absolute.
+    pub directory: PathBuf,
+    pub files: Files,
+    /// Paths that may be written besides; relative ones start at the run directory.
+    pub outputs: Vec<PathBuf>,
+    /// Paths that stay visible even where they would be hidden; relative ones start at the run directory.
+    pub inputs: Vec<PathBuf>,
+    /// The command's first word, so that the file it means stays visible too.
+    pub program: OsString,
+    /// `NAME=value`.
+    pub environment: Vec<OsString>,
+    pub umask: u32,
+    /// Whether programs may use the network.
+    pub net: bool,
+    pub masked: Masked,
+}
+
+/// Why a slot cannot be opened or used.
+#[derive(Debug, thiserror::Error)]
+pub enum SlotError {
+    #[error("use {}: {source}", .path.display())]
+    Path { path: PathBuf, source: io::Error },
+    #[error("hold what is written in /: it is the whole system; run in a directory of your own")]
+    WholeSystem,
+    #[error(
+        "hold what is written in {}: another file system is mounted beneath it at {}; run in a directory without \
+         mounts, or use --files none", .directory.display(), .mount.display()
+    )]
+    Submount { directory: PathBuf, mount: PathBuf },
+    #[error("start the slot's own process: {0}")]
+    Shim(String),
+    #[error("reach the slot's own process: {0}")]
+    Control(io::Error),
+    #[error(transparent)]
+    Files(#[from] FilesError),
+}
+
+/// How long a program is quiet before what it has printed so far is reported.
+const QUIET: Duration = Duration::from_millis(20);
+/// How long a shim may take to fork its namespace.
+const FORK_PATIENCE: Timespec = Timespec { tv_sec: 10, tv_nsec: 0 };
+
+/// One place in which one program at a time runs.
+pub struct Slot {
+    shim: ShimProcess,
+    control: AsyncFd<OwnedFd>,
+    stdout: Output,
+    stderr: Output,
+    overlays: Vec<Overlay>,
+    work: PathBuf,
+    blobs: Blobs,
+    masked: Masked,
+    running: Option<Running>,
+    harvest: Option<Harvesting>,
+    /// Microseconds that all earlier executions have used.
+    used: u64,
+    events: VecDeque<SlotEvent>,
+    held: bool,
+    lost: bool,
+}
+
+struct Running {
+    execution: ExecutionId,
+    since: Time,
+    reported: u64,
+    quiet_at: Option<Instant>,
+}
+
+struct Harvesting {
+    ended: Ended,
+    task: JoinHandle<Result<(Manifest, Option<Changes>), FilesError>>,
+}
+
+/// The first process of the slot. Dropping it kills it, and waits until all that ran in the slot is gone.
+#[derive(Debug)]
+struct ShimProcess {
+    pid: u32,
+    pidfd: OwnedFd,
+}
+
+/// What `Slot::next` was woken by.
+enum Turn {
+    Heard(io::Result<Option<FromShim>>),
+    Out(io::Result<()>),
+    Err(io::Result<()>),
+    Quiet,
+    Harvested(Result<(Manifest, Option<Changes>), FilesError>),
+}
+
+impl Slot {
+    /// Opens a slot. It must be called from the thread that lives as long as the ARMOR, since the shim dies with it,
+    /// and inside a tokio runtime. Takes a few milliseconds; `SlotEvent::Ready` follows.
+    pub fn open(spec: &SlotSpec) -> Result<Slot, SlotError> {
+        std::fs::create_dir_all(&spec.work).on("make the slot's directory", &spec.work)?;
+        let layers = spec.work.join("layers");
+        tree::remove(&layers).on("remove what an earlier life left in", &layers)?;
+        let blobs = Blobs::open(&spec.blobs)?;
+        let plan = plan::plan(spec)?;
+        let open = |name: &str| {
+            let pack = spec.work.join(name);
+            Output::open(&pack).map_err(|source| SlotError::Path { path: pack, source })
+        };
+        let (stdout, stdout_end) = open("out.pack")?;
+        let (stderr, stderr_end) = open("err.pack")?;
+        let overlays = plan.overlays.clone();
+        let (control, shim) = start_shim(&spec.shim, plan, [stdout_end, stderr_end])?;
+        Ok(Slot {
+            shim,
+            control: watch(control).map_err(SlotError::Control)?,
+            stdout,
+            stderr,
+            overlays,
+            work: spec.work.clone(),
+            blobs,
+            masked: Arc::clone(&spec.masked),
+            running: None,
+            harvest: None,
+            used: 0,
+            events: VecDeque::new(),
+            held: false,
+            lost: false,
+        })
+    }
+
+    /// Starts a program. The one before must have been reported as `Ended` or `Refused`.
+    pub fn start(&mut self, start: Start) -> Result<(), SlotError> {
+        self.stdout.pack.begin(start.fault == Some(InjectionKind::Flip));
+        self.stderr.pack.begin(false);
+        self.running = Some(Running { execution: start.execution, since: Time::now(), reported: 0, quiet_at: None });
+        let treatment = start.treatment();
+        let stdin: Vec<_> = start.stdin.iter().map(AsFd::as_fd).collect();
+        let message = ToShim::Start { arguments: start.argv, treatment };
+        control::send(self.control.get_ref().as_fd(), &message, &stdin).map_err(SlotError::Control)
+    }
+
+    /// Kills what runs; `Ended` follows. Harmless if nothing runs.
+    pub fn kill(&self) -> Result<(), SlotError> {
+        self.tell(&ToShim::Kill)
+    }
+
+    /// Stops all that runs, until `resume`.
+    pub fn pause(&self) -> Result<(), SlotError> {
+        self.tell(&ToShim::Pause)
+    }
+
+    pub fn resume(&self) -> Result<(), SlotError> {
+        self.tell(&ToShim::Resume)
+    }
+
+    /// Asks the shim for a sign of life: `SlotEvent::Pong` follows with the same number.
+    pub fn ping(&self, number: u64) -> Result<(), SlotError> {
+        self.tell(&ToShim::Ping(number))
+    }
+
+    fn tell(&self, message: &ToShim) -> Result<(), SlotError> {
+        control::send(self.control.get_ref().as_fd(), message, &[]).map_err(SlotError::Control)
+    }
+
+    /// Takes no more output from the program, which comes to a halt when its pipe is full.
+    pub fn hold_output(&mut self) {
+        self.held = true;
+    }
+
+    pub fn release_output(&mut self) {
+        self.held = false;
+    }
+
+    /// The digest of the first `len` bytes of stdout of the running or last execution; `None`: it has not so many.
+    pub fn digest_at(&self, len: u64) -> Result<Option<Digest>, SlotError> {
+        self.stdout.pack.digest_at(len).map_err(SlotError::Control)
+    }
+
+    /// Takes the output of the last execution, which has ended, out of the packs again.
+    pub fn discard_last(&mut self) -> Result<(), SlotError> {
+        for output in [&mut self.stdout, &mut self.stderr] {
+            output.pack.discard().map_err(SlotError::Control)?;
+        }
+        Ok(())
+    }
+
+    /// What the processes in the slot have used and are doing now.
+    #[must_use]
+    pub fn sample(&self) -> Sample {
+        sample::sample(self.shim.pid, self.used)
+    }
+
+    /// The process id of the shim on this host.
+    #[must_use]
+    pub fn shim_pid(&self) -> u32 {
+        self.shim.pid
+    }
+
+    /// What happens next. May be dropped and called again at any time without losing anything.
+    pub async fn next(&mut self) -> SlotEvent {
+        loop {
+            if let Some(event) = self.events.pop_front() {
+                return event;
+            }
+            if self.lost {
+                return pending().await;
+            }
+            let turn = self.turn().await;
+            if let Err(why) = self.take(turn) {
+                self.lose(why);
+            }
+        }
+    }
+
+    async fn turn(&mut self) -> Turn {
+        let quiet_at = self.running.as_ref().and_then(|running| running.quiet_at);
+        tokio::select! {
+            biased;
+            heard = hear(&self.control) => Turn::Heard(heard),
+            result = finished(self.harvest.as_mut()) => Turn::Harvested(result),
+            read = self.stdout.take(), if !self.held => Turn::Out(read),
+            read = self.stderr.take(), if !self.held => Turn::Err(read),
+            () = until(quiet_at) => Turn::Quiet,
+        }
+    }
+
+    fn take(&mut self, turn: Turn) -> Result<(), String> {
+        match turn {
+            Turn::Heard(Ok(Some(message))) => self.heed(message),
+            Turn::Heard(Ok(None)) => Err("its own process has ended".into()),
+            Turn::Heard(Err(error)) => Err(format!("its own process cannot be understood: {error}")),
+            Turn::Out(Ok(())) => {
+                self.note_output();
+                Ok(())
+            }
+            Turn::Err(Ok(())) => Ok(()),
+            Turn::Out(Err(error)) | Turn::Err(Err(error)) => Err(format!("its output cannot be kept: {error}")),
+            Turn::Quiet => {
+                self.report_output();
+                Ok(())
+            }
+            Turn::Harvested(result) => self.finish_harvest(result),
+        }
+    }
+
+    fn note_output(&mut self) {
+        let Some(running) = &mut self.running else { return };
+        running.quiet_at = Some(Instant::now() + QUIET);
+        if self.stdout.pack.len().is_multiple_of(CHUNK) {
+            self.report_output();
+        }
+    }
+
+    fn report_output(&mut self) {
+        let Some(running) = &mut self.running else { return };
+        running.quiet_at = None;
+        let output = &self.stdout.pack;
+        if output.len() > running.reported {
+            running.reported = output.len();
+            let event = SlotEvent::Output { execution: running.execution, prefix: output.prefix() };
+            self.events.push_back(event);
+        }
+    }
+
+    fn heed(&mut self, message: FromShim) -> Result<(), String> {
+        match message {
+            FromShim::Forked(_) => {}
+            FromShim::Ready => self.events.push_back(SlotEvent::Ready),
+            FromShim::Unfit(why) => return Err(format!("its own process failed to {why}")),
+            FromShim::Pong(number) => self.events.push_back(SlotEvent::Pong(number)),
+            FromShim::Started(_) => {
+                let first = sample::first_child(self.shim.pid);
+                if let (Some(running), Some(pid)) = (&self.running, first) {
+                    self.events.push_back(SlotEvent::Started { execution: running.execution, pid });
+                }
+            }
+            FromShim::Refused(code, why) => {
+                if let Some(running) = self.running.take() {
+                    self.events.push_back(SlotEvent::Refused { execution: running.execution, code, why });
+                }
+            }
+            FromShim::Ended(end) => self.end(end)?,
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, end: End) -> Result<(), String> {
+        let Some(running) = self.running.take() else { return Ok(()) };
+        self.used += end.cpu;
+        for output in [&mut self.stdout, &mut self.stderr] {
+            output.drain().map_err(|error| format!("its output cannot be kept: {error}"))?;
+        }
+        let ended = Ended {
+            execution: running.execution,
+            exit: end.exit,
+            stdout: self.stdout.pack.region(),
+            stderr: self.stderr.pack.region(),
+            changes: None,
+            cpu: end.cpu,
+            max_rss: end.max_rss,
+        };
+        match end.written {
+            None => self.events.push_back(SlotEvent::Ended(Box::new(ended))),
+            Some(generation) => self.begin_harvest(ended, generation, running.since),
+        }
+        Ok(())
+    }
+
+    /// Collects what was written, away from the event loop: it may take long.
+    fn begin_harvest(&mut self, ended: Ended, generation: u64, since: Time) {
+        let layers = self.work.join(format!("layers/{generation}"));
+        let roots = self.overlays.iter().filter(|overlay| overlay.kept).map(|overlay| HeldRoot {
+            number: overlay.root,
+            directory: overlay.directory().to_owned(),
+            layer: Layer::Upper(self.work.join(view::layer_directory(generation, overlay.root)).join("upper")),
+            only: overlay.only.as_ref().map(|only| OsStr::from_bytes(only).to_owned()),
+        });
+        let job = Harvest { roots: roots.collect(), blobs: self.blobs.clone(), since };
+        let masked = Arc::clone(&self.masked);
+        let task = tokio::task::spawn_blocking(move || collect(&job, &*masked, &layers));
+        self.harvest = Some(Harvesting { ended, task });
+    }
+
+    fn finish_harvest(&mut self, result: Result<(Manifest, Option<Changes>), FilesError>) -> Result<(), String> {
+        let Some(Harvesting { mut ended, .. }) = self.harvest.take() else { return Ok(()) };
+        let (manifest, changes) =
+            result.map_err(|error| format!("what was written cannot be kept: failed to {error}"))?;
+        let execution = ended.execution;
+        for (paths, why) in [(&manifest.outside, BlockedWhy::Outside), (&manifest.unsupported, BlockedWhy::Unsupported)]
+        {
+            let blocked = paths.iter().map(|path| SlotEvent::Blocked { execution, path: as_path(path).into(), why });
+            self.events.extend(blocked);
+        }
+        ended.changes = changes;
+        self.events.push_back(SlotEvent::Ended(Box::new(ended)));
+        Ok(())
+    }
+
+    fn lose(&mut self, why: String) {
+        self.lost = true;
+        self.running = None;
+        self.shim.kill();
+        self.events.push_back(SlotEvent::Lost { why });
+    }
+}
+
+fn collect(
+    job: &Harvest,
+    masked: &dyn Fn(&[u8]) -> bool,
+    layers: &Path,
+) -> Result<(Manifest, Option<Changes>), FilesError> {
+    let manifest = harvest(job)?;
+    tree::remove(layers).on("remove the used layers in", layers)?;
+    let changes = if manifest.changes.is_empty() {
+        None
+    } else {
+        Some(Changes {
+            vote: manifest.vote_digest(masked),
+            manifest: manifest.keep(&job.blobs)?,
+            count: manifest.changes.len() as u64,
+            bytes: manifest.bytes(),
+        })
+    };
+    Ok((manifest, changes))
+}
+
+async fn hear(control: &AsyncFd<OwnedFd>) -> io::Result<Option<FromShim>> {
+    loop {
+        let mut ready = control.readable().await?;
+        let heard = ready.try_io(|control| control::receive(control.get_ref().as_fd(), RecvFlags::DONTWAIT));
+        if let Ok(heard) = heard {
+            return heard.map(|message| message.map(|(message, _)| message));
+        }
+    }
+}
+
+async fn finished(harvest: Option<&mut Harvesting>) -> Result<(Manifest, Option<Changes>), FilesError> {
+    match harvest {
+        None => pending().await,
+        Some(harvest) => {
+            (&mut harvest.task).await.unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic()))
+        }
+    }
+}
+
+async fn until(time: Option<Instant>) {
+    match time {
+        None => pending().await,
+        Some(time) => tokio::time::sleep_until(time).await,
+    }
+}
+
+/// Starts the shim, sends it the plan, and waits until it has forked the first process of the slot.
+fn start_shim(executable: &Path, plan: plan::Plan, outputs: [OwnedFd; 2]) -> Result<(OwnedFd, ShimProcess), SlotError> {
+    let (ours, theirs) =
+        rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+            .map_err(|error| SlotError::Control(error.into()))?;
+    let mut parent = Command::new(executable)
+        .arg("slot")
+        .stdin(Stdio::from(theirs))
+        .stdout(Stdio::null())
+        .spawn()
+        .map_err(|error| SlotError::Shim(format!("{}: {error}", executable.display())))?;
+    let descriptors = outputs.each_ref().map(AsFd::as_fd);
+    let sent = control::send(ours.as_fd(), &ToShim::Setup(plan), &descriptors);
+    let forked = sent.map_err(SlotError::Control).and_then(|()| hear_fork(&ours));
+    if forked.is_err() {
+        let _ = parent.kill();
+    }
+    let _ = parent.wait();
+    Ok((ours, forked?))
+}
+
+fn hear_fork(control: &OwnedFd) -> Result<ShimProcess, SlotError> {
+    let mut polled = [PollFd::new(control, PollFlags::IN)];
+    let ready =
+        rustix::event::poll(&mut polled, Some(&FORK_PATIENCE)).map_err(|error| SlotError::Control(error.into()))?;
+    if ready == 0 {
+        return Err(SlotError::Shim("it did not answer".into()));
+    }
+    match control::receive(control.as_fd(), RecvFlags::DONTWAIT).map_err(SlotError::Control)? {
+        Some((FromShim::Forked(pid), mut descriptors)) if !descriptors.is_empty() => {
+            Ok(ShimProcess { pid: pid.unsigned_abs(), pidfd: descriptors.remove(0) })
+        }
+        Some((FromShim::Unfit(why), _)) => Err(SlotError::Shim(format!("it failed to {why}"))),
+        Some(_) | None => Err(SlotError::Shim("it ended early".into())),
+    }
+}
+
+impl ShimProcess {
+    fn kill(&self) {
+        let _ = rustix::process::pidfd_send_signal(&self.pidfd, Signal::KILL);
+    }
+}
+
+impl Drop for ShimProcess {
+    fn drop(&mut self) {
+        self.kill();
+        let _ = rustix::process::waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED);
+    }
+}

@@ -1,0 +1,236 @@
+//! What a slot shall look like from inside, worked out before anything is mounted.
+//!
+//! All refusals that can be known beforehand are made here, by name, with what the user can do about it.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use chameleon_core::job::{Files, OsBytes};
+use minicbor::{Decode, Encode};
+
+use super::{SlotError, SlotSpec};
+
+/// The view that the shim builds.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Plan {
+    /// The run directory without symbolic links.
+    #[n(0)]
+    pub directory: OsBytes,
+    /// Directories under an overlay, outermost first.
+    #[n(1)]
+    pub overlays: Vec<Overlay>,
+    /// Directories that are replaced by empty private ones.
+    #[n(2)]
+    pub hidden: Vec<OsBytes>,
+    /// Paths beneath hidden directories that stay visible, read-only.
+    #[n(3)]
+    pub visible: Vec<OsBytes>,
+    /// The slot's own directory, where the layers lie.
+    #[n(4)]
+    pub work: OsBytes,
+    /// `NAME=value`.
+    #[n(5)]
+    pub environment: Vec<OsBytes>,
+    #[n(6)]
+    pub net: bool,
+    #[n(7)]
+    pub umask: u32,
+    /// User and group to map onto themselves in a user namespace; `None`: privileged, none is needed.
+    #[n(8)]
+    pub mapped: Option<(u32, u32)>,
+}
+
+/// A directory that programs may write to, with what they write held aside.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Overlay {
+    /// The number of the root in the manifest: 0 the run directory, then the outputs as the job lists them.
+    #[n(0)]
+    pub root: u16,
+    #[n(1)]
+    pub path: OsBytes,
+    /// What is written is kept (voted on and committed) rather than thrown away.
+    #[n(2)]
+    pub kept: bool,
+    /// The only path (relative to `path`) that may change; `None`: anything.
+    #[n(3)]
+    pub only: Option<OsBytes>,
+}
+
+impl Overlay {
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        as_path(&self.path)
+    }
+}
+
+pub(super) fn as_path(bytes: &OsBytes) -> &Path {
+    Path::new(OsStr::from_bytes(bytes))
+}
+
+pub(super) fn as_bytes(path: impl Into<OsString>) -> OsBytes {
+    path.into().into_vec().into()
+}
+
+/// Works out the view of a slot, or refuses with the reason.
+pub(super) fn plan(spec: &SlotSpec) -> Result<Plan, SlotError> {
+    let directory = canonical(&spec.directory)?;
+    let mut overlays = Vec::new();
+    if spec.files != Files::None {
+        let path = as_bytes(directory.clone());
+        overlays.push(Overlay { root: 0, path, kept: spec.files == Files::Overlay, only: None });
+    }
+    for (number, output) in (1..).zip(&spec.outputs) {
+        let overlay = output_overlay(number, &directory.join(output))?;
+        if !overlays.iter().any(|outer| covers(outer, &overlay)) {
+            overlays.push(overlay);
+        }
+    }
+    overlays.sort_by(|one, other| one.path.cmp(&other.path));
+    let mounts = mount_points()?;
+    for overlay in &overlays {
+        refuse_unfit(overlay.directory(), &mounts)?;
+    }
+    let mut hidden = hidden_directories(&spec.environment);
+    hidden.retain(|hidden| !hidden.starts_with(&directory));
+    let visible = visible_paths(spec, &directory, &hidden);
+    Ok(Plan {
+        directory: as_bytes(directory),
+        overlays,
+        hidden: hidden.into_iter().map(as_bytes).collect(),
+        visible: visible.into_iter().map(as_bytes).collect(),
+        work: as_bytes(canonical(&spec.work)?),
+        environment: spec.environment.iter().cloned().map(as_bytes).collect(),
+        net: spec.net,
+        umask: spec.umask,
+        mapped: user_to_map(),
+    })
+}
+
+fn canonical(path: &Path) -> Result<PathBuf, SlotError> {
+    path.canonicalize().map_err(|source| SlotError::Path { path: path.to_owned(), source })
+}
+
+/// An output that is a directory is held whole; any other is a path in a directory of which nothing else may change.
+fn output_overlay(root: u16, output: &Path) -> Result<Overlay, SlotError> {
+    if output.is_dir() {
+        return Ok(Overlay { root, path: as_bytes(canonical(output)?), kept: true, only: None });
+    }
+    let missing = || SlotError::Path { path: output.to_owned(), source: io::ErrorKind::NotFound.into() };
+    let (parent, name) = output.parent().zip(output.file_name()).ok_or_else(missing)?;
+    Ok(Overlay { root, path: as_bytes(canonical(parent)?), kept: true, only: Some(as_bytes(name)) })
+}
+
+/// Whether everything that `inner` holds is held by `outer` anyway.
+fn covers(outer: &Overlay, inner: &Overlay) -> bool {
+    outer.kept && outer.only.is_none() && inner.directory().starts_with(outer.directory())
+}
+
+/// Every mount point of this mount namespace.
+fn mount_points() -> Result<Vec<PathBuf>, SlotError> {
+    let table = Path::new("/proc/self/mountinfo");
+    let text = std::fs::read(table).map_err(|source| SlotError::Path { path: table.to_owned(), source })?;
+    let points = text.split(|byte| *byte == b'\n').filter_map(|line| line.split(|byte| *byte == b' ').nth(4));
+    Ok(points.map(unescape).collect())
+}
+
+/// The kernel writes blanks, tabs, newlines and backslashes as a backslash and three octal digits.
+fn unescape(field: &[u8]) -> PathBuf {
+    let mut plain = Vec::with_capacity(field.len());
+    let mut rest = field;
+    while let [first, tail @ ..] = rest {
+        rest = tail;
+        match (first, tail) {
+            (b'\\', [a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', after @ ..]) => {
+                plain.push((a - b'0') * 64 + (b - b'0') * 8 + (c - b'0'));
+                rest = after;
+            }
+            _ => plain.push(*first),
+        }
+    }
+    OsString::from_vec(plain).into()
+}
+
+fn refuse_unfit(directory: &Path, mounts: &[PathBuf]) -> Result<(), SlotError> {
+    if directory == Path::new("/") {
+        return Err(SlotError::WholeSystem);
+    }
+    match mounts.iter().find(|mount| *mount != directory && mount.starts_with(directory)) {
+        None => Ok(()),
+        Some(mount) => Err(SlotError::Submount { directory: directory.to_owned(), mount: mount.clone() }),
+    }
+}
+
+/// The directories that are private to each lane, as far as they exist.
+fn hidden_directories(environment: &[OsString]) -> Vec<PathBuf> {
+    let user = rustix::process::getuid().as_raw();
+    let runtime = variable(environment, "XDG_RUNTIME_DIR").map(PathBuf::from);
+    let all = [Some("/tmp".into()), Some("/dev/shm".into()), runtime, Some(format!("/run/user/{user}").into())];
+    let mut hidden: Vec<PathBuf> = Vec::new();
+    for path in all.into_iter().flatten().filter_map(|path: PathBuf| path.canonicalize().ok()) {
+        if path != Path::new("/") && path.is_dir() && !hidden.iter().any(|outer| path.starts_with(outer)) {
+            hidden.push(path);
+        }
+    }
+    hidden
+}
+
+/// The value of a variable, as the C library would find it.
+pub(super) fn variable<'a>(environment: &'a [OsString], name: &str) -> Option<&'a OsStr> {
+    let value = |entry: &'a OsString| entry.as_bytes().strip_prefix(name.as_bytes())?.strip_prefix(b"=");
+    environment.iter().find_map(value).map(OsStr::from_bytes)
+}
+
+/// What must not vanish with the hidden directories: the run directory if it is not under an overlay, the inputs, and
+/// the program.
+fn visible_paths(spec: &SlotSpec, directory: &Path, hidden: &[PathBuf]) -> Vec<PathBuf> {
+    let program = super::program::find(&spec.program, directory, &spec.environment);
+    let inputs = spec.inputs.iter().map(|input| directory.join(input));
+    let run_directory = (spec.files == Files::None).then(|| directory.to_owned());
+    let mut visible: Vec<PathBuf> = Vec::new();
+    for path in run_directory.into_iter().chain(inputs).chain(program) {
+        let Ok(path) = path.canonicalize() else { continue };
+        let is_hidden = hidden.iter().any(|hidden| path.starts_with(hidden) && path != *hidden);
+        let is_seen = spec.files != Files::None && path.starts_with(directory);
+        if is_hidden && !is_seen && !visible.contains(&path) {
+            visible.push(path);
+        }
+    }
+    visible.sort();
+    visible
+}
+
+/// The inode of the first user namespace, fixed by the kernel (`PROC_USER_INIT_INO`).
+const FIRST_USER_NAMESPACE: u64 = 0xEFFF_FFFD;
+
+/// Root in the first user namespace needs none of its own; anyone else does.
+fn user_to_map() -> Option<(u32, u32)> {
+    let user = rustix::process::geteuid().as_raw();
+    let first = std::fs::metadata("/proc/self/ns/user").is_ok_and(|namespace| namespace.ino() == FIRST_USER_NAMESPACE);
+    (user != 0 || !first).then(|| (user, rustix::process::getegid().as_raw()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mount_points_with_blanks_are_read_as_they_are() {
+        for (escaped, plain) in
+            [(&b"/a\\040b"[..], "/a b"), (b"/a\\134b", "/a\\b"), (b"/plain", "/plain"), (b"/end\\04", "/end\\04")]
+        {
+            assert_eq!(unescape(escaped), Path::new(plain));
+        }
+    }
+
+    #[test]
+    fn the_whole_system_and_directories_with_mounts_beneath_are_refused() {
+        let mounts = [PathBuf::from("/"), "/srv/data".into()];
+        let cases = [("/", true), ("/srv", true), ("/srv/data", false), ("/srv/data/x", false), ("/srv/da", false)];
+        for (directory, refused) in cases {
+            assert_eq!(refuse_unfit(Path::new(directory), &mounts).is_err(), refused, "{directory}");
+        }
+    }
+}

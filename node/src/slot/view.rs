@@ -1,0 +1,323 @@
+//! What programs in a slot see: everything read-only, private temporary directories, and overlays over the
+//! directories that they may write to.
+//!
+//! The order matters. Descriptors of what must outlive the hiding are taken first; then the whole tree is made
+//! read-only; then private and held directories are mounted on top. The slot's own work directory must stay
+//! writable for the overlays but unseen by programs: it is mounted at /proc, and the fresh /proc covers it.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use chameleon_core::job::OsBytes;
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, RawDir, SeekFrom};
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags,
+};
+
+use super::plan::{Overlay, Plan, as_path};
+use crate::os::mount::{Reach, set_read_only};
+
+/// A step of building the view that did not work: what it was for, and on which path.
+#[derive(Debug, thiserror::Error)]
+#[error("{step} {}: {source}", .path.display())]
+pub struct ViewError {
+    step: &'static str,
+    path: PathBuf,
+    source: io::Error,
+}
+
+trait OnPath<T> {
+    fn on(self, step: &'static str, path: &Path) -> Result<T, ViewError>;
+}
+
+impl<T, E: Into<io::Error>> OnPath<T> for Result<T, E> {
+    fn on(self, step: &'static str, path: &Path) -> Result<T, ViewError> {
+        self.map_err(|source| ViewError { step, path: path.to_owned(), source: source.into() })
+    }
+}
+
+/// The view of one slot, from inside.
+#[derive(Debug)]
+pub struct View {
+    plan: Plan,
+    work: OwnedFd,
+    lowers: Vec<OwnedFd>,
+    layers: Option<Layers>,
+    generation: u64,
+    private: Vec<Private>,
+    last_pid: Option<OwnedFd>,
+}
+
+/// The writable layers that are mounted now.
+#[derive(Debug)]
+struct Layers {
+    uppers: Vec<Upper>,
+}
+
+#[derive(Debug)]
+struct Upper {
+    directory: OwnedFd,
+    mode: u32,
+}
+
+/// A private directory, and how many files it can take while it is empty.
+#[derive(Debug)]
+struct Private {
+    directory: OwnedFd,
+    free_when_empty: u64,
+}
+
+const PROC: &str = "/proc";
+/// Kernel settings that a privileged program must not change from inside.
+const KERNEL_SETTINGS: [&str; 2] = ["/proc/sys", "/proc/sysrq-trigger"];
+
+impl View {
+    /// Builds the view in a fresh mount namespace and enters the run directory. Called by the first process of the
+    /// slot's PID namespace, once.
+    pub fn build(plan: Plan) -> Result<View, ViewError> {
+        let root = Path::new("/");
+        rustix::mount::mount_change(root, MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
+            .on("keeping mounts private beneath", root)?;
+        let lowers = plan.overlays.iter().map(|overlay| open_path(overlay.directory())).collect::<Result<_, _>>()?;
+        let visible = plan.visible.iter().map(|path| Ok((as_path(path), copy_of_mount(as_path(path))?)));
+        let visible: Vec<_> = visible.collect::<Result<_, ViewError>>()?;
+        let work = Path::new(PROC);
+        rustix::mount::mount_bind(as_path(&plan.work), work).on("keeping the work directory", as_path(&plan.work))?;
+        set_read_only(root, Reach::Tree, true).on("making read-only", root)?;
+        set_read_only(work, Reach::One, false).on("keeping writable", as_path(&plan.work))?;
+        let work = open_path(work)?;
+        let hidden: Vec<&Path> = plan.hidden.iter().map(as_path).collect();
+        let mut private = hidden.iter().map(|path| Private::mount(path)).collect::<Result<Vec<_>, _>>()?;
+        for (path, copy) in visible {
+            show(path, copy)?;
+        }
+        for overlay in &plan.overlays {
+            if hidden.iter().any(|hidden| overlay.directory().starts_with(hidden)) {
+                make_mount_point(overlay.directory(), true)?;
+            }
+        }
+        private.iter_mut().try_for_each(Private::remember_empty)?;
+        let last_pid = mount_proc(plan.mapped.is_none())?;
+        rustix::process::umask(Mode::from_raw_mode(plan.umask));
+        let mut view = View { plan, work, lowers, layers: None, generation: 0, private, last_pid };
+        view.make_fresh()?;
+        Ok(view)
+    }
+
+    #[must_use]
+    pub fn environment(&self) -> &[OsBytes] {
+        &self.plan.environment
+    }
+
+    /// Sees to it that nothing of an earlier execution is left: fresh layers, and process ids that start anew.
+    pub fn make_fresh(&mut self) -> Result<(), ViewError> {
+        if self.layers.is_none() {
+            self.generation += 1;
+            self.layers = Some(self.mount_layers()?);
+            let directory = as_path(&self.plan.directory);
+            rustix::process::chdir(directory).on("entering", directory)?;
+        }
+        if let Some(last_pid) = &self.last_pid {
+            let _ = rustix::io::pwrite(last_pid, b"1", 0);
+        }
+        Ok(())
+    }
+
+    /// After everything in the slot has ended: whether anything was written, and to which generation of layers. If so,
+    /// they are unmounted and the private directories emptied.
+    pub fn settle(&mut self) -> Result<Option<u64>, ViewError> {
+        for private in &self.private {
+            private.empty_if_used();
+        }
+        let written = match &self.layers {
+            Some(layers) => layers.uppers.iter().any(Upper::is_written),
+            None => false,
+        };
+        if !written {
+            return Ok(None);
+        }
+        rustix::process::chdir("/").on("leaving", as_path(&self.plan.directory))?;
+        self.layers = None;
+        for overlay in self.plan.overlays.iter().rev() {
+            let directory = overlay.directory();
+            rustix::mount::unmount(directory, UnmountFlags::DETACH).on("unmounting the overlay over", directory)?;
+        }
+        Ok(Some(self.generation))
+    }
+
+    fn mount_layers(&self) -> Result<Layers, ViewError> {
+        let uppers = self.plan.overlays.iter().zip(&self.lowers).map(|(overlay, lower)| self.mount(overlay, lower));
+        Ok(Layers { uppers: uppers.collect::<Result<_, _>>()? })
+    }
+
+    fn mount(&self, overlay: &Overlay, lower: &OwnedFd) -> Result<Upper, ViewError> {
+        let target = overlay.directory();
+        let base = layer_directory(self.generation, overlay.root);
+        let outside = as_path(&self.plan.work).join(&base);
+        let attributes = rustix::fs::fstat(lower).on("reading", target)?;
+        let inside = Path::new("/proc/self/fd").join(self.work.as_raw_fd().to_string()).join(&base);
+        for part in ["upper", "work"] {
+            std::fs::create_dir_all(inside.join(part)).on("making a layer in", &outside)?;
+        }
+        let upper = rustix::fs::open(inside.join("upper"), OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+            .on("opening the layer", &outside)?;
+        let mode = attributes.st_mode & 0o7777;
+        rustix::fs::fchmod(&upper, Mode::from_raw_mode(mode)).on("preparing the layer", &outside)?;
+        if self.plan.mapped.is_none() {
+            let (user, group) = (attributes.st_uid, attributes.st_gid);
+            std::os::unix::fs::fchown(&upper, Some(user), Some(group)).on("preparing the layer", &outside)?;
+        }
+        self.mount_overlay(lower, &inside, target).on("mounting an overlay over", target)?;
+        Ok(Upper { directory: upper, mode })
+    }
+
+    fn mount_overlay(&self, lower: &OwnedFd, layer: &Path, target: &Path) -> io::Result<()> {
+        let overlay = rustix::mount::fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
+        let overlay = overlay.as_fd();
+        let set = |key: &str, value: &Path| rustix::mount::fsconfig_set_string(overlay, key, value);
+        set("lowerdir", Path::new(&format!("/proc/self/fd/{}", lower.as_raw_fd())))?;
+        set("upperdir", &layer.join("upper"))?;
+        set("workdir", &layer.join("work"))?;
+        rustix::mount::fsconfig_set_flag(overlay, "volatile")?;
+        match self.plan.mapped {
+            Some(_) => rustix::mount::fsconfig_set_flag(overlay, "userxattr")?,
+            None => set("redirect_dir", Path::new("on"))?,
+        }
+        rustix::mount::fsconfig_create(overlay)?;
+        let mount = rustix::mount::fsmount(overlay, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())?;
+        Ok(attach(&mount, target)?)
+    }
+}
+
+/// Where the layer of one root lies inside the slot's work directory.
+#[must_use]
+pub fn layer_directory(generation: u64, root: u16) -> PathBuf {
+    PathBuf::from(format!("layers/{generation}/{root}"))
+}
+
+impl Upper {
+    fn is_written(&self) -> bool {
+        let changed = rustix::fs::fstat(&self.directory).map_or(true, |now| now.st_mode & 0o7777 != self.mode);
+        changed || has_entries(&self.directory)
+    }
+}
+
+/// Whether a directory contains anything. An unreadable one counts as containing something.
+fn has_entries(directory: &OwnedFd) -> bool {
+    if rustix::fs::seek(directory, SeekFrom::Start(0)).is_err() {
+        return true;
+    }
+    let mut space = [MaybeUninit::uninit(); 2048];
+    let mut entries = RawDir::new(directory, &mut space);
+    while let Some(entry) = entries.next() {
+        match entry {
+            Ok(entry) if matches!(entry.file_name().to_bytes(), b"." | b"..") => {}
+            Ok(_) | Err(_) => return true,
+        }
+    }
+    false
+}
+
+impl Private {
+    fn mount(path: &Path) -> Result<Private, ViewError> {
+        let mode = rustix::fs::stat(path).on("reading", path)?.st_mode & 0o7777;
+        let directory = (|| {
+            let tmpfs = rustix::mount::fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
+            rustix::mount::fsconfig_set_string(&tmpfs, "mode", format!("{mode:o}"))?;
+            rustix::mount::fsconfig_create(&tmpfs)?;
+            let flags = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
+            let mount = rustix::mount::fsmount(&tmpfs, FsMountFlags::FSMOUNT_CLOEXEC, flags)?;
+            attach(&mount, path)?;
+            rustix::fs::open(path, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+        })();
+        Ok(Private { directory: directory.on("making private", path)?, free_when_empty: 0 })
+    }
+
+    fn remember_empty(&mut self) -> Result<(), ViewError> {
+        self.free_when_empty = self.free().on("measuring", Path::new("a private directory"))?;
+        Ok(())
+    }
+
+    fn free(&self) -> rustix::io::Result<u64> {
+        Ok(rustix::fs::fstatfs(&self.directory)?.f_ffree as u64)
+    }
+
+    fn empty_if_used(&self) {
+        if self.free() != Ok(self.free_when_empty) {
+            empty(&self.directory);
+        }
+    }
+}
+
+/// Removes everything beneath a directory but mount points and what leads to them.
+fn empty(directory: &OwnedFd) {
+    let Ok(listing) = rustix::fs::Dir::read_from(directory) else { return };
+    let names = listing.filter_map(|entry| entry.ok().map(|entry| entry.file_name().to_owned()));
+    for name in names.filter(|name| !matches!(name.to_bytes(), b"." | b"..")) {
+        if rustix::fs::unlinkat(directory, &name, AtFlags::empty()).is_ok() {
+            continue;
+        }
+        let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let on_same_mount = rustix::fs::ResolveFlags::NO_XDEV;
+        if let Ok(inner) = rustix::fs::openat2(directory, &name, flags, Mode::empty(), on_same_mount) {
+            empty(&inner);
+            let _ = rustix::fs::unlinkat(directory, &name, AtFlags::REMOVEDIR);
+        }
+    }
+}
+
+fn open_path(path: &Path) -> Result<OwnedFd, ViewError> {
+    rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).on("opening", path)
+}
+
+fn copy_of_mount(path: &Path) -> Result<OwnedFd, ViewError> {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_RECURSIVE;
+    rustix::mount::open_tree(CWD, path, flags).on("keeping visible", path)
+}
+
+fn attach(mount: &OwnedFd, target: &Path) -> rustix::io::Result<()> {
+    rustix::mount::move_mount(mount, "", CWD, target, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
+}
+
+/// Shows a path again, read-only, beneath a directory that has been hidden.
+fn show(path: &Path, copy: OwnedFd) -> Result<(), ViewError> {
+    let is_directory = rustix::fs::fstat(&copy).on("reading", path)?.st_mode & libc::S_IFMT == libc::S_IFDIR;
+    if rustix::fs::stat(path).is_err() {
+        make_mount_point(path, is_directory)?;
+    }
+    attach(&copy, path).on("keeping visible", path)?;
+    set_read_only(path, Reach::Tree, true).on("making read-only", path)
+}
+
+fn make_mount_point(path: &Path, is_directory: bool) -> Result<(), ViewError> {
+    let parents = if is_directory { Some(path) } else { path.parent() };
+    parents.map_or(Ok(()), std::fs::create_dir_all).on("making a place for", path)?;
+    if !is_directory {
+        std::fs::File::create(path).on("making a place for", path)?;
+    }
+    Ok(())
+}
+
+/// Mounts a fresh /proc. Returns the file that sets the next process id, where the kernel has it.
+fn mount_proc(privileged: bool) -> Result<Option<OwnedFd>, ViewError> {
+    let target = Path::new(PROC);
+    let mount = (|| {
+        let proc = rustix::mount::fsopen("proc", FsOpenFlags::FSOPEN_CLOEXEC)?;
+        rustix::mount::fsconfig_create(&proc)?;
+        let flags =
+            MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+        let mount = rustix::mount::fsmount(&proc, FsMountFlags::FSMOUNT_CLOEXEC, flags)?;
+        attach(&mount, target)?;
+        Ok::<_, rustix::io::Errno>(mount)
+    })()
+    .on("mounting a fresh", target)?;
+    let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+    let last_pid = rustix::fs::openat(&mount, "sys/kernel/ns_last_pid", flags, Mode::empty()).ok();
+    for settings in KERNEL_SETTINGS.map(Path::new).into_iter().filter(|path| privileged && path.exists()) {
+        rustix::mount::mount_bind(settings, settings).on("protecting", settings)?;
+        set_read_only(settings, Reach::One, true).on("protecting", settings)?;
+    }
+    Ok(last_pid)
+}

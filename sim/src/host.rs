@@ -33,7 +33,7 @@ pub struct Host {
 impl World {
     // ---- births ----
 
-    fn new_pid(&mut self) -> Pid {
+    pub(crate) fn new_pid(&mut self) -> Pid {
         self.standing.processes += 1;
         Pid(100 + self.standing.processes)
     }

@@ -18,7 +18,7 @@ impl World {
         process.written_us = process.written_us.max(now_us) + delay_us;
         let (at_us, number) = (process.written_us, request.number);
         process.unsaved.push(number);
-        process.saves.push_back(Saving { request, written: false, synced: false });
+        process.saves.push_back(Saving { request, position: None, synced: false });
         self.agenda.at(at_us, &mut self.chance, Next::Written { by: pid, number });
     }
 

@@ -6,6 +6,7 @@
 pub mod armor;
 pub mod armors;
 mod document;
+pub mod daemon;
 pub mod elements;
 pub mod follower;
 pub mod job;

@@ -16,6 +16,25 @@ pub fn delay(policy: &Restart, earlier: u32) -> Option<Millis> {
     Some(Millis(doubled.min(policy.backoff_most.0)))
 }
 
+/// What is done about a death.
+#[must_use = "giving up is told to whoever waits for it"]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// Start again after this long.
+    After(Millis),
+    /// The limit is reached.
+    GiveUp,
+}
+
+/// Decides about one more death after `made` restarts.
+pub fn next(policy: &Restart, made: u32) -> Next {
+    if made >= policy.limit {
+        return Next::GiveUp;
+    }
+    let doubled = policy.backoff.0.saturating_mul(1u64.checked_shl(made).unwrap_or(u64::MAX));
+    Next::After(Millis(doubled.min(policy.backoff_most.0)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

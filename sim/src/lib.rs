@@ -23,6 +23,7 @@ pub mod programs;
 mod saves;
 pub mod script;
 pub mod slots;
+pub mod stories;
 mod tell;
 pub mod trace;
 pub mod user;

@@ -137,7 +137,7 @@ fn to_ftm(message: &FtmMessage) -> Option<String> {
             (!told.is_empty()).then(|| told.join("; "))
         }
         FtmMessage::Observed { occurrence, .. } => story(&occurrence.story),
-        FtmMessage::Ended { job, outcome } => Some(format!("{job} has ended: {}", outcome.word())),
+        FtmMessage::Ended { job, outcome, .. } => Some(format!("{job} has ended: {}", outcome.word())),
         FtmMessage::Gone { name } => Some(format!("{name} is gone")),
         FtmMessage::Lost { name, why, .. } => Some(format!("{name} is lost: {why}")),
         _ => None,

@@ -257,12 +257,16 @@ impl World {
             Effect::SetTimer { timer, after } => {
                 self.settings += 1;
                 let setting = self.settings;
-                self.processes.entry(pid).and_modify(|process| drop(process.timers.insert(timer, setting)));
+                if let Some(process) = self.processes.get_mut(&pid) {
+                    process.timers.insert(timer, setting);
+                }
                 let late_us = self.chance.within(0, 500);
                 self.after(after.0 * 1_000 + late_us, Next::Arrive { at: pid, what: Arrival::Timer { timer, setting } });
             }
             Effect::CancelTimer { timer } => {
-                self.processes.entry(pid).and_modify(|process| drop(process.timers.remove(&timer)));
+                if let Some(process) = self.processes.get_mut(&pid) {
+                    process.timers.remove(&timer);
+                }
             }
             Effect::Slot(command) => self.slot_command(pid, command),
             Effect::Process(command) => self.process_command(pid, command),

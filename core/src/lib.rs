@@ -5,8 +5,8 @@
 
 pub mod armor;
 pub mod armors;
-mod document;
 pub mod daemon;
+mod document;
 pub mod elements;
 pub mod follower;
 pub mod job;

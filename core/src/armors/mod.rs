@@ -4,34 +4,40 @@ pub mod execution;
 pub mod fanout;
 pub mod voter;
 
-use crate::armor::Armor;
 use crate::daemon::Daemon;
 use crate::managers::ftm::Ftm;
 use crate::managers::surrogate::Surrogate;
 use crate::names::ArmorName;
 use crate::shell::{Identity, Running, Shell};
 
-/// Makes an ARMOR of the kind that its name says, with no past.
+/// Makes the ARMOR of this name, without a past. A user's command is none: `None`.
 ///
-/// # Panics
-/// If the name is a user's: a user's command is no ARMOR.
+/// | ARMOR | made of (beside the guardian and the shell that all share) |
+/// |---|---|
+/// | ftm | inbox, registry, placement, notices |
+/// | daemon | restart, pulse watch, outbox |
+/// | surrogate | inbox, outbox, task set, ladder, inquiries, output |
+/// | voter | inbox, outbox, seal, task set, tally, prefixes |
+/// | fanout | distribution |
+/// | execution | outbox, seal, task set, slots, restart |
 #[must_use]
-pub fn raise(identity: Identity) -> Box<dyn Running> {
-    fn shelled<A: Armor + 'static>(identity: Identity, armor: A) -> Box<dyn Running>
-    where
-        A::Record: minicbor::Encode<()> + for<'b> minicbor::Decode<'b, ()>,
-    {
-        Box::new(Shell::new(identity, armor))
-    }
-    match identity.name {
-        ArmorName::Ftm => shelled(identity.clone(), Ftm::new(&identity)),
-        ArmorName::Daemon(_) => shelled(identity.clone(), Daemon::new(&identity)),
-        ArmorName::Surrogate(job) => shelled(identity, Surrogate::new(job)),
-        ArmorName::Voter(job) => shelled(identity, voter::Voter::new(job)),
-        ArmorName::Fanout(job) => shelled(identity, fanout::Fanout::new(job)),
-        ArmorName::Execution(job, lane) => {
-            shelled(identity.clone(), execution::Execution::new(&identity, job, lane))
+pub fn raise(identity: Identity) -> Option<Box<dyn Running>> {
+    Some(match identity.name {
+        ArmorName::Ftm => {
+            let ftm = Ftm::new(&identity);
+            Box::new(Shell::new(identity, ftm))
         }
-        ArmorName::User(_) => unreachable!("a user's command is no ARMOR"),
-    }
+        ArmorName::Daemon(_) => {
+            let daemon = Daemon::new(&identity);
+            Box::new(Shell::new(identity, daemon))
+        }
+        ArmorName::Surrogate(job) => Box::new(Shell::new(identity, Surrogate::new(job))),
+        ArmorName::Voter(job) => Box::new(Shell::new(identity, voter::Voter::new(job))),
+        ArmorName::Fanout(job) => Box::new(Shell::new(identity, fanout::Fanout::new(job))),
+        ArmorName::Execution(job, lane) => {
+            let execution = execution::Execution::new(&identity, job, lane);
+            Box::new(Shell::new(identity, execution))
+        }
+        ArmorName::User(_) => return None,
+    })
 }

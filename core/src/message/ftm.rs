@@ -7,7 +7,6 @@ use crate::message::{Occurrence, Outcome};
 use crate::names::{ArmorName, HostId, Incarnation, JobId};
 
 /// To the FTM.
-#[expect(clippy::large_enum_variant, reason = "few are on their way at a time, and none is stored")]
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub enum FtmMessage {
     /// User → FTM: run this job. Answered by `UserMessage::Accepted` (once it is on disk) or

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use chameleon_core::message::{Message, SurrogateMessage, VoterMessage};
+use chameleon_core::elements::seal;
 use chameleon_core::names::{ArmorName, LaneId};
+use chameleon_core::shell::Identity;
+use ed25519_dalek::SigningKey;
 
 use crate::chance::Chance;
 use crate::history::Fact;
@@ -68,14 +71,15 @@ impl Default for Standing {
 
 impl Standing {
     /// A lying lane says something else than it should; all liars say the same.
-    pub fn corrupt(&self, from: ArmorName, message: &mut Message) {
-        let ArmorName::Execution(_, lane) = from else { return };
+    pub fn corrupt(&self, from: &Identity, message: &mut Message) {
+        let ArmorName::Execution(_, lane) = from.name else { return };
         if self.mischief.get(&lane) != Some(&Mischief::Lie) {
             return;
         }
         match message {
-            Message::Voter(VoterMessage::Ballots { ballots, .. }) => {
+            Message::Voter(VoterMessage::Ballots { lane, first, witness, ballots, seal }) => {
                 ballots.iter_mut().for_each(|ballot| ballot.ended.stdout.digest.0[0] ^= 1);
+                *seal = seal::seal(&SigningKey::from_bytes(&from.seed), *lane, *first, witness, ballots);
             }
             Message::Voter(VoterMessage::Prefix { so_far, .. }) => so_far.digest.0[0] ^= 1,
             Message::Surrogate(SurrogateMessage::Repeated { value: Some(value), .. }) => value.stdout.0[0] ^= 1,

@@ -93,6 +93,7 @@ impl World {
             world::Input::Spool(length) => {
                 part(self.files.spools.get(&job).map(Vec::as_slice).unwrap_or_default(), 0, *length).to_vec()
             }
+            world::Input::Program(path) => path.to_vec(),
             world::Input::Path(path) => {
                 self.files.contents.get(path.as_slice()).cloned().ok_or_else(|| format!("{input} does not exist"))?
             }

@@ -43,6 +43,12 @@ impl World {
         ProcessMark { pid: pid.0, start_time: self.agenda.now_us() / 10_000, boot_id: format!("boot {boots}") }
     }
 
+    pub(crate) fn identity(&mut self, name: ArmorName, incarnation: Incarnation, host: HostId) -> Identity {
+        let mut seed = [0; 32];
+        seed.chunks_mut(8).for_each(|chunk| chunk.copy_from_slice(&self.chance.number().to_le_bytes()));
+        Identity { name, incarnation, host, cores: CORES, seed }
+    }
+
     /// Starts a daemon on this host, unless one lives.
     pub(crate) fn revive(&mut self, host: HostId) {
         let name = ArmorName::Daemon(host);
@@ -53,8 +59,8 @@ impl World {
         let mark = self.mark(host, pid);
         let Some(place) = self.hosts.get_mut(&host) else { return };
         place.daemons += 1;
-        let identity = Identity { name, incarnation: Incarnation(place.daemons), host, cores: CORES };
-        let body = Body::Restoring(identity);
+        let incarnation = Incarnation(place.daemons);
+        let body = Body::Restoring(self.identity(name, incarnation, host));
         self.processes.insert(pid, Process::new(host, mark, body, None, self.agenda.now_us()));
         self.later(RESTORE_US, Next::Arrive { at: pid, what: Arrival::Restored });
     }
@@ -79,7 +85,7 @@ impl World {
             return self.kill(pid);
         }
         let records = self.disk.records((identity.host, identity.name));
-        let mut armor = self.raise(identity.clone());
+        let Some(mut armor) = self.raise(identity.clone()) else { return };
         let moment = self.agenda.moment();
         let begun = catch_unwind(AssertUnwindSafe(|| armor.restore(&records).map(|()| armor.resume(moment))));
         let output = match begun {
@@ -93,10 +99,21 @@ impl World {
         let Some(process) = self.processes.get_mut(&pid) else { return };
         process.body = Body::Armor(armor);
         self.bound.insert(identity.name, pid);
-        if identity.name != ArmorName::Daemon(identity.host) {
+        self.take_step(pid, &identity, &Input::Saved(u64::MAX), 0, output);
+        if identity.name == ArmorName::Daemon(identity.host) {
+            self.know_oneself(pid, &identity);
+        } else {
             self.dial_daemon(pid, identity.host);
         }
-        self.take_step(pid, &identity, &Input::Saved(u64::MAX), 0, output);
+    }
+
+    /// A daemon is told which process it is itself.
+    fn know_oneself(&mut self, pid: Pid, identity: &Identity) {
+        let (name, incarnation) = (identity.name, identity.incarnation);
+        let Some(process) = self.processes.get(&pid) else { return };
+        let ready = DaemonMessage::Ready { name, incarnation, process: process.mark.clone() };
+        let input = Input::Message { from: name, incarnation, message: ready.into() };
+        self.later(50, Next::Arrive { at: pid, what: Arrival::Input(input) });
     }
 
     /// Every ARMOR keeps a link to the daemon of its host.
@@ -164,9 +181,10 @@ impl World {
     }
 
     fn assign(&mut self, daemon: Pid, host: HostId, blank: Pid, name: ArmorName, incarnation: Incarnation) {
+        let identity = self.identity(name, incarnation, host);
         match self.processes.get_mut(&blank).filter(|process| matches!(process.body, Body::Blank)) {
             Some(process) => {
-                process.body = Body::Restoring(Identity { name, incarnation, host, cores: CORES });
+                process.body = Body::Restoring(identity);
                 self.later(RESTORE_US, Next::Arrive { at: blank, what: Arrival::Restored });
             }
             None => self.report(daemon, ProcessEvent::Exited { name, incarnation }),

@@ -113,9 +113,9 @@ impl World {
     }
 
     pub(crate) fn user_comes(&mut self, number: u64) {
+        let identity = self.identity(ArmorName::User(number), Incarnation(1), HostId(1));
         let Some(user) = self.users.get_mut(&number) else { return };
         let follower = Follower::new(number, user.job.clone(), !user.quiet);
-        let identity = Identity { name: ArmorName::User(number), incarnation: Incarnation(1), host: HostId(1), cores: 1 };
         let mut command = Box::new(Command { identity: identity.clone(), follower, acts: Vec::new() });
         let first = command.follower.start();
         let output = command.sort(first);

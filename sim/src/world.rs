@@ -30,8 +30,8 @@ use crate::tell;
 use crate::trace::{Detail, Trace};
 use crate::user::User;
 
-/// Makes an ARMOR of any kind.
-pub type Raise = fn(Identity) -> Box<dyn Running>;
+/// Makes an ARMOR of any kind; `None` for what is none.
+pub type Raise = fn(Identity) -> Option<Box<dyn Running>>;
 
 /// What happens next.
 #[derive(Debug)]
@@ -295,7 +295,7 @@ impl World {
     pub fn send(&mut self, from: Pid, to: ArmorName, mut message: Message) {
         let Some(identity) = self.processes.get(&from).and_then(Process::identity) else { return };
         let (name, incarnation) = (identity.name, identity.incarnation);
-        self.standing.corrupt(name, &mut message);
+        self.standing.corrupt(identity, &mut message);
         let delay_us = self.chance.delay_us(60);
         match self.network.send(from, to, self.agenda.now_us(), delay_us) {
             Sent::Dial => self.later(100, Next::Dial { from, to }),
@@ -380,7 +380,7 @@ impl World {
 
     /// Makes an ARMOR of any kind.
     #[must_use]
-    pub fn raise(&self, identity: Identity) -> Box<dyn Running> {
+    pub fn raise(&self, identity: Identity) -> Option<Box<dyn Running>> {
         (self.raise)(identity)
     }
 }

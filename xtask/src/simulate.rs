@@ -16,23 +16,24 @@ const LINES: usize = 40;
 /// Replays one seed, or runs many.
 pub fn sim(words: &[&str]) -> ExitCode {
     match words {
-        [seed] => replay(seed, LINES),
-        [seed, "--lines", lines] => replay(seed, lines.parse().unwrap_or(LINES)),
+        [seed] => replay(seed, Detail::Everything(LINES)),
+        [seed, "--lines", lines] => replay(seed, Detail::Everything(lines.parse().unwrap_or(LINES))),
+        [seed, "--story"] => replay(seed, Detail::Story),
         ["--seeds", count] => many(count, "0"),
         ["--seeds", count, "--from", from] => many(count, from),
         _ => {
-            eprintln!("usage: cargo xtask sim SEED [--lines N] | sim --seeds N [--from SEED]");
+            eprintln!("usage: cargo xtask sim SEED [--story | --lines N] | sim --seeds N [--from SEED]");
             ExitCode::from(2)
         }
     }
 }
 
-fn replay(seed: &str, lines: usize) -> ExitCode {
+fn replay(seed: &str, detail: Detail) -> ExitCode {
     let Ok(seed) = seed.parse() else {
         eprintln!("expected a seed, a number, found {seed:?}");
         return ExitCode::from(2);
     };
-    let run = liveness::campaign(seed, raise, Detail::Everything(lines));
+    let run = liveness::campaign(seed, raise, detail);
     println!("{run}");
     exit(run.violation.is_none())
 }

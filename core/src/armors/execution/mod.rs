@@ -46,6 +46,8 @@ pub struct Execution {
     /// Of the stage's program and of its inputs, once they are known.
     program: Digest,
     input: Digest,
+    /// What this lane has of the inputs of its stage, of the spool the longest: to be said again.
+    staged: std::collections::BTreeMap<Input, (StageId, Result<Digest, String>)>,
     ledger: Ledger,
     slots: Slots,
     /// Tasks that wait for their restart, with the time of their death.
@@ -68,6 +70,7 @@ impl Execution {
             key: SigningKey::from_bytes(&identity.seed),
             program: Digest::default(),
             input: Digest::default(),
+            staged: std::collections::BTreeMap::new(),
             ledger: Ledger::default(),
             slots: Slots::default(),
             waiting: std::collections::BTreeMap::new(),
@@ -635,14 +638,18 @@ impl Execution {
                 step.send(self.surrogate(), SurrogateMessage::Committed { stage, outcome });
             }
             FileEvent::Digested { input: Input::Program(_), outcome, .. } => self.program = outcome.unwrap_or_default(),
-            FileEvent::Digested { stage, input, outcome } => {
-                let message = FanoutMessage::Staged { stage, lane: self.lane, input, outcome };
-                step.send(ArmorName::Fanout(self.job), message);
-            }
+            FileEvent::Digested { stage, input, outcome } => self.has_staged(stage, input, outcome, &mut step),
             FileEvent::Prefix { execution, so_far } => self.say_prefix(execution, so_far, &mut step),
             FileEvent::IndexKept { .. } => {}
         }
         step
+    }
+
+    fn has_staged(&mut self, stage: StageId, input: Input, outcome: Result<Digest, String>, step: &mut Step<ExecutionRecord>) {
+        let newer = matches!(input, Input::Spool(_));
+        self.staged.retain(|kept, (of, _)| *of == stage && !(newer && matches!(kept, Input::Spool(_))));
+        self.staged.insert(input.clone(), (stage, outcome.clone()));
+        step.send(ArmorName::Fanout(self.job), FanoutMessage::Staged { stage, lane: self.lane, input, outcome });
     }
 
     fn link_up(&mut self, peer: ArmorName) -> Step<ExecutionRecord> {
@@ -657,6 +664,10 @@ impl Execution {
                 step.send(self.surrogate(), SurrogateMessage::CannotRun { lane: self.lane, stage, why });
             } else if let Some(stage) = self.slots.stage() {
                 self.tell_done(stage, &mut step);
+            }
+        } else if peer == ArmorName::Fanout(self.job) {
+            for (input, (stage, outcome)) in self.staged.clone() {
+                step.send(peer, FanoutMessage::Staged { stage, lane: self.lane, input, outcome });
             }
         }
         step

@@ -3,8 +3,12 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    if std::env::args_os().nth(1).is_some_and(|word| word == "slot") {
-        return chameleon_node::slot::shim::main();
+    let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    match arguments.first().and_then(|word| word.to_str()) {
+        Some("slot") => return chameleon_node::slot::shim::main(),
+        Some("armor") => return chameleon_node::armor_main(chameleon_core::armors::raise),
+        Some("daemon") => return chameleon_node::daemon_main(&arguments[1..], chameleon_core::armors::raise),
+        _ => {}
     }
     ExitCode::SUCCESS
 }

@@ -10,6 +10,7 @@ use chameleon_core::armor::LinkEvent;
 use chameleon_core::message::DaemonMessage;
 use chameleon_core::names::ArmorName;
 use chameleon_core::shell::{Input, Output, Running};
+use chameleon_core::world::{FileEvent, ProcessEvent, SlotEvent};
 use tokio::sync::mpsc;
 
 use crate::perform::World;
@@ -28,6 +29,35 @@ pub enum Happening {
     Saved(Completed),
     /// A watched process has exited.
     Exited(u32),
+}
+
+/// Tells an event loop what happens; never waits, and does no harm when the loop is gone.
+#[derive(Debug, Clone)]
+pub struct Reporter(mpsc::UnboundedSender<Happening>);
+
+impl Reporter {
+    /// A reporter and where its reports come out.
+    #[must_use]
+    pub fn new() -> (Reporter, mpsc::UnboundedReceiver<Happening>) {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        (Reporter(sender), receiver)
+    }
+
+    pub fn tell(&self, happening: Happening) {
+        let _ = self.0.send(happening);
+    }
+
+    pub fn process(&self, event: ProcessEvent) {
+        self.tell(Happening::Input(Input::Process(event)));
+    }
+
+    pub fn slot(&self, event: SlotEvent) {
+        self.tell(Happening::Input(Input::Slot(event)));
+    }
+
+    pub fn file(&self, event: FileEvent) {
+        self.tell(Happening::Input(Input::File(event)));
+    }
 }
 
 /// An ARMOR, restored, with everything around it.

@@ -54,6 +54,17 @@ impl HomeError {
     }
 }
 
+fn variable(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
+/// Where programs of this user keep their state: on a disk, beyond a boot.
+fn state_directory() -> PathBuf {
+    variable("XDG_STATE_HOME")
+        .or_else(|| variable("HOME").map(|home| home.join(".local/state")))
+        .unwrap_or_else(|| PathBuf::from("/var/tmp"))
+}
+
 /// An open home.
 #[derive(Debug)]
 pub struct Home {
@@ -66,13 +77,14 @@ impl Home {
     /// `$XDG_STATE_HOME`, else in `~/.local/state`.
     #[must_use]
     pub fn default_path() -> PathBuf {
-        let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-        variable("CHAMELEON_HOME").unwrap_or_else(|| {
-            let state = variable("XDG_STATE_HOME")
-                .or_else(|| variable("HOME").map(|home| home.join(".local/state")))
-                .unwrap_or_else(|| PathBuf::from("/var/tmp"));
-            state.join("chameleon")
-        })
+        variable("CHAMELEON_HOME").unwrap_or_else(|| state_directory().join("chameleon"))
+    }
+
+    /// Where this user's unfinished commits are looked for, whatever home they belong to: on a disk,
+    /// `chameleon-commits` in `$XDG_STATE_HOME`, else in `~/.local/state`.
+    #[must_use]
+    pub fn commits() -> PathBuf {
+        state_directory().join("chameleon-commits")
     }
 
     /// Opens a home, and makes it if there is none yet.

@@ -198,6 +198,7 @@ impl Execution {
             job: self.job,
             lane: self.lane,
             directory: job.directory.clone(),
+            program: stage.command.first().cloned().unwrap_or_else(|| Vec::new().into()),
             files: stage.files,
             inputs: stage.inputs.clone(),
             outputs: stage.outputs.clone(),

@@ -1,14 +1,54 @@
 //! The one binary: what a person types, and what the daemon and the ARMORs start.
 
+mod commands;
+mod difference;
+mod epilogue;
+mod failure;
+mod line;
+mod packs;
+mod printer;
+mod program;
+mod progress;
+mod request;
+mod screen;
+#[cfg(test)]
+mod scripted;
+mod session;
+mod signals;
+mod status_file;
+mod stdin;
+mod story;
+mod system;
+mod watch;
+
+use std::ffi::OsStr;
 use std::process::ExitCode;
 
+use chameleon_core::armors;
+use clap::Parser;
+
 fn main() -> ExitCode {
-    let arguments: Vec<_> = std::env::args_os().skip(1).collect();
-    match arguments.first().and_then(|word| word.to_str()) {
-        Some("slot") => return chameleon_node::slot::shim::main(),
-        Some("armor") => return chameleon_node::armor_main(chameleon_core::armors::raise),
-        Some("daemon") => return chameleon_node::daemon_main(&arguments[1..], chameleon_core::armors::raise),
-        _ => {}
+    let mut words = std::env::args_os().skip(1);
+    match words.next().as_deref().and_then(OsStr::to_str) {
+        Some("slot") => chameleon_node::slot::shim::main(),
+        Some("armor") => chameleon_node::armor_main(armors::raise),
+        Some("daemon") => chameleon_node::daemon_main(&words.collect::<Vec<_>>(), armors::raise),
+        _ => ExitCode::from(type_in()),
     }
-    ExitCode::SUCCESS
+}
+
+/// What a person typed; the exit code.
+fn type_in() -> u8 {
+    let typed = commands::CommandLine::try_parse().map_err(|refusal| {
+        // Help that nobody can read is no failure.
+        let _ = refusal.print();
+        if refusal.use_stderr() { failure::FAILED } else { 0 }
+    });
+    match typed.map(commands::CommandLine::execute) {
+        Err(code) | Ok(Ok(code)) => code,
+        Ok(Err(failure)) => {
+            failure.show();
+            failure.exit_code()
+        }
+    }
 }

@@ -14,8 +14,12 @@ pub mod managers;
 pub mod message;
 pub mod names;
 pub mod refusal;
-pub mod restart;
 pub mod report;
+pub mod restart;
+<<<<<<< HEAD
+pub mod report;
+=======
+>>>>>>> main
 pub mod shell;
 pub mod strategy;
 pub mod vote;

@@ -661,6 +661,10 @@ impl Execution {
         } else if peer == self.surrogate() {
             self.ledger.stories.repeat();
             self.say_stories(&mut step);
+            for (&(stage, task, number), &value) in &self.ledger.repeated {
+                let purpose = Purpose::Repeat(number);
+                step.send(peer, SurrogateMessage::Repeated { lane: self.lane, stage, task, purpose, value });
+            }
             if let Some((stage, why)) = self.given_up.clone() {
                 step.send(self.surrogate(), SurrogateMessage::CannotRun { lane: self.lane, stage, why });
             } else if let Some(stage) = self.slots.stage() {

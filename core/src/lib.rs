@@ -16,10 +16,6 @@ pub mod names;
 pub mod refusal;
 pub mod report;
 pub mod restart;
-<<<<<<< HEAD
-pub mod report;
-=======
->>>>>>> main
 pub mod shell;
 pub mod strategy;
 pub mod vote;

@@ -225,8 +225,9 @@ impl World {
 
     fn find(&self, host: HostId, name: ArmorName, incarnation: Incarnation) -> Option<Pid> {
         let is_it = |process: &Process| {
-            let identity = process.identity();
-            process.host == host && identity.is_some_and(|own| own.name == name && own.incarnation == incarnation)
+            let any = incarnation == Incarnation::default() && name == ArmorName::Daemon(host);
+            let same = |own: &Identity| own.name == name && (any || own.incarnation == incarnation);
+            process.host == host && process.identity().is_some_and(same)
         };
         self.processes.iter().find(|(_, process)| is_it(process)).map(|(&pid, _)| pid)
     }

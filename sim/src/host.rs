@@ -20,6 +20,8 @@ const CORES: u16 = 2;
 const START_US: u64 = 2_000;
 const RESTORE_US: u64 = 800;
 const NOTICE_US: u64 = 100;
+/// How often the unit looks, in microseconds.
+const UNIT_US: u64 = 2_000_000;
 
 /// A host.
 #[derive(Debug, Default)]
@@ -245,6 +247,22 @@ impl World {
             }
             self.arrive(pid, arrival);
         }
+    }
+
+    /// What heals itself needs somebody well: a host where nobody is gets a new daemon from the unit
+    /// that Chameleon is shipped with (DESIGN D3).
+    pub(crate) fn unit(&mut self) {
+        let hosts: Vec<HostId> = self.hosts.keys().copied().collect();
+        for host in hosts {
+            let is_well = |process: &Process| process.condition == Condition::Well && matches!(process.body, Body::Armor(_));
+            if !self.processes.values().any(|process| process.host == host && is_well(process)) {
+                if let Some(hung) = self.alive(ArmorName::Daemon(host)) {
+                    self.kill(hung);
+                }
+                self.revive(host);
+            }
+        }
+        self.after(UNIT_US, Next::Unit);
     }
 
     // ---- deaths ----

@@ -74,6 +74,7 @@ fn strike_at_random(world: &mut World, severity: u64) {
 /// No further fault strikes: everything ends, and nothing is left.
 fn finish(world: &mut World, seed: u64) -> Run {
     world.triggers.clear();
+    world.after(0, Next::Unit);
     let end_us = world.agenda.now_us() + HEAL_US;
     let ended = world.run(end_us, |world| world.users.values().all(crate::user::User::is_done));
     let all = world.users.values().all(crate::user::User::is_done);

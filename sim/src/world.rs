@@ -53,6 +53,8 @@ pub enum Next {
     Fault(Fault),
     /// A fault drawn from what is there.
     RandomFault,
+    /// The system's own unit looks after hosts where nobody is well.
+    Unit,
     /// A process that was starved, stopped or deaf is well again.
     Recover { pid: Pid },
     /// A user's command starts; prints the next piece; gets more standard input.
@@ -141,6 +143,7 @@ impl World {
             Next::File { of, done } => self.file_done(of, done),
             Next::Fault(fault) => self.strike(&fault),
             Next::RandomFault => liveness::random_fault(self),
+            Next::Unit => self.unit(),
             Next::Recover { pid } => self.fare(pid, Condition::Well),
             Next::UserComes { number } => self.user_comes(number),
             Next::UserPrints { number } => self.user_prints(number),

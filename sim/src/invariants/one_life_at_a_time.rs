@@ -39,6 +39,8 @@ impl Invariant for OneLifeAtATime {
                 self.alive.insert(who.name);
             }
             Fact::Died { who, .. } => drop(self.alive.remove(&who.name)),
+            // Nobody is left who could take a lower one for the higher.
+            Fact::PowerLost => self.highest.clear(),
             _ => {}
         }
     }

@@ -658,6 +658,11 @@ impl Execution {
         if peer == self.voter() {
             self.ledger.ballots.repeat();
             self.say_ballots(&mut step);
+            // A program that is held back prints nothing more until the Voter knows what it printed.
+            for (slot, run) in self.slots.runs().filter(|(_, run)| run.purpose == Purpose::Vote && !run.unwanted) {
+                let (execution, offset) = (run.execution, run.length);
+                step.then(Effect::Slot(SlotCommand::Prefix { slot, execution, offset }));
+            }
         } else if peer == self.surrogate() {
             self.ledger.stories.repeat();
             self.say_stories(&mut step);

@@ -99,7 +99,7 @@ impl Finished {
 impl std::fmt::Display for Finished {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let shown = |bytes: &[u8]| String::from_utf8_lossy(&bytes[..bytes.len().min(4_000)]).into_owned();
-        write!(f, "{:?} after {:?}\n", self.end, self.took)?;
+        writeln!(f, "{:?} after {:?}", self.end, self.took)?;
         write!(f, "stdout: {}\nstderr: {}", shown(&self.stdout), shown(&self.stderr))
     }
 }

@@ -40,7 +40,7 @@ fn campaign(rounds: usize, seed: u64, only: &[String]) -> Tally {
             break;
         }
         let (victim, action) = pairs[number % pairs.len()];
-        let round = Round { victim, action, seed: random.next() };
+        let round = Round { victim, action, seed: random.draw() };
         let outcome = play(round);
         match &outcome {
             Ok(told) => eprintln!("{number}: {round}: {:?} {:.2} s after", told.ending, told.took.as_secs_f64()),

@@ -10,7 +10,7 @@ impl Random {
         Random(seed)
     }
 
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -20,7 +20,7 @@ impl Random {
 
     /// One of `0..end`; 0 if there is none.
     pub fn below(&mut self, end: u64) -> u64 {
-        self.next().checked_rem(end).unwrap_or(0)
+        self.draw().checked_rem(end).unwrap_or(0)
     }
 
     /// One of several.
@@ -34,7 +34,7 @@ impl Random {
         const WORDS: [&str; 8] = ["lane", "vote", "ballot", "verdict", "fault", "error", "failure", "host"];
         let mut text = Vec::with_capacity(length + 64);
         while text.len() < length {
-            let number = self.next();
+            let number = self.draw();
             let word = WORDS[(number % 8) as usize];
             text.extend_from_slice(format!("{:016x} {word} {}\n", number >> 3, number % 1_000).as_bytes());
         }

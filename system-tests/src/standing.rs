@@ -123,6 +123,11 @@ impl<'a> Standing<'a> {
         eventually(&format!("{id} ends"), JOB_WITHIN, || Some(self.job(id)).filter(|row| row["state"] != "running"))
     }
 
+    /// Gives up a system of which all processes were killed.
+    pub fn abandon(mut self) {
+        self.is_down = true;
+    }
+
     /// Ends the system, which leaves nothing running.
     #[track_caller]
     pub fn down(mut self) {

@@ -5,6 +5,7 @@
 
 pub mod armor;
 pub mod armors;
+pub mod daemon;
 mod document;
 pub mod elements;
 pub mod job;

@@ -22,6 +22,8 @@ pub struct Identity {
     pub host: HostId,
     /// CPUs of the host.
     pub cores: u16,
+    /// Random, from which the ARMOR's signing key is made; another one in each life.
+    pub seed: [u8; 32],
 }
 
 /// What reaches an ARMOR from outside.

@@ -290,13 +290,16 @@ pub enum Input {
     /// A file, or a directory with all below it.
     #[n(1)]
     Path(#[n(0)] OsBytes),
+    /// The file that a command's first word means, looked up as the program would be.
+    #[n(2)]
+    Program(#[n(0)] OsBytes),
 }
 
 impl std::fmt::Display for Input {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Input::Spool(length) => write!(f, "the first {length} bytes of standard input"),
-            Input::Path(path) => f.write_str(&String::from_utf8_lossy(path)),
+            Input::Path(path) | Input::Program(path) => f.write_str(&String::from_utf8_lossy(path)),
         }
     }
 }

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use minicbor::{Decode, Encode};
 
 use crate::armor::{Armor, Event, LinkEvent, Moment, Progress, Step};
+use crate::elements::seal::root;
 use crate::message::{ExecutionMessage, FanoutMessage, SurrogateMessage};
 use crate::names::{ArmorName, Digest, JobId, LaneId, StageId};
 use crate::world::Input;
@@ -118,7 +119,7 @@ impl Fanout {
             Ok(digests) => SurrogateMessage::InputsReady {
                 stage,
                 lanes: distribution.lanes.iter().copied().collect(),
-                digest: digests.first().copied().unwrap_or_default(),
+                digest: if digests.is_empty() { Digest::default() } else { root(digests) },
             },
         };
         step.send(self.surrogate(), message);

@@ -3,3 +3,41 @@
 pub mod execution;
 pub mod fanout;
 pub mod voter;
+
+use crate::daemon::Daemon;
+use crate::managers::ftm::Ftm;
+use crate::managers::surrogate::Surrogate;
+use crate::names::ArmorName;
+use crate::shell::{Identity, Running, Shell};
+
+/// Makes the ARMOR of this name, without a past. A user's command is none: `None`.
+///
+/// | ARMOR | made of (beside the guardian and the shell that all share) |
+/// |---|---|
+/// | ftm | inbox, registry, placement, notices |
+/// | daemon | restart, pulse watch, outbox |
+/// | surrogate | inbox, outbox, task set, ladder, inquiries, output |
+/// | voter | inbox, outbox, seal, task set, tally, prefixes |
+/// | fanout | distribution |
+/// | execution | outbox, seal, task set, slots, restart |
+#[must_use]
+pub fn raise(identity: Identity) -> Option<Box<dyn Running>> {
+    Some(match identity.name {
+        ArmorName::Ftm => {
+            let ftm = Ftm::new(&identity);
+            Box::new(Shell::new(identity, ftm))
+        }
+        ArmorName::Daemon(_) => {
+            let daemon = Daemon::new(&identity);
+            Box::new(Shell::new(identity, daemon))
+        }
+        ArmorName::Surrogate(job) => Box::new(Shell::new(identity, Surrogate::new(job))),
+        ArmorName::Voter(job) => Box::new(Shell::new(identity, voter::Voter::new(job))),
+        ArmorName::Fanout(job) => Box::new(Shell::new(identity, fanout::Fanout::new(job))),
+        ArmorName::Execution(job, lane) => {
+            let execution = execution::Execution::new(&identity, job, lane);
+            Box::new(Shell::new(identity, execution))
+        }
+        ArmorName::User(_) => return None,
+    })
+}

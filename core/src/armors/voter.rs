@@ -11,6 +11,7 @@ use minicbor::{Decode, Encode};
 use crate::armor::{Armor, Event, LinkEvent, Moment, Progress, Step};
 use crate::elements::inbox::Inbox;
 use crate::elements::outbox::Outbox;
+use crate::elements::seal::is_genuine;
 use crate::elements::task_set::TaskSet;
 use crate::message::{Ballot, Dispute, ExecutionMessage, Rule, Story, SurrogateMessage, Verdict, VoterMessage};
 use crate::names::{ArmorName, Attempt, JobId, LaneId, StageId, TaskId};
@@ -338,7 +339,9 @@ impl Voter {
 
     fn on_lane(&mut self, lane: LaneId, message: VoterMessage) -> Step<VoterRecord> {
         match message {
-            VoterMessage::Ballots { lane: claimed, first, ballots, witness: _ } if claimed == lane => {
+            VoterMessage::Ballots { lane: claimed, first, ballots, witness, seal }
+                if claimed == lane && is_genuine(&seal, lane, first, &witness, &ballots) =>
+            {
                 self.take_ballots(lane, first, ballots)
             }
             VoterMessage::Prefix { lane: claimed, stage, task, attempt, so_far } if claimed == lane => {

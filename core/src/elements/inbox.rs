@@ -29,6 +29,17 @@ impl<P: Ord + Copy> Inbox<P> {
         *self.next.entry(from).or_default() += 1;
     }
 
+    /// All with a number below `next` were taken in before: said by records when they are read again.
+    pub fn reach(&mut self, from: P, next: u64) {
+        let known = self.next.entry(from).or_default();
+        *known = next.max(*known);
+    }
+
+    /// Nothing more is expected from this peer.
+    pub fn forget(&mut self, from: P) {
+        self.next.remove(&from);
+    }
+
     /// Number of the next one expected.
     #[must_use]
     pub fn next_from(&self, from: P) -> u64 {

@@ -5,9 +5,11 @@
 //! | [`guardian`] | the daemon of the host is replaced when it dies or hangs | every ARMOR but daemons |
 //! | [`outbox`] | numbered things reach a peer at least once, in order, whatever dies | execution, voter, surrogate |
 //! | [`inbox`] | what arrives twice counts once | voter, surrogate, ftm |
+//! | [`seal`] | ballots are signed in batches by whoever cast them | execution, voter |
 //! | [`task_set`] | which of very many tasks | execution, surrogate |
 
 pub mod guardian;
 pub mod inbox;
 pub mod outbox;
+pub mod seal;
 pub mod task_set;

@@ -1,3 +1,4 @@
-//! Managers: the FTM oversees the system, a surrogate manager (SM) one job.
+//! The managers: the FTM, and the surrogate managers (SM) that run one job each.
 
+pub mod ftm;
 pub mod surrogate;

@@ -40,7 +40,8 @@ pub enum DaemonMessage {
         job: JobId,
     },
     /// Any ARMOR → daemon of its host: it runs, has restored its state and can be reached.
-    /// Also said by survivors to a daemon that has just started (re-adoption).
+    /// Also said by survivors to a daemon that has just started (re-adoption), and by the daemon to
+    /// itself, so that it can tell its own process.
     #[n(3)]
     Ready {
         #[n(0)]
@@ -56,4 +57,10 @@ pub enum DaemonMessage {
     /// User → daemon: the whole system of this home ends. Answered by the end of the link.
     #[n(5)]
     Stop,
+    /// FTM → daemon: what was observed with a number below this is on disk.
+    #[n(6)]
+    ObservedKept {
+        #[n(0)]
+        below: u64,
+    },
 }

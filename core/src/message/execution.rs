@@ -23,6 +23,9 @@ pub enum ExecutionMessage {
         ranges: Vec<(u64, u64)>,
         #[n(2)]
         purpose: Purpose,
+        /// Of the inputs that were fanned out.
+        #[n(3)]
+        input: Digest,
     },
     /// SM → Execution: stop what runs of this stage, and do not start more. Answered by `LaneDone`.
     #[n(2)]

@@ -37,7 +37,8 @@ pub enum FtmMessage {
     #[n(4)]
     Forget(#[n(0)] JobId),
 
-    /// Daemon → FTM: this host is here, with these ARMORs. Said whenever the link comes up.
+    /// Daemon → FTM: this host is here, with these ARMORs, the daemon itself among them. Said whenever
+    /// the link comes up.
     #[n(5)]
     Joined {
         #[n(0)]
@@ -64,14 +65,17 @@ pub enum FtmMessage {
         #[n(2)]
         why: String,
     },
-    /// Daemon → FTM: something happened to an ARMOR that people should read. `number` grows with each
-    /// of a daemon's life and lets a repeated one be dropped. Answered by nothing.
+    /// Daemon → FTM: something happened to an ARMOR that people should read. A life of a daemon numbers
+    /// without gaps from its incarnation times 2³², so that a repeated one can be dropped. Answered by
+    /// `DaemonMessage::ObservedKept`; said again until then whenever the link comes up.
     #[n(9)]
     Observed {
         #[n(0)]
         name: ArmorName,
         #[n(1)]
         occurrence: Occurrence,
+        #[n(2)]
+        number: u64,
     },
 
     /// SM → FTM: places for these ARMORs, please. Answered by `SurrogateMessage::Granted`, when they run.
@@ -101,6 +105,9 @@ pub enum FtmMessage {
         job: JobId,
         #[n(1)]
         outcome: Outcome,
+        /// Bytes of decided output in all.
+        #[n(2)]
+        length: u64,
     },
 }
 
@@ -111,6 +118,7 @@ pub struct Unit {
     pub name: ArmorName,
     #[n(1)]
     pub incarnation: Incarnation,
+    /// 0 while it does not run, but is being started.
     #[n(2)]
     pub pid: u32,
     /// From the death of the incarnation before, if there was one, until this one was ready, in ms.

@@ -2,6 +2,7 @@
 
 use minicbor::{Decode, Encode};
 
+use crate::elements::seal::Seal;
 use crate::names::{Attempt, Digest, HostId, JobId, LaneId, StageId, TaskId};
 use crate::world::{End, Ended, Region};
 
@@ -59,6 +60,9 @@ pub enum VoterMessage {
         witness: Witness,
         #[n(3)]
         ballots: Vec<Ballot>,
+        /// Batches whose seal is broken are dropped: they are nobody's ballots.
+        #[n(4)]
+        seal: Seal,
     },
     /// Execution → Voter: the output so far of a running execution; binds the lane for good.
     #[n(5)]
@@ -158,12 +162,15 @@ pub struct Witness {
     /// CPUs that the lane may run on; empty: any.
     #[n(2)]
     pub cores: Vec<u16>,
-    /// Of the first stage's program file, as it was when the lane was configured; zero if unreadable.
+    /// Of the stage's program file; zero until it was read, or if it could not be.
     #[n(3)]
     pub program: Digest,
-    /// Of the input that was fanned out; zero if there was none.
+    /// Of the inputs that were fanned out before the stage; zero if there were none.
     #[n(4)]
     pub input: Digest,
+    /// Operating system and architecture, such as `linux-x86_64`.
+    #[n(5)]
+    pub platform: String,
 }
 
 /// What the voter decided of one task.

@@ -50,7 +50,7 @@ pub struct Restart {
     /// Restarts of one task in one lane before its abnormal end becomes its ballot.
     #[n(0)]
     pub limit: u32,
-    /// The wait before the first restart; it doubles with each further one.
+    /// The wait before the second restart; the first is at once, and each further wait doubles.
     #[n(1)]
     pub backoff: Millis,
     /// The longest wait between two restarts.

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -91,8 +91,14 @@ impl Blobs {
     /// Writes a content into `target`, sharing the bytes where the file system can, and verifies what was written.
     pub fn write_into(&self, digest: Digest, target: &Path) -> Result<File, FilesError> {
         let mut source = File::open(self.path(digest)).map_err(|error| self.unreadable(digest, error.to_string()))?;
-        let mut copy =
-            File::options().read(true).write(true).create(true).truncate(true).open(target).on("write", target)?;
+        let mut copy = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(target)
+            .on("write", target)?;
         let mut hasher = blake3::Hasher::new();
         if rustix::fs::ioctl_ficlone(&copy, &source).is_ok() {
             hasher.update_reader(&mut copy).on("verify", target)?;

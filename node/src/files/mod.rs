@@ -5,8 +5,10 @@
 //! so that a crash between any two of them is made good by the next start.
 
 pub mod blobs;
+pub mod commit;
 pub mod harvest;
 pub mod manifest;
+pub mod redo;
 pub mod tree;
 
 use std::io;

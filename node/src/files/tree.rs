@@ -64,6 +64,13 @@ impl Stamp {
         self.mode & libc::S_IFMT == libc::S_IFDIR
     }
 
+    /// Whether both are the same inode, whatever has become of it.
+    #[must_use]
+    pub fn holds_inode(&self, other: &Stamp) -> bool {
+        let kind = |stamp: &Stamp| stamp.mode & libc::S_IFMT;
+        (self.device, self.inode, kind(self)) == (other.device, other.inode, kind(other))
+    }
+
     /// Whether `now` is still the same thing. A directory stays the same when its entries change.
     #[must_use]
     pub fn holds(&self, now: &Stamp) -> bool {

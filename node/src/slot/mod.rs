@@ -15,6 +15,7 @@ pub mod event;
 pub mod output;
 pub mod pack;
 pub mod plan;
+mod process;
 pub mod program;
 pub mod sample;
 pub mod shim;
@@ -27,15 +28,12 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
 use chameleon_core::job::{Files, InjectionKind};
 use chameleon_core::names::{Digest, ExecutionId};
-use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType};
-use rustix::process::{Signal, WaitId, WaitIdOptions};
+use rustix::net::RecvFlags;
 use tokio::io::unix::AsyncFd;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -52,6 +50,7 @@ pub use event::{BlockedWhy, Changes, Ended, Exit, Prefix, Region, SlotEvent, Sta
 use output::Output;
 use pack::CHUNK;
 use plan::{Overlay, as_path};
+use process::ShimProcess;
 pub use sample::Sample;
 
 /// Says whether the contents of a path (relative to the run directory) are overlooked by the vote.
@@ -105,8 +104,6 @@ pub enum SlotError {
 
 /// How long a program is quiet before what it has printed so far is reported.
 const QUIET: Duration = Duration::from_millis(20);
-/// How long a shim may take to fork its namespace.
-const FORK_PATIENCE: Timespec = Timespec { tv_sec: 10, tv_nsec: 0 };
 
 /// One place in which one program at a time runs.
 pub struct Slot {
@@ -139,13 +136,6 @@ struct Harvesting {
     task: JoinHandle<Result<(Manifest, Option<Changes>), FilesError>>,
 }
 
-/// The first process of the slot. Dropping it kills it, and waits until all that ran in the slot is gone.
-#[derive(Debug)]
-struct ShimProcess {
-    pid: u32,
-    pidfd: OwnedFd,
-}
-
 /// What `Slot::next` was woken by.
 enum Turn {
     Heard(io::Result<Option<FromShim>>),
@@ -171,7 +161,7 @@ impl Slot {
         let (stdout, stdout_end) = open("out.pack")?;
         let (stderr, stderr_end) = open("err.pack")?;
         let overlays = plan.overlays.clone();
-        let (control, shim) = start_shim(&spec.shim, plan, [stdout_end, stderr_end])?;
+        let (control, shim) = process::start(&spec.shim, plan, [stdout_end, stderr_end])?;
         Ok(Slot {
             shim,
             control: watch(control).map_err(SlotError::Control)?,
@@ -308,7 +298,7 @@ impl Slot {
     fn note_output(&mut self) {
         let Some(running) = &mut self.running else { return };
         running.quiet_at = Some(Instant::now() + QUIET);
-        if self.stdout.pack.len().is_multiple_of(CHUNK) {
+        if self.stdout.pack.written().is_multiple_of(CHUNK) {
             self.report_output();
         }
     }
@@ -317,8 +307,8 @@ impl Slot {
         let Some(running) = &mut self.running else { return };
         running.quiet_at = None;
         let output = &self.stdout.pack;
-        if output.len() > running.reported {
-            running.reported = output.len();
+        if output.written() > running.reported {
+            running.reported = output.written();
             let event = SlotEvent::Output { execution: running.execution, prefix: output.prefix() };
             self.events.push_back(event);
         }
@@ -449,55 +439,5 @@ async fn until(time: Option<Instant>) {
     match time {
         None => pending().await,
         Some(time) => tokio::time::sleep_until(time).await,
-    }
-}
-
-/// Starts the shim, sends it the plan, and waits until it has forked the first process of the slot.
-fn start_shim(executable: &Path, plan: plan::Plan, outputs: [OwnedFd; 2]) -> Result<(OwnedFd, ShimProcess), SlotError> {
-    let (ours, theirs) =
-        rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
-            .map_err(|error| SlotError::Control(error.into()))?;
-    let mut parent = Command::new(executable)
-        .arg("slot")
-        .stdin(Stdio::from(theirs))
-        .stdout(Stdio::null())
-        .spawn()
-        .map_err(|error| SlotError::Shim(format!("{}: {error}", executable.display())))?;
-    let descriptors = outputs.each_ref().map(AsFd::as_fd);
-    let sent = control::send(ours.as_fd(), &ToShim::Setup(plan), &descriptors);
-    let forked = sent.map_err(SlotError::Control).and_then(|()| hear_fork(&ours));
-    if forked.is_err() {
-        let _ = parent.kill();
-    }
-    let _ = parent.wait();
-    Ok((ours, forked?))
-}
-
-fn hear_fork(control: &OwnedFd) -> Result<ShimProcess, SlotError> {
-    let mut polled = [PollFd::new(control, PollFlags::IN)];
-    let ready =
-        rustix::event::poll(&mut polled, Some(&FORK_PATIENCE)).map_err(|error| SlotError::Control(error.into()))?;
-    if ready == 0 {
-        return Err(SlotError::Shim("it did not answer".into()));
-    }
-    match control::receive(control.as_fd(), RecvFlags::DONTWAIT).map_err(SlotError::Control)? {
-        Some((FromShim::Forked(pid), mut descriptors)) if !descriptors.is_empty() => {
-            Ok(ShimProcess { pid: pid.unsigned_abs(), pidfd: descriptors.remove(0) })
-        }
-        Some((FromShim::Unfit(why), _)) => Err(SlotError::Shim(format!("it failed to {why}"))),
-        Some(_) | None => Err(SlotError::Shim("it ended early".into())),
-    }
-}
-
-impl ShimProcess {
-    fn kill(&self) {
-        let _ = rustix::process::pidfd_send_signal(&self.pidfd, Signal::KILL);
-    }
-}
-
-impl Drop for ShimProcess {
-    fn drop(&mut self) {
-        self.kill();
-        let _ = rustix::process::waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED);
     }
 }

@@ -132,7 +132,7 @@ impl Pack {
 
     /// How many bytes of the running or last execution have arrived.
     #[must_use]
-    pub fn len(&self) -> u64 {
+    pub fn written(&self) -> u64 {
         self.len
     }
 
@@ -202,7 +202,7 @@ mod tests {
     fn the_digest_of_any_prefix_is_that_of_its_bytes() {
         let folder = tempfile::tempdir().unwrap();
         let mut pack = Pack::open(&folder.path().join("out.pack")).unwrap();
-        let bytes: Vec<u8> = (0..SNAPSHOT + CHUNK + 777).map(|at| (at * at >> 7) as u8).collect();
+        let bytes: Vec<u8> = (0..SNAPSHOT + CHUNK + 777).map(|at| ((at * at) >> 7) as u8).collect();
         pack.begin(false);
         fill(&mut pack, b"an earlier execution");
         pack.begin(false);

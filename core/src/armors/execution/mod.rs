@@ -7,16 +7,19 @@
 mod ledger;
 mod slots;
 
+use ed25519_dalek::SigningKey;
+
 use crate::armor::{Armor, Effect, Event, LinkEvent, Moment, Progress, Step, Timer};
+use crate::elements::seal::seal;
 use crate::job::{InjectionKind, Stdin};
 use crate::message::{
     Ballot, Evidence, ExecutionMessage, FanoutMessage, LaneOrders, Purpose, Story, SurrogateMessage, VoterMessage,
     Witness,
 };
-use crate::names::{ArmorName, ExecutionId, HostId, JobId, LaneId, Millis, SlotId, StageId, TaskId};
-use crate::restart;
+use crate::names::{ArmorName, Digest, ExecutionId, HostId, JobId, LaneId, Millis, SlotId, StageId, TaskId};
+use crate::restart::{self, Next};
 use crate::shell::Identity;
-use crate::world::{End, Ended, FileCommand, FileEvent, Region, SlotCommand, SlotEvent, SlotPlan};
+use crate::world::{End, Ended, FileCommand, FileEvent, Input, Region, SlotCommand, SlotEvent, SlotPlan};
 
 pub use ledger::{Cause, ExecutionRecord, Ledger};
 use slots::{Run, SlotState, Slots};
@@ -39,6 +42,10 @@ pub struct Execution {
     job: JobId,
     lane: LaneId,
     cores: u16,
+    key: SigningKey,
+    /// Of the stage's program and of its inputs, once they are known.
+    program: Digest,
+    input: Digest,
     ledger: Ledger,
     slots: Slots,
     /// Tasks that wait for their restart, with the time of their death.
@@ -58,6 +65,9 @@ impl Execution {
             job,
             lane,
             cores: identity.cores,
+            key: SigningKey::from_bytes(&identity.seed),
+            program: Digest::default(),
+            input: Digest::default(),
             ledger: Ledger::default(),
             slots: Slots::default(),
             waiting: std::collections::BTreeMap::new(),
@@ -87,7 +97,10 @@ impl Execution {
                     self.open_slots(StageId(0), &mut step);
                 }
             }
-            ExecutionMessage::Run { stage, ranges, purpose } => self.assign(now, stage, ranges, purpose, &mut step),
+            ExecutionMessage::Run { stage, ranges, purpose, input } => {
+                self.input = input;
+                self.assign(now, stage, ranges, purpose, &mut step);
+            }
             ExecutionMessage::Stop { stage } => self.stop(stage, None, &mut step),
             ExecutionMessage::StopTask { stage, task } => self.stop(stage, Some(task), &mut step),
             ExecutionMessage::Allow { stage, task, upto } => self.allow(stage, task, upto, &mut step),
@@ -196,6 +209,11 @@ impl Execution {
         let tasks = orders.job.stages[usize::from(stage.0)].tasks.map_or(1, |(from, to)| to - from);
         let share = self.cores.div_ceil(orders.sharing.max(1)).max(1);
         let count = u16::try_from(tasks).unwrap_or(u16::MAX).clamp(1, share);
+        if self.slots.stage() != Some(stage) {
+            let program = orders.job.stages[usize::from(stage.0)].command.first().cloned();
+            let input = Input::Program(program.unwrap_or_else(|| Vec::new().into()));
+            step.then(Effect::File(FileCommand::Digest { job: self.job, stage, input }));
+        }
         self.slots.open(stage, count, &plan, &mut step.then);
         self.beat(step);
     }
@@ -403,7 +421,7 @@ impl Execution {
     fn at_limit(&self, execution: ExecutionId) -> bool {
         let Some(orders) = &self.ledger.orders else { return true };
         let deaths = self.ledger.deaths.get(&(execution.stage, execution.task)).map_or(0, |deaths| deaths.0);
-        restart::delay(&orders.job.strategy.restart, deaths).is_none()
+        restart::of_program(&orders.job.strategy.restart, deaths) == Next::GiveUp
     }
 
     fn died(&mut self, now: Moment, run: &Run, cause: Cause, evidence: Evidence, step: &mut Step<ExecutionRecord>) {
@@ -415,7 +433,10 @@ impl Execution {
         }
         let policy = self.ledger.orders.as_ref().map(|orders| orders.job.strategy.restart);
         let wait = match cause {
-            Cause::Program => policy.and_then(|policy| restart::delay(&policy, program - 1)).unwrap_or_default(),
+            Cause::Program => match policy.map(|policy| restart::of_program(&policy, program - 1)) {
+                Some(Next::After(wait)) => wait,
+                Some(Next::GiveUp) | None => Millis(0),
+            },
             Cause::Surroundings => Millis(0),
         };
         let ran = now.boot.since(run.since);
@@ -498,12 +519,20 @@ impl Execution {
     fn say_ballots(&mut self, step: &mut Step<ExecutionRecord>) {
         while let Some((first, ballots)) = self.ledger.ballots.say(BALLOTS_AT_ONCE) {
             let witness = self.witness();
-            step.send(self.voter(), VoterMessage::Ballots { lane: self.lane, first, witness, ballots });
+            let seal = seal(&self.key, self.lane, first, &witness, &ballots);
+            step.send(self.voter(), VoterMessage::Ballots { lane: self.lane, first, witness, ballots, seal });
         }
     }
 
     fn witness(&self) -> Witness {
-        Witness { host: self.host, job: self.job, ..Witness::default() }
+        Witness {
+            host: self.host,
+            job: self.job,
+            cores: Vec::new(),
+            program: self.program,
+            input: self.input,
+            platform: format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH),
+        }
     }
 
     /// Says that the stage is done, once it is and the Voter has all ballots.
@@ -605,6 +634,7 @@ impl Execution {
             FileEvent::Committed { stage, outcome } => {
                 step.send(self.surrogate(), SurrogateMessage::Committed { stage, outcome });
             }
+            FileEvent::Digested { input: Input::Program(_), outcome, .. } => self.program = outcome.unwrap_or_default(),
             FileEvent::Digested { stage, input, outcome } => {
                 let message = FanoutMessage::Staged { stage, lane: self.lane, input, outcome };
                 step.send(ArmorName::Fanout(self.job), message);

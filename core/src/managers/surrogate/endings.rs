@@ -168,7 +168,8 @@ impl Surrogate {
     /// Tells the FTM how the job ended, once all that it needs for that is kept.
     pub(super) fn say_outcome(&self, step: &mut Step<SurrogateRecord>) {
         if let Some(outcome) = self.ledger.outcome.clone().filter(|_| self.ledger.index_kept) {
-            step.send(ArmorName::Ftm, FtmMessage::Ended { job: self.id, outcome });
+            let length = self.ledger.output.position();
+            step.send(ArmorName::Ftm, FtmMessage::Ended { job: self.id, outcome, length });
         }
     }
 

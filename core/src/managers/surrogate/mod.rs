@@ -213,9 +213,10 @@ impl Surrogate {
 
     fn on_fanout(&mut self, now: Moment, message: SurrogateMessage, step: &mut Step<SurrogateRecord>) {
         match message {
-            SurrogateMessage::InputsReady { stage, lanes, digest: _ } => {
+            SurrogateMessage::InputsReady { stage, lanes, digest } => {
                 if let Some(run) = self.run_of(stage) {
                     run.supplied.extend(lanes);
+                    run.input = digest;
                 }
             }
             SurrogateMessage::InputsRefused { stage, why } => {

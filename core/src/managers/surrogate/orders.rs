@@ -105,7 +105,10 @@ impl Surrogate {
 
     pub(super) fn say_run(&self, lane: LaneId, ranges: Vec<(u64, u64)>, step: &mut Step<SurrogateRecord>) {
         let Some(run) = &self.ledger.stage else { return };
-        step.send(self.execution(lane), ExecutionMessage::Run { stage: run.stage, ranges, purpose: Purpose::Vote });
+        step.send(
+            self.execution(lane),
+            ExecutionMessage::Run { stage: run.stage, ranges, purpose: Purpose::Vote, input: run.input },
+        );
     }
 
     /// Asks for the repetitions that are missing, of one lane or of all.
@@ -115,7 +118,10 @@ impl Surrogate {
             for (lane, number) in inquiry.missing(job.strategy.repeats) {
                 if only.is_none_or(|only| only == lane) {
                     let (ranges, purpose) = (vec![(task.0, task.0 + 1)], Purpose::Repeat(number));
-                    step.send(self.execution(lane), ExecutionMessage::Run { stage: run.stage, ranges, purpose });
+                    step.send(
+                        self.execution(lane),
+                        ExecutionMessage::Run { stage: run.stage, ranges, purpose, input: run.input },
+                    );
                 }
             }
         }

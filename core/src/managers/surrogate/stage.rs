@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::elements::task_set::TaskSet;
 use crate::managers::surrogate::dispute::Inquiry;
 use crate::message::{Rule, Verdict};
-use crate::names::{LaneId, Millis, StageId, TaskId};
+use crate::names::{Digest, LaneId, Millis, StageId, TaskId};
 use crate::strategy::Order;
 use crate::world::CommitOutcome;
 
@@ -52,8 +52,9 @@ pub struct StageRun {
     pub phase: Phase,
     /// Lanes that said they are done with all they were told; forgotten with this process.
     pub done: BTreeSet<LaneId>,
-    /// Lanes that have the stage's inputs; forgotten with this process.
+    /// Lanes that have the stage's inputs, and the digest of those; forgotten with this process.
     pub supplied: BTreeSet<LaneId>,
+    pub input: Digest,
 }
 
 impl StageRun {
@@ -74,6 +75,7 @@ impl StageRun {
             phase: Phase::Running,
             done: BTreeSet::new(),
             supplied: BTreeSet::new(),
+            input: Digest::default(),
         }
     }
 

@@ -1,0 +1,345 @@
+//! The daemon: one a host. It gives blank processes their names, watches what runs, restarts what
+//! dies or hangs, and ends what the FTM retires. It decides nothing about jobs.
+//!
+//! What it may do alone it was granted in advance (D7): it restarts an ARMOR in place up to the
+//! granted incarnation, also while the FTM is away; beyond that the FTM decides. The FTM itself is an
+//! ARMOR like any other here, except that nobody could be told of giving it up: it never is.
+//!
+//! What the FTM must know is state, and is said again whenever the link to it comes up: what runs
+//! ([`FtmMessage::Joined`]), what is lost, and what was observed and not acknowledged.
+
+mod charge;
+mod lives;
+mod pulse;
+#[cfg(test)]
+mod tests;
+pub mod watch;
+
+use std::collections::{BTreeMap, VecDeque};
+
+pub use charge::{Charge, DaemonRecord, State};
+
+use crate::armor::{Armor, Effect, Event, LinkEvent, Moment, Progress, Step, Timer};
+use crate::elements::outbox::Outbox;
+use crate::message::{DaemonMessage, FtmMessage, Occurrence, Story, Unit};
+use crate::names::{ArmorName, HostId, Incarnation, Millis, Term};
+use crate::shell::Identity;
+use crate::world::{ProcessCommand, ProcessEvent, ProcessMark};
+
+/// The host on which the FTM lives.
+pub const FTM_HOST: HostId = HostId(1);
+/// Blank processes kept in stock: enough for the managers of a job to start without waiting for one.
+pub const STOCK: u16 = 4;
+/// The stock is refilled when nothing was started for this long: a start is not to compete with it.
+pub const REFILL_AFTER: Millis = Millis(300);
+
+/// The daemon of a host.
+pub struct Daemon {
+    host: HostId,
+    name: ArmorName,
+    incarnation: Incarnation,
+    term: Term,
+    charges: BTreeMap<ArmorName, Charge>,
+
+    /// Its own process; 0 until it has said so itself.
+    pid: u32,
+    blanks: VecDeque<ProcessMark>,
+    beat: u64,
+    last_beat: Millis,
+    last_start: Millis,
+    ftm_linked: bool,
+    observed: Outbox<(ArmorName, Occurrence)>,
+    homecoming: Option<Homecoming>,
+}
+
+/// What a new life of the daemon finds of the last one.
+#[derive(Debug, Clone, Copy, Default)]
+struct Homecoming {
+    unknown: usize,
+    adopted: u64,
+    restarted: u64,
+}
+
+type DaemonStep = Step<DaemonRecord>;
+
+impl Daemon {
+    #[must_use]
+    pub fn new(identity: &Identity) -> Self {
+        Daemon {
+            host: identity.host,
+            name: ArmorName::Daemon(identity.host),
+            incarnation: identity.incarnation,
+            term: Term::default(),
+            charges: BTreeMap::new(),
+            pid: 0,
+            blanks: VecDeque::new(),
+            beat: 0,
+            last_beat: Millis::default(),
+            last_start: Millis::default(),
+            ftm_linked: false,
+            observed: Outbox::default(),
+            homecoming: None,
+        }
+    }
+
+    /// The ARMORs that this daemon answers for.
+    #[must_use]
+    pub fn charges(&self) -> &BTreeMap<ArmorName, Charge> {
+        &self.charges
+    }
+
+    /// The highest term that it has obeyed.
+    #[must_use]
+    pub fn term(&self) -> Term {
+        self.term
+    }
+
+    fn save(&mut self, step: &mut DaemonStep, record: DaemonRecord) {
+        step.record(self, record);
+    }
+
+    fn message(&mut self, now: Moment, from: ArmorName, message: DaemonMessage, step: &mut DaemonStep) {
+        match message {
+            DaemonMessage::Install { term, name, incarnation, granted } => {
+                if self.obeys(term, step) {
+                    self.install(now, name, incarnation, granted, step);
+                }
+            }
+            DaemonMessage::Retire { term, name } => {
+                if self.obeys(term, step) {
+                    self.retire(name, step);
+                }
+            }
+            DaemonMessage::Clean { term, job } => {
+                if self.obeys(term, step) {
+                    step.then(Effect::Process(ProcessCommand::Clean { name: None, job: Some(job) }));
+                }
+            }
+            DaemonMessage::Ready { name, incarnation, process } => self.ready(now, name, incarnation, process, step),
+            DaemonMessage::Pong(vitals) => self.answered(now, from, &vitals, step),
+            DaemonMessage::Stop => step.then(Effect::Process(ProcessCommand::Stop)),
+            DaemonMessage::ObservedKept { below } => {
+                self.observed.kept(below.saturating_sub(self.first_number()));
+            }
+        }
+    }
+
+    /// Whether a command of this term counts. One of a lower term comes from an FTM that was replaced.
+    fn obeys(&mut self, term: Term, step: &mut DaemonStep) -> bool {
+        if term > self.term {
+            self.save(step, DaemonRecord::Term(term));
+        }
+        term == self.term
+    }
+
+    fn install(
+        &mut self,
+        now: Moment,
+        name: ArmorName,
+        incarnation: Incarnation,
+        granted: Incarnation,
+        step: &mut DaemonStep,
+    ) {
+        let Some(charge) = self.charges.get(&name) else {
+            self.save(step, DaemonRecord::Installed { name, incarnation, granted });
+            return self.start_waiting(now, step);
+        };
+        let (running, newer) = (charge.incarnation, incarnation > charge.incarnation);
+        match &charge.state {
+            State::Retiring { .. } => {}
+            State::Running { .. } if !newer => self.tell(FtmMessage::Running(charge.unit(name)), step),
+            State::Lost { why } if !newer => {
+                let why = why.clone();
+                self.tell(FtmMessage::Lost { name, incarnation: running, why }, step);
+            }
+            _ if newer => {
+                self.save(step, DaemonRecord::Installed { name, incarnation, granted });
+                step.then(Effect::CancelTimer { timer: Timer::Restore(name) });
+                step.then(Effect::Process(ProcessCommand::Kill { name, incarnation: running }));
+                self.start_waiting(now, step);
+            }
+            // The same again, and it is on its way.
+            State::Waiting
+            | State::Starting { .. }
+            | State::Running { .. }
+            | State::Killed { .. }
+            | State::Resting
+            | State::Adopting { .. }
+            | State::Lost { .. } => {}
+        }
+    }
+
+    fn retire(&mut self, name: ArmorName, step: &mut DaemonStep) {
+        let Some(charge) = self.charges.get(&name) else { return self.gone(name, step) };
+        if matches!(charge.state, State::Retiring { .. }) {
+            return;
+        }
+        let incarnation = charge.incarnation;
+        let runs = charge.process().is_some();
+        self.save(step, DaemonRecord::Retiring { name });
+        if runs {
+            step.then(Effect::Process(ProcessCommand::Kill { name, incarnation }));
+        } else {
+            self.retired(name, step);
+        }
+    }
+
+    /// The process of a retiring ARMOR is gone.
+    fn retired(&mut self, name: ArmorName, step: &mut DaemonStep) {
+        self.save(step, DaemonRecord::Retired { name });
+        step.then(Effect::CancelTimer { timer: Timer::Restore(name) });
+        self.gone(name, step);
+    }
+
+    fn gone(&self, name: ArmorName, step: &mut DaemonStep) {
+        step.then(Effect::Process(ProcessCommand::Clean { name: Some(name), job: None }));
+        step.then(Effect::Forget { peer: name });
+        self.tell(FtmMessage::Gone { name }, step);
+    }
+
+    /// Tells the FTM, if it can be reached; if not, it learns it when it can.
+    fn tell(&self, message: FtmMessage, step: &mut DaemonStep) {
+        step.send(ArmorName::Ftm, message);
+    }
+
+    /// The FTM can be reached (again): all that it must know.
+    fn tell_all(&mut self, step: &mut DaemonStep) {
+        self.tell(FtmMessage::Joined { host: self.host, units: self.units() }, step);
+        for (&name, charge) in &self.charges {
+            if let State::Lost { why } = &charge.state {
+                let lost = FtmMessage::Lost { name, incarnation: charge.incarnation, why: why.clone() };
+                self.tell(lost, step);
+            }
+        }
+        self.observed.repeat();
+        self.tell_observed(step);
+    }
+
+    /// What runs here or is about to, this daemon first.
+    fn units(&self) -> Vec<Unit> {
+        let own = Unit { name: self.name, incarnation: self.incarnation, pid: self.pid, restored_after_ms: None };
+        let kept = self.charges.iter().filter(|(_, charge)| !matches!(charge.state, State::Lost { .. }));
+        std::iter::once(own).chain(kept.map(|(&name, charge)| charge.unit(name))).collect()
+    }
+
+    fn observe(&mut self, now: Moment, name: ArmorName, story: Story, step: &mut DaemonStep) {
+        let occurrence = Occurrence { unix_ms: now.unix_ms, boot: now.boot, noticed_by: self.name, story };
+        self.observed.push((name, occurrence));
+        self.tell_observed(step);
+    }
+
+    fn tell_observed(&mut self, step: &mut DaemonStep) {
+        while self.ftm_linked {
+            let Some((first, observed)) = self.observed.say(1) else { break };
+            for (name, occurrence) in observed {
+                let number = self.first_number() + first;
+                self.tell(FtmMessage::Observed { name, occurrence, number }, step);
+            }
+        }
+    }
+
+    /// The number of the first thing this life observes: higher than all of its earlier lives.
+    fn first_number(&self) -> u64 {
+        u64::from(self.incarnation.0) << 32
+    }
+
+    fn link(&mut self, event: LinkEvent, step: &mut DaemonStep) {
+        match event {
+            LinkEvent::Up { peer: ArmorName::Ftm, .. } => {
+                self.ftm_linked = true;
+                self.tell_all(step);
+            }
+            LinkEvent::Down { peer: ArmorName::Ftm } => self.ftm_linked = false,
+            // An ARMOR that cannot be reached does not answer, and is judged by that.
+            LinkEvent::Up { .. } | LinkEvent::Down { .. } => {}
+        }
+    }
+
+    fn process(&mut self, now: Moment, event: ProcessEvent, step: &mut DaemonStep) {
+        match event {
+            ProcessEvent::Blank { process } => {
+                self.blanks.push_back(process);
+                self.start_waiting(now, step);
+            }
+            ProcessEvent::BlankLost { pid } => {
+                self.blanks.retain(|blank| blank.pid != pid);
+                self.start_waiting(now, step);
+            }
+            ProcessEvent::Adopted { name, incarnation } => self.adopted(now, name, incarnation, step),
+            ProcessEvent::Exited { name, incarnation } => self.exited(now, name, incarnation, step),
+            ProcessEvent::Sampled { name, incarnation, sample } => self.looked(now, name, incarnation, &sample, step),
+            ProcessEvent::OwnerGone => step.then(Effect::Process(ProcessCommand::Stop)),
+            ProcessEvent::Notified { .. } => {}
+        }
+    }
+}
+
+impl Armor for Daemon {
+    type Message = DaemonMessage;
+    type Record = DaemonRecord;
+
+    fn apply(&mut self, record: &DaemonRecord) {
+        match record {
+            DaemonRecord::Term(term) => self.term = *term,
+            DaemonRecord::Installed { name, incarnation, granted } => {
+                let fresh = || Charge::new(*incarnation, *granted);
+                self.charges.entry(*name).or_insert_with(fresh).install(*incarnation, *granted);
+            }
+            DaemonRecord::Assigned { name, incarnation, process } => {
+                if let Some(charge) = self.charges.get_mut(name) {
+                    charge.incarnation = *incarnation;
+                    charge.state = State::Adopting { process: process.clone() };
+                }
+            }
+            DaemonRecord::Retiring { name } => {
+                if let Some(charge) = self.charges.get_mut(name) {
+                    charge.state = State::Retiring { process: charge.process().cloned() };
+                }
+            }
+            DaemonRecord::Retired { name } => {
+                self.charges.remove(name);
+            }
+            DaemonRecord::Lost { name, why } => {
+                if let Some(charge) = self.charges.get_mut(name) {
+                    charge.state = State::Lost { why: why.clone() };
+                }
+            }
+        }
+    }
+
+    fn handle(&mut self, now: Moment, event: Event<DaemonMessage>) -> DaemonStep {
+        let mut step = Step::none();
+        match event {
+            Event::Message { from, message } => self.message(now, from, message, &mut step),
+            Event::Timer(Timer::Beat) => self.beat(now, &mut step),
+            Event::Timer(Timer::Restore(name)) => self.rested(now, name, &mut step),
+            Event::Process(event) => self.process(now, event, &mut step),
+            Event::Link(event) => self.link(event, &mut step),
+            // Timers, slots and files of other ARMORs.
+            Event::Timer(_) | Event::Slot(_) | Event::File(_) => {}
+        }
+        step
+    }
+
+    fn resume(&mut self, now: Moment) -> DaemonStep {
+        let mut step = Step::none();
+        self.come_home(now, &mut step);
+        if self.host == FTM_HOST && !self.charges.contains_key(&ArmorName::Ftm) {
+            let (incarnation, granted) = (Incarnation(1), Incarnation(u32::MAX));
+            self.save(&mut step, DaemonRecord::Installed { name: ArmorName::Ftm, incarnation, granted });
+        }
+        if !self.charges.contains_key(&ArmorName::Ftm) {
+            self.tell(FtmMessage::Joined { host: self.host, units: self.units() }, &mut step);
+        }
+        let waiting = u16::try_from(self.waiting().count()).unwrap_or(u16::MAX);
+        step.then(Effect::Process(ProcessCommand::Stock { blanks: waiting.saturating_add(STOCK) }));
+        self.last_beat = now.boot;
+        self.last_start = now.boot;
+        step.timer(Timer::Beat, watch::BEAT);
+        step
+    }
+
+    fn progress(&self) -> Progress {
+        Progress { done: self.beat, pending: 0 }
+    }
+}

@@ -1,0 +1,138 @@
+//! The jobs, from their acceptance until they are forgotten.
+
+use std::collections::BTreeMap;
+
+use minicbor::{Decode, Encode};
+
+use crate::job::Job;
+use crate::message::{JobRow, Outcome};
+use crate::names::JobId;
+
+/// Ended jobs that are kept, with their output; the oldest go first.
+pub const KEPT: usize = 1_000;
+
+/// A job on record.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct JobRecord {
+    #[n(0)]
+    pub id: JobId,
+    /// The number that its submitter drew: the same request is the same job.
+    #[n(1)]
+    pub request: u64,
+    #[n(2)]
+    pub job: Box<Job>,
+    #[n(3)]
+    pub submitted_unix_ms: u64,
+    /// The exit code to end with, once somebody has cancelled it.
+    #[n(4)]
+    pub cancel: Option<u8>,
+    /// `None`: it runs.
+    #[n(5)]
+    pub end: Option<JobEnd>,
+}
+
+/// How and when a job ended.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct JobEnd {
+    #[n(0)]
+    pub unix_ms: u64,
+    #[n(1)]
+    pub outcome: Outcome,
+    /// Bytes of decided output in all.
+    #[n(2)]
+    pub length: u64,
+}
+
+impl JobRecord {
+    #[must_use]
+    pub fn row(&self) -> JobRow {
+        JobRow {
+            job: self.id,
+            name: self.job.name.clone(),
+            strategy: self.job.strategy.name.clone(),
+            submitted_unix_ms: self.submitted_unix_ms,
+            ended_unix_ms: self.end.as_ref().map(|end| end.unix_ms),
+            outcome: self.end.as_ref().map(|end| end.outcome.clone()),
+        }
+    }
+}
+
+/// All jobs that are not forgotten.
+#[derive(Debug, Default)]
+pub struct Jobs {
+    records: BTreeMap<JobId, JobRecord>,
+    requests: BTreeMap<u64, JobId>,
+    /// The highest number ever given, also to a job that is forgotten.
+    last: JobId,
+}
+
+impl Jobs {
+    pub fn put(&mut self, record: &JobRecord) {
+        self.reach(record.id);
+        self.requests.insert(record.request, record.id);
+        self.records.insert(record.id, record.clone());
+    }
+
+    pub fn remove(&mut self, job: JobId) {
+        if let Some(record) = self.records.remove(&job) {
+            self.requests.remove(&record.request);
+        }
+    }
+
+    /// Numbers up to this one were given.
+    pub fn reach(&mut self, last: JobId) {
+        self.last = self.last.max(last);
+    }
+
+    #[must_use]
+    pub fn last(&self) -> JobId {
+        self.last
+    }
+
+    #[must_use]
+    pub fn get(&self, job: JobId) -> Option<&JobRecord> {
+        self.records.get(&job)
+    }
+
+    /// A job that has not ended.
+    #[must_use]
+    pub fn running(&self, job: JobId) -> Option<&JobRecord> {
+        self.get(job).filter(|record| record.end.is_none())
+    }
+
+    #[must_use]
+    pub fn requested(&self, request: u64) -> Option<JobId> {
+        self.requests.get(&request).copied()
+    }
+
+    /// In order of submission.
+    pub fn iter(&self) -> impl Iterator<Item = &JobRecord> {
+        self.records.values()
+    }
+
+    /// Ended jobs beyond those that are kept, oldest first.
+    #[must_use]
+    pub fn surplus(&self) -> Vec<JobId> {
+        let ended: Vec<JobId> = self.iter().filter(|record| record.end.is_some()).map(|record| record.id).collect();
+        ended[..ended.len().saturating_sub(KEPT)].to_vec()
+    }
+
+    /// A sentence that says that there is no such job, and which there are.
+    #[must_use]
+    pub fn unknown(&self, job: JobId) -> String {
+        let nearest = self.records.keys().min_by_key(|known| known.0.abs_diff(job.0));
+        match (nearest, self.records.keys().next_back()) {
+            (None, _) | (_, None) if self.last == JobId(0) => format!("there is no job {job}: none was submitted yet"),
+            (None, _) | (_, None) => format!("there is no job {job}: all {} were forgotten", self.last.0),
+            (Some(_), Some(_)) if job <= self.last && job > JobId(0) => {
+                format!("job {job} was forgotten, with its output; `ps --all` lists those that are kept")
+            }
+            (Some(nearest), Some(last)) if nearest == last => {
+                format!("there is no job {job}; the last one is {last} (`ps --all` lists them)")
+            }
+            (Some(nearest), Some(last)) => {
+                format!("there is no job {job}; the nearest is {nearest}, the last {last} (`ps --all` lists them)")
+            }
+        }
+    }
+}

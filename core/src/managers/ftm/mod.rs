@@ -1,0 +1,335 @@
+//! The Fault Tolerance Manager: accepts jobs, keeps the registry of ARMORs, finds places for them, and
+//! remembers what happened. It runs no job itself: each has its surrogate manager (SM).
+//!
+//! Everything it decides is on disk before it is said. A new FTM reads it, takes the next term, and
+//! waits to be spoken to: daemons say what runs, and whoever is owed something is told when the link
+//! comes up. Running jobs do not notice that the FTM died, unless they need a place or end.
+//!
+//! | file | what it answers |
+//! |---|---|
+//! | [`jobs`] | which jobs there are |
+//! | [`registry`] | which ARMORs there are to be, and where |
+//! | [`placement`] | which host an ARMOR goes to |
+//! | [`events`] | what happened |
+//! | [`notices`] | what users' own commands must be told |
+//! | `users` | what users' commands are owed |
+//! | `lives` | how a job is accepted, cancelled, ended and forgotten |
+//! | `hosts` | what daemons say, and what they are told |
+//! | `answers` | what people ask |
+
+mod answers;
+pub mod events;
+mod hosts;
+pub mod jobs;
+mod lives;
+pub mod notices;
+pub mod placement;
+mod record;
+pub mod registry;
+#[cfg(test)]
+mod tests;
+mod users;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+pub use record::{FtmRecord, HostRecord};
+
+use crate::armor::{Armor, Effect, Event, LinkEvent, Moment, Progress, Step, Timer};
+use crate::message::{FtmMessage, Occurrence, Story, SurrogateMessage, UserMessage};
+use crate::names::{ArmorName, HostId, Incarnation, JobId, Kind, Term};
+use crate::restart::Next;
+use crate::shell::{Identity, Place};
+use crate::world::{ProcessCommand, ProcessEvent};
+use events::{EventRecord, Events};
+use hosts::Host;
+use jobs::Jobs;
+use notices::{NoticeRecord, Notices};
+use registry::Registry;
+use users::Users;
+
+/// The FTM.
+pub struct Ftm {
+    host: HostId,
+    incarnation: Incarnation,
+    term: Term,
+    jobs: Jobs,
+    registry: Registry,
+    events: Events,
+    notices: Notices,
+    hosts: BTreeMap<HostId, Host>,
+
+    users: Users,
+    /// ARMORs that can be spoken to.
+    linked: BTreeSet<ArmorName>,
+    /// Who waits for a job to be forgotten.
+    forgetting: BTreeMap<JobId, BTreeSet<ArmorName>>,
+}
+
+type FtmStep = Step<FtmRecord>;
+
+impl Ftm {
+    #[must_use]
+    pub fn new(identity: &Identity) -> Self {
+        Ftm {
+            host: identity.host,
+            incarnation: identity.incarnation,
+            term: Term::default(),
+            jobs: Jobs::default(),
+            registry: Registry::default(),
+            events: Events::default(),
+            notices: Notices::default(),
+            hosts: BTreeMap::new(),
+            users: Users::default(),
+            linked: BTreeSet::new(),
+            forgetting: BTreeMap::new(),
+        }
+    }
+
+    #[must_use]
+    pub fn term(&self) -> Term {
+        self.term
+    }
+
+    #[must_use]
+    pub fn jobs(&self) -> &Jobs {
+        &self.jobs
+    }
+
+    #[must_use]
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    #[must_use]
+    pub fn events(&self) -> &Events {
+        &self.events
+    }
+
+    fn save(&mut self, step: &mut FtmStep, record: FtmRecord) {
+        step.record_on_disk(self, record);
+    }
+
+    fn message(&mut self, now: Moment, from: ArmorName, message: FtmMessage, step: &mut FtmStep) {
+        match message {
+            FtmMessage::Submit { request, job } => self.submit(now, from, request, job, step),
+            FtmMessage::Ask(query) => self.answer(from, query, step),
+            FtmMessage::Await(job) => self.wait(from, job, step),
+            FtmMessage::Cancel { job, code } => self.cancel(now, from, job, code, step),
+            FtmMessage::Forget(job) => self.forget_for(from, job, step),
+            FtmMessage::Joined { host, units } => self.joined(now, host, &units, step),
+            FtmMessage::Running(unit) => self.daemon_says(from, |ftm, host| ftm.sighted(now, host, &unit, step)),
+            FtmMessage::Gone { name } => self.daemon_says(from, |ftm, host| ftm.gone(host, name, step)),
+            FtmMessage::Lost { name, incarnation, why } => {
+                self.daemon_says(from, |ftm, host| ftm.lost(now, host, name, incarnation, &why, step));
+            }
+            FtmMessage::Observed { name, occurrence, number } => {
+                self.daemon_says(from, |ftm, host| ftm.observed(host, name, occurrence, number, step));
+            }
+            FtmMessage::WantPlaces { job, names } => self.want_places(from, job, names, step),
+            FtmMessage::Happened { job, first, occurrences } => self.happened(from, job, first, occurrences, step),
+            FtmMessage::Ended { job, outcome, length } if from == ArmorName::Surrogate(job) => {
+                self.end(now, job, outcome, length, step);
+                step.send(from, SurrogateMessage::EndKept);
+            }
+            // Only its SM ends a job.
+            FtmMessage::Ended { .. } => {}
+        }
+        self.deliver(now, step);
+    }
+
+    /// What only a daemon can say.
+    fn daemon_says(&mut self, from: ArmorName, act: impl FnOnce(&mut Ftm, HostId)) {
+        if let ArmorName::Daemon(host) = from {
+            act(self, host);
+        }
+    }
+
+    /// Puts an event on record, and a notice if the job's user wants to be told of such.
+    fn record_event(&mut self, job: Option<JobId>, told: Option<u64>, occurrence: Occurrence, step: &mut FtmStep) {
+        let text = notices::notable(&occurrence.story);
+        let event = EventRecord { number: self.events.next(), job, told, occurrence };
+        self.save(step, FtmRecord::Event(event));
+        let Some(record) = job.and_then(|job| self.jobs.get(job)).filter(|record| !record.job.notify.is_empty()) else {
+            return;
+        };
+        if let Some(text) = text {
+            let text = format!("{} ({}): {text}", record.id, record.job.name);
+            let (job, command) = (record.id, record.job.notify.clone());
+            let notice = NoticeRecord { number: self.notices.next_number(), job, command, text, failures: 0 };
+            self.save(step, FtmRecord::Notice(notice));
+        }
+    }
+
+    /// Records something that the FTM itself noticed.
+    fn note(&mut self, now: Moment, job: Option<JobId>, story: Story, step: &mut FtmStep) {
+        let occurrence = Occurrence { unix_ms: now.unix_ms, boot: now.boot, noticed_by: ArmorName::Ftm, story };
+        self.record_event(job, None, occurrence, step);
+    }
+
+    /// An SM told what happened to its job.
+    fn happened(&mut self, from: ArmorName, job: JobId, first: u64, occurrences: Vec<Occurrence>, step: &mut FtmStep) {
+        if self.jobs.get(job).is_none() {
+            // The job is forgotten: nobody will ask.
+            return step.send(from, SurrogateMessage::Told { below: first + occurrences.len() as u64 });
+        }
+        if let Some(skip) = self.events.told().skip(job, first) {
+            for (told, occurrence) in (first..).zip(occurrences).skip(skip) {
+                let repeated = matches!(occurrence.story, Story::Ended(_)) && self.events.tells_end_of(job);
+                if !repeated {
+                    self.record_event(Some(job), Some(told), occurrence, step);
+                }
+                self.events.heard(job, told);
+            }
+            self.drop_old_events(step);
+        }
+        step.send(from, SurrogateMessage::Told { below: self.events.told().next_from(job) });
+    }
+
+    /// Says something to a user's command, now or when it can be reached.
+    fn reply(&mut self, user: ArmorName, message: UserMessage, step: &mut FtmStep) {
+        self.users.owe(user, &message);
+        step.send(user, message);
+    }
+
+    fn link_up(&mut self, peer: ArmorName, step: &mut FtmStep) {
+        self.linked.insert(peer);
+        match peer {
+            ArmorName::Daemon(host) => self.tell_host(host, step),
+            ArmorName::Surrogate(job) => self.tell_surrogate(job, step),
+            ArmorName::User(_) => {
+                for message in self.users.up(peer) {
+                    step.send(peer, message);
+                }
+            }
+            ArmorName::Ftm | ArmorName::Voter(_) | ArmorName::Fanout(_) | ArmorName::Execution(..) => {}
+        }
+    }
+
+    fn link_down(&mut self, peer: ArmorName, step: &mut FtmStep) {
+        self.linked.remove(&peer);
+        if peer.kind() == Kind::User {
+            self.users.down(peer);
+            for waiting in self.forgetting.values_mut() {
+                waiting.remove(&peer);
+            }
+            step.then(Effect::Forget { peer });
+        }
+    }
+
+    /// Sends the next notice that is due, if none is on its way.
+    fn deliver(&mut self, now: Moment, step: &mut FtmStep) {
+        if let Some(notice) = self.notices.send(now.boot) {
+            let (number, command, text) = (notice.number, notice.command.clone(), notice.text.clone());
+            step.then(Effect::Process(ProcessCommand::Notify { notice: number, command, text }));
+            step.timer(Timer::Remind, notices::BOUND);
+        }
+    }
+
+    /// A user's command has ended: the notice goes, or is tried again.
+    fn notified(&mut self, now: Moment, number: u64, failure: Option<String>, step: &mut FtmStep) {
+        if !self.notices.ended(number) {
+            return;
+        }
+        if let Some(mut notice) = self.notices.get(number).cloned() {
+            match failure {
+                None => self.save(step, FtmRecord::NoticeGone(number)),
+                Some(why) => {
+                    notice.failures += 1;
+                    self.not_notified(now, notice, &why, step);
+                }
+            }
+        }
+        self.deliver(now, step);
+        if let Some(wait) = self.notices.wait(now.boot) {
+            step.timer(Timer::Remind, wait);
+        }
+    }
+
+    fn not_notified(&mut self, now: Moment, notice: NoticeRecord, why: &str, step: &mut FtmStep) {
+        let (job, number) = (notice.job, notice.number);
+        let next = notices::after_failures(notice.failures);
+        let then = match next {
+            Next::After(wait) => format!("tried again after {wait}"),
+            Next::GiveUp => format!("given up after {} attempts", notice.failures),
+        };
+        self.note(now, Some(job), Story::NotifyFailed { notice: number, why: format!("{why}; {then}") }, step);
+        match next {
+            Next::After(wait) => {
+                self.save(step, FtmRecord::Notice(notice));
+                self.notices.postpone(number, now.boot + wait);
+            }
+            Next::GiveUp => self.save(step, FtmRecord::NoticeGone(number)),
+        }
+    }
+
+    /// Time to look after the notices.
+    fn remind(&mut self, now: Moment, step: &mut FtmStep) {
+        match self.notices.overdue(now.boot) {
+            Some(number) => {
+                let why = format!("the command did not end within {}", notices::BOUND);
+                self.notified(now, number, Some(why), step);
+            }
+            None => self.deliver(now, step),
+        }
+    }
+}
+
+impl Armor for Ftm {
+    type Message = FtmMessage;
+    type Record = FtmRecord;
+
+    fn apply(&mut self, record: &FtmRecord) {
+        match record {
+            FtmRecord::Reign { term, last_job, next_event } => {
+                self.term = *term;
+                self.jobs.reach(*last_job);
+                self.events.reach(*next_event);
+            }
+            FtmRecord::Job(record) => self.jobs.put(record),
+            FtmRecord::JobGone(job) => {
+                self.jobs.remove(*job);
+                self.events.forget(*job);
+            }
+            FtmRecord::Armor(entry) => self.registry.put(entry),
+            FtmRecord::ArmorGone(name) => self.registry.remove(*name),
+            FtmRecord::Event(record) => self.events.put(record),
+            FtmRecord::EventGone(number) => self.events.remove(*number),
+            FtmRecord::Notice(record) => self.notices.put(record),
+            FtmRecord::NoticeGone(number) => self.notices.remove(*number),
+            FtmRecord::Host(record) => self.hosts.entry(record.host).or_default().observed = record.observed,
+        }
+    }
+
+    fn handle(&mut self, now: Moment, event: Event<FtmMessage>) -> FtmStep {
+        let mut step = Step::none();
+        match event {
+            Event::Message { from, message } => self.message(now, from, message, &mut step),
+            Event::Timer(Timer::Remind) => self.remind(now, &mut step),
+            Event::Link(LinkEvent::Up { peer, .. }) => self.link_up(peer, &mut step),
+            Event::Link(LinkEvent::Down { peer }) => self.link_down(peer, &mut step),
+            Event::Process(ProcessEvent::Notified { notice, failure }) => {
+                self.notified(now, notice, failure, &mut step);
+            }
+            // What concerns the guardian in its shell, a daemon or a lane.
+            Event::Process(_) | Event::Timer(_) | Event::Slot(_) | Event::File(_) => {}
+        }
+        step
+    }
+
+    fn resume(&mut self, now: Moment) -> FtmStep {
+        let mut step = Step::none();
+        let (last_job, next_event) = (self.jobs.last(), self.events.next());
+        self.save(&mut step, FtmRecord::Reign { term: Term(self.term.0 + 1), last_job, next_event });
+        self.registry.inherit();
+        self.deliver(now, &mut step);
+        step
+    }
+
+    fn progress(&self) -> Progress {
+        Progress { done: self.events.next(), pending: 0 }
+    }
+
+    fn place(record: &FtmRecord) -> Place {
+        record.place()
+    }
+}

@@ -1,0 +1,197 @@
+//! Notices: what a user's own command is told of a job. Each is on disk before it is sent, and is sent
+//! until the command succeeds or the limit is reached, which is told too.
+//!
+//! One at a time: a job with ten thousand faults must not start ten thousand commands.
+
+use std::collections::BTreeMap;
+
+use minicbor::{Decode, Encode};
+
+use crate::job::OsBytes;
+use crate::message::{Diagnosis, Outcome, Story};
+use crate::names::{JobId, Millis};
+use crate::restart::{self, Next};
+use crate::strategy::Restart;
+
+/// How often a notice is tried again, and how long between.
+pub const AGAIN: Restart = Restart { limit: 12, backoff: Millis(1_000), backoff_most: Millis(300_000) };
+/// A command that has not ended by then is taken for failed.
+pub const BOUND: Millis = Millis(60_000);
+
+/// A notice on record.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct NoticeRecord {
+    #[n(0)]
+    pub number: u64,
+    #[n(1)]
+    pub job: JobId,
+    #[n(2)]
+    pub command: Vec<OsBytes>,
+    #[n(3)]
+    pub text: String,
+    /// How often the command has failed.
+    #[n(4)]
+    pub failures: u32,
+}
+
+/// All notices that were not delivered yet.
+#[derive(Debug, Default)]
+pub struct Notices {
+    stored: BTreeMap<u64, NoticeRecord>,
+    next: u64,
+    /// When those that failed are tried again.
+    due: BTreeMap<u64, Millis>,
+    /// The one that is being sent, and since when.
+    sending: Option<(u64, Millis)>,
+}
+
+impl Notices {
+    pub fn put(&mut self, record: &NoticeRecord) {
+        self.next = self.next.max(record.number + 1);
+        self.stored.insert(record.number, record.clone());
+    }
+
+    pub fn remove(&mut self, number: u64) {
+        self.stored.remove(&number);
+        self.due.remove(&number);
+    }
+
+    #[must_use]
+    pub fn next_number(&self) -> u64 {
+        self.next
+    }
+
+    #[must_use]
+    pub fn get(&self, number: u64) -> Option<&NoticeRecord> {
+        self.stored.get(&number)
+    }
+
+    #[must_use]
+    pub fn of_job(&self, job: JobId) -> Vec<u64> {
+        self.stored.values().filter(|notice| notice.job == job).map(|notice| notice.number).collect()
+    }
+
+    /// Takes the next one that is due, unless one is on its way.
+    pub fn send(&mut self, now: Millis) -> Option<&NoticeRecord> {
+        if self.sending.is_some() {
+            return None;
+        }
+        let is_due = |number: &u64| self.due.get(number).is_none_or(|&due| due <= now);
+        let number = self.stored.keys().copied().find(is_due)?;
+        self.sending = Some((number, now));
+        self.stored.get(&number)
+    }
+
+    /// The command of this notice has ended; whether that one was awaited.
+    pub fn ended(&mut self, number: u64) -> bool {
+        self.sending.take_if(|(sending, _)| *sending == number).is_some()
+    }
+
+    /// The notice whose command did not end in time.
+    #[must_use]
+    pub fn overdue(&self, now: Millis) -> Option<u64> {
+        self.sending.filter(|&(_, since)| now.since(since) >= BOUND).map(|(number, _)| number)
+    }
+
+    /// It is tried again at `at`.
+    pub fn postpone(&mut self, number: u64, at: Millis) {
+        self.due.insert(number, at);
+    }
+
+    /// How long from now until there is something to do, if ever.
+    #[must_use]
+    pub fn wait(&self, now: Millis) -> Option<Millis> {
+        match self.sending {
+            Some((_, since)) => Some((since + BOUND).since(now)),
+            None => self.due.values().min().map(|due| due.since(now)),
+        }
+    }
+}
+
+/// What is done about a notice that failed so often, this time included.
+pub fn after_failures(failures: u32) -> Next {
+    restart::next(&AGAIN, failures.saturating_sub(1))
+}
+
+/// What the user's command is told of a story, if it is told: faults, degradation, safe aborts,
+/// deadlines, and ends that a person must look at.
+#[must_use]
+pub fn notable(story: &Story) -> Option<String> {
+    match story {
+        Story::ProgramDied { lane, execution, restart_after: Some(after), .. } => {
+            Some(format!("fault: {lane} ended abnormally in {execution}; it is restarted after {after}"))
+        }
+        Story::ProgramDied { lane, execution, restart_after: None, .. } => {
+            Some(format!("fault: {lane} ended abnormally in {execution} and is at its restart limit"))
+        }
+        Story::Dissent { stage, task, loser, .. } => {
+            Some(format!("fault: {loser} came to another result than the others in {stage}/{task}"))
+        }
+        Story::NoQuorum { stage, task, quorum, .. } => {
+            Some(format!("fault: no {quorum} lanes agree on the result of {stage}/{task}"))
+        }
+        Story::Diagnosed { stage, task, diagnosis } => {
+            Some(format!("diagnosis of {stage}/{task}: {}", diagnosed(diagnosis)))
+        }
+        Story::Extended { stage, tasks, lanes, quorum, .. } => {
+            Some(format!("degraded: {tasks} tasks of {stage} take {lanes} lanes, of which {quorum} must agree"))
+        }
+        Story::Varied { stage, tasks, lanes, quorum, .. } => Some(format!(
+            "degraded: {tasks} tasks of {stage} are done by the strategy's variation, {lanes} lanes, of which {quorum} must agree"
+        )),
+        Story::Straggler { lane, stage, waited, .. } => {
+            Some(format!("fault: {lane} was still at {stage} {waited} after the vote, and was stopped"))
+        }
+        Story::LaneDropped { lane, stage, .. } => Some(format!("degraded: {lane} takes no further part in {stage}")),
+        Story::PrefixContradicted { stage, task, lane, released } => Some(format!(
+            "fault: {lane} contradicts {released} bytes of the output of {stage}/{task} that were already released"
+        )),
+        Story::VoteVoided { stage, task, lane } => {
+            Some(format!("fault: {lane} voted twice and differently on {stage}/{task}; its vote is void"))
+        }
+        Story::InputRefused { stage, why } => {
+            Some(format!("fault: the input of {stage} could not be distributed: {why}"))
+        }
+        Story::CommitConflict { stage, paths } => {
+            Some(format!("fault: {} files that {stage} changed were changed by somebody else too", paths.len()))
+        }
+        Story::SlotUnavailable { lane, why } => Some(format!("fault: {lane} has no slot: {why}")),
+        Story::ArmorDied { name, .. } => Some(format!("fault: {name} died")),
+        Story::ArmorHung { name, silent, .. } => {
+            Some(format!("fault: {name} did not work for {silent} and was replaced"))
+        }
+        Story::ArmorLost { name, why } => Some(format!("degraded: {name} is lost: {why}")),
+        Story::Ended(Outcome::Untrusted { why, .. }) => Some(format!("ended without a trustworthy result: {why}")),
+        Story::Ended(Outcome::Deadline) => Some("ended at its deadline, without a result".to_owned()),
+        Story::Ended(Outcome::Failed { why }) => {
+            Some(format!("ended because Chameleon failed, a person must look: {why}"))
+        }
+        Story::Ended(Outcome::Result { .. } | Outcome::Cancelled { .. })
+        | Story::Accepted
+        | Story::StageBegan { .. }
+        | Story::ProgramRecovered { .. }
+        | Story::DiagnosisBegan { .. }
+        | Story::LanePaused { .. }
+        | Story::LaneResumed { .. }
+        | Story::Blocked { .. }
+        | Story::Committed { .. }
+        | Story::Injected { .. }
+        | Story::ArmorRestored { .. }
+        | Story::DaemonRestored { .. }
+        | Story::NotifyFailed { .. }
+        | Story::Cost { .. }
+        | Story::Masked { .. } => None,
+    }
+}
+
+fn diagnosed(diagnosis: &Diagnosis) -> String {
+    match diagnosis {
+        Diagnosis::Nondeterministic { lane, .. } => {
+            format!("nondeterministic program: {lane} disagrees with itself; nobody is blamed")
+        }
+        Diagnosis::Transient { lane, .. } => format!("a transient fault of {lane}"),
+        Diagnosis::LaneFaulty { lane, .. } => format!("{lane} stands by its wrong result"),
+        Diagnosis::Divided => "each lane agrees with itself and not with the others".to_owned(),
+        Diagnosis::Inconclusive => "it could not be repeated".to_owned(),
+    }
+}

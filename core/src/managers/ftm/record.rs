@@ -1,0 +1,78 @@
+//! What the FTM keeps, each under a key of its own in its store.
+
+use minicbor::{Decode, Encode};
+
+use crate::managers::ftm::events::EventRecord;
+use crate::managers::ftm::jobs::JobRecord;
+use crate::managers::ftm::notices::NoticeRecord;
+use crate::managers::ftm::registry::Entry;
+use crate::names::{ArmorName, HostId, JobId, Term};
+use crate::shell::Place;
+
+/// A durable change of what the FTM knows.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub enum FtmRecord {
+    /// The term, and the numbers given to jobs and events that may be gone by now.
+    #[n(0)]
+    Reign {
+        #[n(0)]
+        term: Term,
+        #[n(1)]
+        last_job: JobId,
+        #[n(2)]
+        next_event: u64,
+    },
+    #[n(1)]
+    Job(#[n(0)] JobRecord),
+    #[n(2)]
+    JobGone(#[n(0)] JobId),
+    #[n(3)]
+    Armor(#[n(0)] Entry),
+    /// It is retired.
+    #[n(4)]
+    ArmorGone(#[n(0)] ArmorName),
+    #[n(5)]
+    Event(#[n(0)] EventRecord),
+    #[n(6)]
+    EventGone(#[n(0)] u64),
+    #[n(7)]
+    Notice(#[n(0)] NoticeRecord),
+    /// It is delivered, or given up.
+    #[n(8)]
+    NoticeGone(#[n(0)] u64),
+    #[n(9)]
+    Host(#[n(0)] HostRecord),
+}
+
+/// A host that has joined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct HostRecord {
+    #[n(0)]
+    pub host: HostId,
+    /// What its daemons observed with a number below this is on record.
+    #[n(1)]
+    pub observed: u64,
+}
+
+impl FtmRecord {
+    /// Numbers are written so that the order of keys is their order.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        let job = |job: &JobId| format!("job/{:020}", job.0);
+        let armor = |name: &ArmorName| format!("armor/{name}");
+        let event = |number: &u64| format!("event/{number:020}");
+        let notice = |number: &u64| format!("notice/{number:020}");
+        match self {
+            FtmRecord::Reign { .. } => Place::Put("term".to_owned()),
+            FtmRecord::Job(record) => Place::Put(job(&record.id)),
+            FtmRecord::JobGone(id) => Place::Delete(job(id)),
+            FtmRecord::Armor(entry) => Place::Put(armor(&entry.name)),
+            FtmRecord::ArmorGone(name) => Place::Delete(armor(name)),
+            FtmRecord::Event(record) => Place::Put(event(&record.number)),
+            FtmRecord::EventGone(number) => Place::Delete(event(number)),
+            FtmRecord::Notice(record) => Place::Put(notice(&record.number)),
+            FtmRecord::NoticeGone(number) => Place::Delete(notice(number)),
+            FtmRecord::Host(record) => Place::Put(format!("host/{:010}", record.host.0)),
+        }
+    }
+}

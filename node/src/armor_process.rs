@@ -1,0 +1,110 @@
+//! The life of a process that has a name: it restores its ARMOR, can be reached, and runs until it dies.
+
+use std::convert::Infallible;
+use std::fs;
+use std::io;
+use std::sync::Arc;
+
+use chameleon_core::names::ArmorName;
+use chameleon_core::shell::{BadRecord, Identity, Running};
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::mpsc;
+
+use crate::event_loop::EventLoop;
+use crate::home::{Home, HomeError, LockError};
+use crate::journal::{Journal, JournalError};
+use crate::links::{Links, ListenError};
+use crate::perform::World;
+use crate::process::{Factory, FactoryError, Processes, mark};
+use crate::saving::{Archive, Saving, SavingError};
+use crate::store::{Embedded, Store, StoreError};
+use crate::timers::Timers;
+
+/// Makes an ARMOR with no past from its identity, if it is one: the table of all kinds.
+pub type Raise = fn(Identity) -> Option<Box<dyn Running>>;
+
+/// Threads for what would block the event loop; made when needed, ended when idle.
+const BLOCKING_THREADS: usize = 4;
+
+/// Why an ARMOR does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Home(#[from] HomeError),
+    #[error("cannot become the daemon: {0}")]
+    Lock(#[from] LockError),
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Record(#[from] BadRecord),
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    #[error(transparent)]
+    Factory(#[from] FactoryError),
+    #[error(transparent)]
+    Saving(#[from] SavingError),
+    #[error("cannot set up this process: {0}")]
+    System(#[from] io::Error),
+    #[error("{0}")]
+    Arguments(String),
+}
+
+/// Runs the ARMOR of this identity; returns only if it cannot be run any longer. `factory`: makes
+/// processes, so many at once; for daemons.
+pub(crate) fn run(
+    home: Home,
+    identity: Identity,
+    raise: Raise,
+    factory: Option<(Factory, u16)>,
+) -> Result<Infallible, StartError> {
+    let home = Arc::new(home);
+    let (archive, records) = open_archive(&home, &identity)?;
+    let mut armor =
+        raise(identity.clone()).ok_or_else(|| StartError::Arguments("this name is not an ARMOR\'s".to_owned()))?;
+    armor.restore(&records)?;
+    drop(records);
+    runtime()?.block_on(async {
+        let (mut links, inputs) = Links::new(home.clone(), identity.name, identity.incarnation);
+        links.listen()?;
+        exit_if_stopping(&home);
+        let (sender, happenings) = mpsc::unbounded_channel();
+        let (factory, blanks) = factory.map_or((None, 0), |(factory, blanks)| (Some(factory), blanks));
+        let is_daemon = factory.is_some();
+        let mut processes = Processes::new(home, identity, sender.clone(), factory);
+        processes.stock(blanks);
+        if is_daemon {
+            processes.watch_owner();
+        }
+        let world = World { links, timers: Timers::default(), processes };
+        let saving = Saving::new(archive, sender);
+        Ok(EventLoop { armor, world, saving, inputs, happenings }.run().await?)
+    })
+}
+
+/// The FTM keeps its records in the store, every other ARMOR in its journal.
+fn open_archive(home: &Home, identity: &Identity) -> Result<(Archive, Vec<Vec<u8>>), StartError> {
+    if identity.name == ArmorName::Ftm {
+        let mark = mark::own();
+        let store = Embedded::open(&home.store(), &format!("{}-{}-{}", mark.pid, mark.start_time, mark.boot_id))?;
+        let records = store.records()?;
+        return Ok((Archive::Store(Box::new(store)), records));
+    }
+    let directory = home.armor(identity.host, identity.name);
+    fs::create_dir_all(&directory)?;
+    let (journal, records) = Journal::open(&directory)?;
+    Ok((Archive::Journal(journal), records))
+}
+
+/// Whoever ends a home looks for sockets after it has set the mark: see `process/stop.rs`.
+fn exit_if_stopping(home: &Home) {
+    if home.is_stopping() || home.is_gone() {
+        std::process::exit(0);
+    }
+}
+
+/// One thread; others only while something blocks.
+pub(crate) fn runtime() -> io::Result<Runtime> {
+    Builder::new_current_thread().enable_all().max_blocking_threads(BLOCKING_THREADS).build()
+}

@@ -1,0 +1,63 @@
+//! The process of a daemon: the one that holds the lock of its host.
+
+use std::convert::Infallible;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use chameleon_core::names::{ArmorName, HostId, Incarnation};
+use chameleon_core::shell::Identity;
+
+use crate::armor_process::{self, Raise, StartError};
+use crate::home::{Home, Lock, LockError};
+use crate::os::descriptor;
+use crate::process::Factory;
+
+/// What `chameleon daemon HOME HOST BLANKS` does; started by [`crate::launch`] only, which hands over
+/// the lock of the host.
+pub fn daemon_main(arguments: &[OsString], raise: Raise) -> ExitCode {
+    match run(arguments, raise) {
+        Err(StartError::Lock(LockError::Held { .. })) => ExitCode::SUCCESS,
+        Err(error) => {
+            crate::log!("the daemon dies: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &[OsString], raise: Raise) -> Result<Infallible, StartError> {
+    let handed = descriptor::take_handed();
+    let (path, host, blanks) = parse(arguments)?;
+    let home = Home::open(&path)?;
+    home.make_host(host)?;
+    let lock = match handed {
+        Ok(file) => Lock::handed(file),
+        Err(_started_by_hand) => Lock::take(&home.host(host).join("daemon.lock"))?,
+    };
+    std::env::set_current_dir("/")?;
+    let incarnation = next_incarnation(&lock)?;
+    let cores = std::thread::available_parallelism().map_or(1, |cores| u16::try_from(cores.get()).unwrap_or(u16::MAX));
+    let identity =
+        Identity { name: ArmorName::Daemon(host), incarnation, host, cores, seed: crate::os::random::seed() };
+    let factory = Factory::new(Arc::new(Home::open(&path)?), host)?;
+    armor_process::run(home, identity, raise, Some((factory, blanks)))
+}
+
+fn parse(arguments: &[OsString]) -> Result<(PathBuf, HostId, u16), StartError> {
+    let wrong = |why: &str| StartError::Arguments(format!("daemon HOME HOST BLANKS: {why}"));
+    let [home, host, blanks] = arguments else { return Err(wrong("three arguments are needed")) };
+    let text = |argument: &OsString| argument.to_str().unwrap_or_default().to_owned();
+    let host = text(host).parse().map_err(|_| wrong("the second is a host such as h1"))?;
+    let blanks = text(blanks).parse().map_err(|_| wrong("the third is a number"))?;
+    Ok((PathBuf::from(home), host, blanks))
+}
+
+/// The file that is locked holds the incarnation of the last daemon.
+fn next_incarnation(lock: &Lock) -> Result<Incarnation, StartError> {
+    let text = String::from_utf8(lock.read()?).unwrap_or_default();
+    let last = text.trim().parse().unwrap_or(0u32);
+    let incarnation = Incarnation(last + 1);
+    lock.write(format!("{}\n", incarnation.0).as_bytes())?;
+    Ok(incarnation)
+}

@@ -1,0 +1,316 @@
+//! Where a system keeps everything: one directory, and the one place that knows its layout.
+//!
+//! ```text
+//! HOME/version             of this layout
+//!      owner               the process an ephemeral home belongs to
+//!      stopping            is there while the whole system ends
+//!      bulk                where an ephemeral home puts what is large: a link to a directory on disk
+//!      links/NAME          the sockets of all ARMORs and users
+//!      ftm/store.redb      the FTM's store
+//!      jobs/JOB/           stdin.spool, output.index
+//!      hosts/HOST/         daemon.lock, daemon.log, armors/NAME/{journal, log}, jobs/JOB/…
+//! ```
+
+mod ephemeral;
+mod lock;
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::{DirBuilderExt, symlink};
+use std::path::{Path, PathBuf};
+
+use chameleon_core::names::{ArmorName, HostId, JobId, LaneId};
+use chameleon_core::world::ProcessMark;
+use rustix::fs::{Mode, OFlags};
+
+pub use ephemeral::{Bases, clear_abandoned, remove};
+pub use lock::{Lock, LockError};
+
+/// Version of the layout and of everything kept in it.
+pub const VERSION: u32 = 1;
+
+/// Why a home cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum HomeError {
+    #[error(
+        "{path} was made by a newer Chameleon (layout {found}, this one knows {VERSION}); use that one, or another --home"
+    )]
+    Newer { path: PathBuf, found: u32 },
+    #[error("{path} is no home of Chameleon: it is not empty and has no readable file `version`; nothing was touched")]
+    Foreign { path: PathBuf },
+    #[error("no system was ever started in {path}")]
+    Absent { path: PathBuf },
+    #[error("{path} belongs to somebody else or is open to others, so nothing private can be kept there")]
+    NotOurs { path: PathBuf },
+    #[error("cannot use the home {path}: {source}")]
+    System { path: PathBuf, source: io::Error },
+}
+
+impl HomeError {
+    fn system(path: &Path) -> impl FnOnce(io::Error) -> HomeError {
+        let path = path.to_owned();
+        move |source| HomeError::System { path, source }
+    }
+}
+
+/// An open home.
+#[derive(Debug)]
+pub struct Home {
+    path: PathBuf,
+    links: OwnedFd,
+}
+
+impl Home {
+    /// The home that commands use unless told otherwise: `$CHAMELEON_HOME`, else `chameleon` in
+    /// `$XDG_STATE_HOME`, else in `~/.local/state`.
+    #[must_use]
+    pub fn default_path() -> PathBuf {
+        let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        variable("CHAMELEON_HOME").unwrap_or_else(|| {
+            let state = variable("XDG_STATE_HOME")
+                .or_else(|| variable("HOME").map(|home| home.join(".local/state")))
+                .unwrap_or_else(|| PathBuf::from("/var/tmp"));
+            state.join("chameleon")
+        })
+    }
+
+    /// Opens a home, and makes it if there is none yet.
+    ///
+    /// # Errors
+    /// See [`HomeError`]; a directory that is something else is left as it is.
+    pub fn create(path: &Path) -> Result<Home, HomeError> {
+        make_directory(path).map_err(HomeError::system(path))?;
+        if read_version(path)?.is_none() {
+            if !is_empty(path).map_err(HomeError::system(path))? {
+                return Err(HomeError::Foreign { path: path.to_owned() });
+            }
+            let text = format!("{VERSION}\n");
+            write_whole(&path.join("version"), text.as_bytes()).map_err(HomeError::system(path))?;
+        }
+        for directory in ["links", "ftm", "jobs", "hosts"] {
+            make_directory(&path.join(directory)).map_err(HomeError::system(path))?;
+        }
+        Home::open(path)
+    }
+
+    /// Opens a home that is there.
+    ///
+    /// # Errors
+    /// See [`HomeError`].
+    pub fn open(path: &Path) -> Result<Home, HomeError> {
+        let path = fs::canonicalize(path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => HomeError::Absent { path: path.to_owned() },
+            _ => HomeError::System { path: path.to_owned(), source: error },
+        })?;
+        match read_version(&path)? {
+            None => return Err(HomeError::Absent { path }),
+            Some(found) if found > VERSION => return Err(HomeError::Newer { path, found }),
+            Some(_) => {}
+        }
+        let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::PATH;
+        let links = rustix::fs::open(path.join("links"), flags, Mode::empty())
+            .map_err(|error| HomeError::System { path: path.clone(), source: error.into() })?;
+        Ok(Home { path, links })
+    }
+
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where an ARMOR or a user listens: short however deep the home lies, valid in this process.
+    #[must_use]
+    pub fn socket(&self, name: ArmorName) -> PathBuf {
+        self.in_links(&name.to_string())
+    }
+
+    /// A file among the sockets, by a path that is short and valid in this process.
+    #[must_use]
+    pub fn in_links(&self, file: &str) -> PathBuf {
+        PathBuf::from(format!("/proc/self/fd/{}/{file}", self.links.as_raw_fd()))
+    }
+
+    /// Names of all sockets there are, of living and of dead.
+    ///
+    /// # Errors
+    /// Those of reading a directory.
+    pub fn linked(&self) -> io::Result<Vec<ArmorName>> {
+        let entries = fs::read_dir(self.path.join("links"))?;
+        Ok(entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect())
+    }
+
+    #[must_use]
+    pub fn store(&self) -> PathBuf {
+        self.path.join("ftm/store.redb")
+    }
+
+    /// What a job keeps that belongs to no host.
+    #[must_use]
+    pub fn job(&self, job: JobId) -> PathBuf {
+        self.path.join(format!("jobs/{job}"))
+    }
+
+    #[must_use]
+    pub fn host(&self, host: HostId) -> PathBuf {
+        self.path.join(format!("hosts/{host}"))
+    }
+
+    /// What an ARMOR keeps for its own next life: its journal and its log.
+    #[must_use]
+    pub fn armor(&self, host: HostId, name: ArmorName) -> PathBuf {
+        self.host(host).join(format!("armors/{name}"))
+    }
+
+    /// What a job keeps on a host.
+    #[must_use]
+    pub fn job_on(&self, host: HostId, job: JobId) -> PathBuf {
+        self.host(host).join(format!("jobs/{job}"))
+    }
+
+    /// What a lane of a job keeps on its host.
+    #[must_use]
+    pub fn lane(&self, host: HostId, job: JobId, lane: LaneId) -> PathBuf {
+        self.job_on(host, job).join(format!("lane-{}", lane.0))
+    }
+
+    /// Makes the directories of a host.
+    ///
+    /// # Errors
+    /// See [`HomeError`].
+    pub fn make_host(&self, host: HostId) -> Result<(), HomeError> {
+        self.try_make_host(host).map_err(HomeError::system(&self.path))
+    }
+
+    fn try_make_host(&self, host: HostId) -> io::Result<()> {
+        make_directory(&self.host(host).join("armors"))?;
+        let jobs = self.host(host).join("jobs");
+        let bulk = self.path.join("bulk");
+        if jobs.exists() || !bulk.exists() {
+            return make_directory(&jobs);
+        }
+        let on_disk = fs::canonicalize(bulk)?.join(host.to_string());
+        make_directory(&on_disk)?;
+        symlink(on_disk, jobs)
+    }
+
+    /// The process that this home was made for; the home ends with it.
+    #[must_use]
+    pub fn owner(&self) -> Option<ProcessMark> {
+        let bytes = fs::read(self.path.join("owner")).ok()?;
+        minicbor::decode(&bytes).ok()
+    }
+
+    /// Whether the whole system ends just now.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.path.join("stopping").exists()
+    }
+
+    /// Whether a daemon runs on any host of this home.
+    #[must_use]
+    pub fn has_daemon(&self) -> bool {
+        ephemeral::has_daemon(&self.path)
+    }
+
+    /// Whether the home was removed while this process had it open.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        !self.path.join("version").exists()
+    }
+
+    /// Says to all processes of the home that it ends.
+    ///
+    /// # Errors
+    /// Those of writing a file.
+    pub fn mark_stopping(&self) -> io::Result<()> {
+        fs::write(self.path.join("stopping"), [])
+    }
+
+    /// A new life of the system may begin.
+    pub fn clear_stopping(&self) {
+        let _ = fs::remove_file(self.path.join("stopping"));
+    }
+}
+
+/// Makes a directory that only we can enter, and those above it.
+pub(crate) fn make_directory(path: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// Writes a file so that it is there whole or not at all, also after a loss of power.
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let beside = path.with_extension(format!("new-{}", std::process::id()));
+    let file = fs::File::create(&beside)?;
+    io::Write::write_all(&mut &file, bytes)?;
+    file.sync_data()?;
+    fs::rename(beside, path)?;
+    path.parent().map_or(Ok(()), |directory| fs::File::open(directory)?.sync_all())
+}
+
+fn read_version(path: &Path) -> Result<Option<u32>, HomeError> {
+    match fs::read_to_string(path.join("version")) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Ok(text) => match text.trim().parse() {
+            Ok(version) => Ok(Some(version)),
+            Err(_) => Err(HomeError::Foreign { path: path.to_owned() }),
+        },
+        Err(error) => Err(HomeError::system(path)(error)),
+    }
+}
+
+/// Whether there is nothing in a directory but another process's attempt to make it a home.
+fn is_empty(path: &Path) -> io::Result<bool> {
+    let of_a_home = |name: &str| name.starts_with("version") || ["owner", "bulk", "jobs"].contains(&name);
+    for entry in fs::read_dir(path)? {
+        if !entry?.file_name().to_str().is_some_and(of_a_home) {
+            return path.join("version").try_exists();
+        }
+    }
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_home_is_made_once_and_opened_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a/b");
+        assert!(matches!(Home::open(&path), Err(HomeError::Absent { .. })));
+        Home::create(&path).unwrap();
+        let home = Home::create(&path).unwrap();
+        home.make_host(HostId(1)).unwrap();
+        assert!(home.armor(HostId(1), ArmorName::Ftm).parent().unwrap().is_dir());
+        assert!(!home.is_stopping());
+        home.mark_stopping().unwrap();
+        assert!(Home::open(&path).unwrap().is_stopping());
+    }
+
+    #[test]
+    fn what_is_no_home_or_a_newer_one_is_refused_and_left_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join("thesis.tex"), "x").unwrap();
+        assert!(matches!(Home::create(directory.path()), Err(HomeError::Foreign { .. })));
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+
+        let directory = tempfile::tempdir().unwrap();
+        let home = Home::create(directory.path()).unwrap();
+        fs::write(home.path().join("version"), "99\n").unwrap();
+        let error = Home::create(directory.path()).unwrap_err();
+        assert!(matches!(error, HomeError::Newer { found: 99, .. }), "{error}");
+        fs::write(home.path().join("version"), "garbage").unwrap();
+        assert!(matches!(Home::open(directory.path()), Err(HomeError::Foreign { .. })));
+    }
+
+    #[test]
+    fn sockets_are_reached_however_deep_the_home_lies() {
+        let directory = tempfile::tempdir().unwrap();
+        let home = Home::create(&directory.path().join("d".repeat(120)).join("e".repeat(120))).unwrap();
+        let name = ArmorName::Daemon(HostId(1));
+        let _listener = std::os::unix::net::UnixListener::bind(home.socket(name)).unwrap();
+        std::os::unix::net::UnixStream::connect(home.socket(name)).unwrap();
+        assert_eq!(home.linked().unwrap(), [name]);
+    }
+}

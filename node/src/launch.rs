@@ -1,0 +1,116 @@
+//! Starting daemons.
+//!
+//! Whoever starts one takes the lock of the host and hands it over: of any number of processes that
+//! miss their daemon at the same moment, one starts another.
+
+use std::ffi::CString;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::thread;
+use std::time::Duration;
+
+use chameleon_core::names::{ArmorName, HostId};
+
+use crate::home::{Home, HomeError, Lock, LockError};
+use crate::os::spawn::{self, Descriptors};
+use crate::process::Process;
+
+/// How long a daemon may take until it can be reached, and an ending system until it has ended.
+const ATTEMPTS: u32 = 10_000;
+const PAUSE: Duration = Duration::from_millis(1);
+/// How much of a dead daemon's log is shown.
+const SHOWN_LOG: usize = 600;
+
+/// Why there is no daemon.
+#[derive(Debug, thiserror::Error)]
+pub enum LaunchError {
+    #[error(transparent)]
+    Home(#[from] HomeError),
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    #[error("cannot start a daemon on {host}: {source}")]
+    System { host: HostId, source: io::Error },
+    #[error("the daemon on {host} died as it started: {log}")]
+    Died { host: HostId, log: String },
+    #[error("the daemon on {host} cannot be reached after 10 s; its log is {log}")]
+    Silent { host: HostId, log: PathBuf },
+}
+
+/// Starts a daemon on a host of this home, unless there is one, and waits until it can be reached.
+/// It makes so many blank processes at once.
+///
+/// # Errors
+/// See [`LaunchError`].
+pub fn start(home: &Home, host: HostId, blanks: u16) -> Result<(), LaunchError> {
+    home.make_host(host)?;
+    await_end(home)?;
+    let mut started = None;
+    for _ in 0..ATTEMPTS {
+        if UnixStream::connect(home.socket(ArmorName::Daemon(host))).is_ok() {
+            return Ok(());
+        }
+        if started.as_ref().is_some_and(Process::has_exited) {
+            return Err(LaunchError::Died { host, log: end_of_log(home, host) });
+        }
+        if started.is_none() {
+            started = spawn_daemon(home, host, blanks)?;
+        }
+        thread::sleep(PAUSE);
+    }
+    Err(LaunchError::Silent { host, log: log_path(home, host) })
+}
+
+/// Starts a daemon, unless one holds the lock of the host.
+///
+/// # Errors
+/// See [`LaunchError`].
+pub(crate) fn spawn_daemon(home: &Home, host: HostId, blanks: u16) -> Result<Option<Process>, LaunchError> {
+    let lock = match Lock::take(&home.host(host).join("daemon.lock")) {
+        Err(LockError::Held { .. }) => return Ok(None),
+        outcome => outcome?,
+    };
+    let spawn = || {
+        let log = OpenOptions::new().append(true).create(true).open(log_path(home, host))?;
+        let stdin = File::open("/dev/null")?;
+        let text = |bytes: &[u8]| CString::new(bytes).map_err(io::Error::other);
+        let arguments = [
+            text(b"chameleon")?,
+            text(b"daemon")?,
+            text(home.path().as_os_str().as_bytes())?,
+            text(host.to_string().as_bytes())?,
+            text(blanks.to_string().as_bytes())?,
+        ];
+        let descriptors = Descriptors { stdin: stdin.as_fd(), log: log.as_fd(), handed: lock.as_fd() };
+        Process::open_pid(spawn::this_program(&arguments, descriptors)?)
+    };
+    spawn().map(Some).map_err(|source| LaunchError::System { host, source })
+}
+
+/// A system that ends just now is waited for; a mark that nobody stands behind is removed.
+fn await_end(home: &Home) -> Result<(), LaunchError> {
+    for _ in 0..ATTEMPTS {
+        if !home.is_stopping() {
+            return Ok(());
+        }
+        if !home.has_daemon() {
+            home.clear_stopping();
+            return Ok(());
+        }
+        thread::sleep(PAUSE);
+    }
+    Ok(())
+}
+
+fn log_path(home: &Home, host: HostId) -> PathBuf {
+    home.host(host).join("daemon.log")
+}
+
+fn end_of_log(home: &Home, host: HostId) -> String {
+    let log = fs::read(log_path(home, host)).unwrap_or_default();
+    let shown = &log[log.len().saturating_sub(SHOWN_LOG)..];
+    String::from_utf8_lossy(shown).trim().to_owned()
+}

@@ -1,0 +1,50 @@
+//! Carries out what an ARMOR wants to happen: one arm for each effect.
+
+use chameleon_core::armor::Effect;
+use chameleon_core::world::ProcessCommand;
+
+use crate::links::Links;
+use crate::process::Processes;
+use crate::timers::{self, Timers};
+
+/// What an ARMOR acts on.
+#[derive(Debug)]
+pub struct World {
+    pub links: Links,
+    pub timers: Timers,
+    pub processes: Processes,
+}
+
+impl World {
+    pub fn perform(&mut self, effect: Effect) {
+        match effect {
+            Effect::Send { to, message } => self.links.send(to, message),
+            Effect::SetTimer { timer, after } => self.timers.set(timer, timers::now().boot + after),
+            Effect::CancelTimer { timer } => self.timers.cancel(timer),
+            Effect::Slot(command) => crate::log!("no slots here for {command:?}"),
+            Effect::Process(command) => self.process(command),
+            Effect::File(command) => crate::log!("no files here for {command:?}"),
+            Effect::Forget { peer } => self.links.forget(peer),
+        }
+    }
+
+    fn process(&mut self, command: ProcessCommand) {
+        match command {
+            ProcessCommand::Stock { blanks } => self.processes.stock(blanks),
+            ProcessCommand::Assign { pid, name, incarnation } => self.processes.assign(pid, name, incarnation),
+            ProcessCommand::Adopt { name, incarnation, process } => self.processes.adopt(name, incarnation, &process),
+            ProcessCommand::Kill { name, incarnation } => {
+                let linked = self.links.process(name);
+                self.processes.kill(name, incarnation, linked);
+            }
+            ProcessCommand::Sample { name, incarnation } => {
+                let linked = self.links.process(name);
+                self.processes.sample(name, incarnation, linked);
+            }
+            ProcessCommand::Clean { name, job } => self.processes.clean(name, job),
+            ProcessCommand::Notify { notice, command, text } => self.processes.notify(notice, command, text),
+            ProcessCommand::Stop => self.processes.stop(),
+            ProcessCommand::Revive => self.processes.revive(),
+        }
+    }
+}

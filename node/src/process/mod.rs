@@ -1,0 +1,219 @@
+//! The other processes of this host: blank ones, ARMORs, the daemon, and the user's notify command.
+
+mod factory;
+mod handle;
+pub mod mark;
+mod notify;
+mod stop;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::sync::Arc;
+
+use chameleon_core::job::OsBytes;
+use chameleon_core::names::{ArmorName, Incarnation, JobId};
+use chameleon_core::shell::{Identity, Input};
+use chameleon_core::world::{ProcessEvent, ProcessMark};
+use tokio::sync::mpsc::UnboundedSender;
+
+use crate::event_loop::Happening;
+use crate::files::tree;
+use crate::home::Home;
+use crate::launch;
+
+pub(crate) use factory::Assignment;
+pub use factory::{Factory, FactoryError};
+pub use handle::Process;
+
+/// The processes that one ARMOR, mostly the daemon, deals with.
+#[derive(Debug)]
+pub struct Processes {
+    home: Arc<Home>,
+    identity: Identity,
+    happenings: UnboundedSender<Happening>,
+    /// Makes blank processes; only the daemon has one.
+    factory: Option<Factory>,
+    /// Those that were given a name here, or adopted.
+    armors: BTreeMap<(ArmorName, Incarnation), Process>,
+}
+
+impl Processes {
+    #[must_use]
+    pub fn new(
+        home: Arc<Home>,
+        identity: Identity,
+        happenings: UnboundedSender<Happening>,
+        factory: Option<Factory>,
+    ) -> Processes {
+        Processes { home, identity, happenings, factory, armors: BTreeMap::new() }
+    }
+
+    /// Makes blank processes until so many wait.
+    pub fn stock(&mut self, blanks: u16) {
+        while let Some(factory) = self.factory.as_mut().filter(|factory| factory.waiting() < usize::from(blanks)) {
+            match factory.make() {
+                Ok(process) => {
+                    self.tell(ProcessEvent::Blank { process: process.mark().clone() });
+                    self.watch(process);
+                }
+                Err(error) => {
+                    crate::log!("{error}");
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Gives a blank process its name.
+    pub fn assign(&mut self, pid: u32, name: ArmorName, incarnation: Incarnation) {
+        let identity = Identity { name, incarnation, ..self.identity.clone() };
+        let assigned = self.factory.as_mut().and_then(|factory| factory.assign(pid, identity));
+        match assigned {
+            Some(process) => drop(self.armors.insert((name, incarnation), process)),
+            None => self.tell(ProcessEvent::Exited { name, incarnation }),
+        }
+    }
+
+    /// Watches a process that an earlier daemon made.
+    pub fn adopt(&mut self, name: ArmorName, incarnation: Incarnation, mark: &ProcessMark) {
+        match Process::open(mark) {
+            Ok(process) => {
+                self.tell(ProcessEvent::Adopted { name, incarnation });
+                self.armors.insert((name, incarnation), process.clone());
+                self.watch(process);
+            }
+            Err(_gone) => self.tell(ProcessEvent::Exited { name, incarnation }),
+        }
+    }
+
+    /// What it means that a watched process has exited.
+    pub fn exited(&mut self, pid: u32) -> Option<ProcessEvent> {
+        if self.factory.as_mut().is_some_and(|factory| factory.lost(pid)) {
+            return Some(ProcessEvent::BlankLost { pid });
+        }
+        let (&(name, incarnation), _) = self.armors.iter().find(|(_, process)| process.mark().pid == pid)?;
+        self.armors.remove(&(name, incarnation));
+        Some(ProcessEvent::Exited { name, incarnation })
+    }
+
+    /// Ends a process. `linked` is the one at the other end of our link to that name, if any.
+    pub fn kill(&mut self, name: ArmorName, incarnation: Incarnation, linked: Option<(Incarnation, Process)>) {
+        match self.find(name, incarnation, linked) {
+            Some(process) => process.kill(),
+            None if self.factory.is_some() => self.tell(ProcessEvent::Exited { name, incarnation }),
+            None => {}
+        }
+    }
+
+    /// Asks the system how a process fares. One that is gone is reported by `Exited`.
+    pub fn sample(&mut self, name: ArmorName, incarnation: Incarnation, linked: Option<(Incarnation, Process)>) {
+        let sample = self.find(name, incarnation, linked).and_then(|process| process.sample());
+        if let Some(sample) = sample {
+            self.tell(ProcessEvent::Sampled { name, incarnation, sample });
+        }
+    }
+
+    fn find(
+        &self,
+        name: ArmorName,
+        incarnation: Incarnation,
+        linked: Option<(Incarnation, Process)>,
+    ) -> Option<Process> {
+        let linked = linked.filter(|(found, _)| *found == incarnation).map(|(_, process)| process);
+        self.armors.get(&(name, incarnation)).cloned().or(linked)
+    }
+
+    /// Deletes what an ARMOR, or a job, kept on this host.
+    pub fn clean(&self, name: Option<ArmorName>, job: Option<JobId>) {
+        let host = self.identity.host;
+        let mut trees = Vec::new();
+        if let Some(name) = name {
+            let _ = fs::remove_file(self.home.socket(name));
+            trees.push(self.home.armor(host, name));
+        }
+        if let Some(job) = job {
+            trees.extend([self.home.job_on(host, job), self.home.job(job)]);
+        }
+        tokio::task::spawn_blocking(move || {
+            for path in &trees {
+                if let Err(error) = tree::remove(path) {
+                    crate::log!("cannot delete {}: {error}", path.display());
+                }
+            }
+        });
+    }
+
+    /// Tells the user's command.
+    pub fn notify(&self, notice: u64, command: Vec<OsBytes>, text: String) {
+        let happenings = self.happenings.clone();
+        tokio::task::spawn_blocking(move || {
+            let failure = notify::run(&command, &text).err().map(|error| error.to_string());
+            let event = ProcessEvent::Notified { notice, failure };
+            let _ = happenings.send(Happening::Input(Input::Process(event)));
+        });
+    }
+
+    /// Ends the whole system of this home, this process included.
+    pub fn stop(&mut self) {
+        if let Some(factory) = self.factory.take() {
+            factory.end();
+        }
+        stop::stop(&self.home, self.identity.name);
+    }
+
+    /// Starts a daemon on this host, unless there is one. A process whose home ends, ends too.
+    pub fn revive(&self) {
+        if self.home.is_gone() || self.home.is_stopping() {
+            crate::log!("the home ended, and so does this process");
+            std::process::exit(0);
+        }
+        match launch::spawn_daemon(&self.home, self.identity.host, 0) {
+            Ok(Some(process)) => {
+                crate::log!("no daemon held its lock: started another one, process {}", process.mark().pid);
+                self.watch(process);
+            }
+            Ok(None) => {}
+            Err(error) => crate::log!("{error}"),
+        }
+    }
+
+    /// Watches the process that an ephemeral home belongs to.
+    pub fn watch_owner(&self) {
+        let Some(owner) = self.home.owner() else { return };
+        let happenings = self.happenings.clone();
+        let gone = move || happenings.send(Happening::Input(Input::Process(ProcessEvent::OwnerGone)));
+        let Ok(process) = Process::open(&owner) else {
+            let _ = gone();
+            return;
+        };
+        tokio::spawn(async move {
+            exited(&process).await;
+            gone()
+        });
+    }
+
+    fn watch(&self, process: Process) {
+        let happenings = self.happenings.clone();
+        tokio::spawn(async move {
+            exited(&process).await;
+            happenings.send(Happening::Exited(process.mark().pid))
+        });
+    }
+
+    fn tell(&self, event: ProcessEvent) {
+        let _ = self.happenings.send(Happening::Input(Input::Process(event)));
+    }
+}
+
+/// Waits until a process exits; with a thread of its own if the event loop has no room for it.
+async fn exited(process: &Process) {
+    if let Err(error) = process.exited().await {
+        crate::log!("process {} is watched by a thread: {error}", process.mark().pid);
+        let process = process.clone();
+        let _ = tokio::task::spawn_blocking(move || {
+            process.wait(None);
+            process.reap();
+        })
+        .await;
+    }
+}

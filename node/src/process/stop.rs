@@ -1,0 +1,72 @@
+//! Ends the whole system of a home, and leaves nothing of an ephemeral one.
+//!
+//! The mark `stopping` is set first. An ARMOR binds its socket and then looks for the mark: either it
+//! sees the mark and exits, or its socket is there to be found. Whoever listens at a socket of the home
+//! is killed, until nobody does.
+
+use std::os::unix::net::UnixStream;
+use std::thread;
+use std::time::Duration;
+
+use chameleon_core::names::{ArmorName, Kind};
+use rustix::event::Timespec;
+
+use super::Process;
+use crate::home::{self, Home};
+
+/// How long a killed process may take to be gone before it is looked for again.
+const GONE_WITHIN: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
+/// Programs die with their ARMORs, but a moment later; until then they may still write.
+const ATTEMPTS: u32 = 200;
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Ends every process of the home, this one last.
+pub(super) fn stop(home: &Home, own: ArmorName) -> ! {
+    if let Err(error) = home.mark_stopping() {
+        crate::log!("cannot mark the home as stopping: {error}");
+    }
+    end_all(home, own);
+    clear(home);
+    std::process::exit(0);
+}
+
+fn end_all(home: &Home, own: ArmorName) {
+    loop {
+        let others = home.linked().unwrap_or_default();
+        let others = others.into_iter().filter(|name| *name != own && name.kind() != Kind::User);
+        let living: Vec<Process> = others.filter_map(|name| listener(home, name)).collect();
+        if living.is_empty() {
+            return;
+        }
+        living.iter().for_each(Process::kill);
+        for process in living {
+            process.wait(Some(&GONE_WITHIN));
+            process.reap();
+        }
+    }
+}
+
+/// The process that listens under a name; a socket of a dead one is removed.
+fn listener(home: &Home, name: ArmorName) -> Option<Process> {
+    match UnixStream::connect(home.socket(name)) {
+        Ok(stream) => Process::at_other_end(&stream).ok().filter(|process| !process.has_exited()),
+        Err(_) => {
+            let _ = std::fs::remove_file(home.socket(name));
+            None
+        }
+    }
+}
+
+fn clear(home: &Home) {
+    for attempt in 1.. {
+        match home::remove(home) {
+            Ok(()) => break,
+            Err(error) if attempt == ATTEMPTS => {
+                crate::log!("cannot remove all of {}: {error}", home.path().display());
+                break;
+            }
+            Err(_) => thread::sleep(PAUSE),
+        }
+    }
+    home.clear_stopping();
+}

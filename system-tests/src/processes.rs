@@ -14,6 +14,8 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
+use crate::binary;
+
 /// The variable that carries a trial's mark.
 pub const MARK: &str = "CHAMELEON_TRIAL";
 
@@ -57,8 +59,8 @@ impl Process {
     /// The second word of its command line, if it is Chameleon: `daemon`, `armor`, `slot`, `run` …
     #[must_use]
     pub fn role(&self) -> Option<&str> {
-        let program = self.command.first()?;
-        let ours = program == "chameleon" || program.ends_with("/chameleon");
+        let program = fs::read_link(format!("/proc/{}/exe", self.pid)).ok()?;
+        let ours = binary::chameleon().canonicalize().is_ok_and(|chameleon| chameleon == program);
         ours.then(|| self.command.get(1).map(String::as_str)).flatten()
     }
 

@@ -193,7 +193,7 @@ fn a_fault_put_in_on_purpose_is_masked_marked_and_told() {
         let run = trial.run("").args(arguments).args(["sh", "-c", script]).run().exits(0);
         assert_eq!(run.out(), "right\n", "{kind}: {run}");
         assert_eq!(trial.read("made"), b"file\n", "{kind}: {run}");
-        assert!(run.err().contains("on purpose"), "{kind} is marked: {run}");
+        assert!(run.err().contains("INJECTED"), "{kind} is marked: {run}");
         trial.nothing_is_left(&run);
     }
 }

@@ -1,15 +1,54 @@
 //! The one binary: what a person types, and what the daemon and the ARMORs start.
 
+mod commands;
+mod difference;
+mod epilogue;
+mod failure;
+mod line;
+mod packs;
+mod printer;
+mod program;
+mod progress;
+mod request;
+mod screen;
+#[cfg(test)]
+mod scripted;
+mod session;
+mod signals;
+mod status_file;
+mod stdin;
+mod story;
+mod system;
+mod watch;
+
+use std::ffi::OsStr;
 use std::process::ExitCode;
 
-use chameleon_core::armors::raise;
+use chameleon_core::armors;
+use clap::Parser;
 
 fn main() -> ExitCode {
-    let mut arguments = std::env::args_os().skip(1);
-    match arguments.next().as_deref().and_then(std::ffi::OsStr::to_str) {
+    let mut words = std::env::args_os().skip(1);
+    match words.next().as_deref().and_then(OsStr::to_str) {
         Some("slot") => chameleon_node::slot::shim::main(),
-        Some("armor") => chameleon_node::armor_main(raise),
-        Some("daemon") => chameleon_node::daemon_main(&arguments.collect::<Vec<_>>(), raise),
-        _ => ExitCode::SUCCESS,
+        Some("armor") => chameleon_node::armor_main(armors::raise),
+        Some("daemon") => chameleon_node::daemon_main(&words.collect::<Vec<_>>(), armors::raise),
+        _ => ExitCode::from(type_in()),
+    }
+}
+
+/// What a person typed; the exit code.
+fn type_in() -> u8 {
+    let typed = commands::CommandLine::try_parse().map_err(|refusal| {
+        // Help that nobody can read is no failure.
+        let _ = refusal.print();
+        if refusal.use_stderr() { failure::FAILED } else { 0 }
+    });
+    match typed.map(commands::CommandLine::execute) {
+        Err(code) | Ok(Ok(code)) => code,
+        Ok(Err(failure)) => {
+            failure.show();
+            failure.exit_code()
+        }
     }
 }

@@ -74,6 +74,8 @@ pub struct SlotPlan {
     pub job: JobId,
     pub lane: LaneId,
     pub directory: OsBytes,
+    /// The command's first word: the file it means stays visible to the program.
+    pub program: OsBytes,
     pub files: Files,
     pub inputs: Vec<OsBytes>,
     pub outputs: Vec<OsBytes>,

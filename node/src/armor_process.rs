@@ -8,19 +8,18 @@ use std::sync::Arc;
 use chameleon_core::names::ArmorName;
 use chameleon_core::shell::{BadRecord, Identity, Running};
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::mpsc;
 
-use crate::event_loop::EventLoop;
+use crate::event_loop::{EventLoop, Reporter};
 use crate::home::{Home, HomeError, LockError};
 use crate::journal::{Journal, JournalError};
 use crate::links::{Links, ListenError};
-use crate::perform::World;
+use crate::perform::{Files, Slots, World};
 use crate::process::{Factory, FactoryError, Processes, mark};
 use crate::saving::{Archive, Saving, SavingError};
 use crate::store::{Embedded, Store, StoreError};
 use crate::timers::Timers;
 
-/// Makes an ARMOR with no past from its identity, if it is one: the table of all kinds.
+/// Makes an ARMOR with no past from its identity, if the name is an ARMOR's: the table of all kinds.
 pub type Raise = fn(Identity) -> Option<Box<dyn Running>>;
 
 /// Threads for what would block the event loop; made when needed, ended when idle.
@@ -61,24 +60,26 @@ pub(crate) fn run(
 ) -> Result<Infallible, StartError> {
     let home = Arc::new(home);
     let (archive, records) = open_archive(&home, &identity)?;
-    let mut armor =
-        raise(identity.clone()).ok_or_else(|| StartError::Arguments("this name is not an ARMOR\'s".to_owned()))?;
+    let name = identity.name;
+    let mut armor = raise(identity.clone()).ok_or_else(|| StartError::Arguments(format!("{name} is no ARMOR")))?;
     armor.restore(&records)?;
     drop(records);
     runtime()?.block_on(async {
         let (mut links, inputs) = Links::new(home.clone(), identity.name, identity.incarnation);
         links.listen()?;
         exit_if_stopping(&home);
-        let (sender, happenings) = mpsc::unbounded_channel();
+        let (reporter, happenings) = Reporter::new();
         let (factory, blanks) = factory.map_or((None, 0), |(factory, blanks)| (Some(factory), blanks));
         let is_daemon = factory.is_some();
-        let mut processes = Processes::new(home, identity, sender.clone(), factory);
+        let slots = Slots::new(home.clone(), identity.host, reporter.clone());
+        let files = Files::new(home.clone(), identity.host, reporter.clone());
+        let mut processes = Processes::new(home, identity, reporter.clone(), factory);
         processes.stock(blanks);
         if is_daemon {
             processes.watch_owner();
         }
-        let world = World { links, timers: Timers::default(), processes };
-        let saving = Saving::new(archive, sender);
+        let world = World { links, timers: Timers::default(), processes, slots, files };
+        let saving = Saving::new(archive, reporter);
         Ok(EventLoop { armor, world, saving, inputs, happenings }.run().await?)
     })
 }

@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use crate::armor_process::runtime;
 use crate::home::Home;
 use crate::links::{Links, ListenError};
+use crate::random;
 
 /// A command's links in a home.
 #[derive(Debug)]
@@ -42,7 +43,7 @@ impl Client {
     /// See [`ListenError`].
     pub fn connect(home: Home) -> Result<Client, ListenError> {
         let home = Arc::new(home);
-        let name = ArmorName::User(random());
+        let name = ArmorName::User(u64::from_le_bytes(random::bytes()));
         let (mut links, inputs) = Links::new(home.clone(), name, Incarnation(1));
         links.listen()?;
         Ok(Client { home, name, links, inputs })
@@ -94,12 +95,4 @@ impl Client {
 /// If the system refuses what an event loop needs.
 pub fn block_on<F: Future>(command: F) -> io::Result<F::Output> {
     Ok(runtime()?.block_on(command))
-}
-
-fn random() -> u64 {
-    let mut bytes = [0; 8];
-    match rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty()) {
-        Ok(8) => u64::from_le_bytes(bytes),
-        _ => u64::from(std::process::id()),
-    }
 }

@@ -13,6 +13,7 @@ use crate::armor_process::{self, Raise, StartError};
 use crate::home::{Home, Lock, LockError};
 use crate::os::descriptor;
 use crate::process::Factory;
+use crate::random;
 
 /// What `chameleon daemon HOME HOST BLANKS` does; started by [`crate::launch`] only, which hands over
 /// the lock of the host.
@@ -38,9 +39,8 @@ fn run(arguments: &[OsString], raise: Raise) -> Result<Infallible, StartError> {
     std::env::set_current_dir("/")?;
     let incarnation = next_incarnation(&lock)?;
     let cores = std::thread::available_parallelism().map_or(1, |cores| u16::try_from(cores.get()).unwrap_or(u16::MAX));
-    let identity =
-        Identity { name: ArmorName::Daemon(host), incarnation, host, cores, seed: crate::os::random::seed() };
-    let factory = Factory::new(Arc::new(Home::open(&path)?), host)?;
+    let identity = Identity { name: ArmorName::Daemon(host), incarnation, host, cores, seed: random::bytes() };
+    let factory = Factory::new(Arc::new(Home::open(&path)?), host, cores)?;
     armor_process::run(home, identity, raise, Some((factory, blanks)))
 }
 

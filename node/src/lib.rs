@@ -14,6 +14,7 @@ pub mod log;
 pub mod os;
 pub mod perform;
 pub mod process;
+pub mod random;
 pub mod saving;
 pub mod slot;
 pub mod store;

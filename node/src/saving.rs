@@ -4,9 +4,8 @@
 use std::collections::VecDeque;
 
 use chameleon_core::shell::SaveRequest;
-use tokio::sync::mpsc::UnboundedSender;
 
-use crate::event_loop::Happening;
+use crate::event_loop::{Happening, Reporter};
 use crate::journal::{Journal, JournalError};
 use crate::store::{Store, StoreError};
 
@@ -31,7 +30,7 @@ pub enum Archive {
 #[derive(Debug)]
 pub struct Saving {
     archive: Archive,
-    done: UnboundedSender<Happening>,
+    done: Reporter,
     queue: Vec<SaveRequest>,
     /// Number of the last save that is written.
     written: Option<u64>,
@@ -61,7 +60,7 @@ enum Kept {
 impl Saving {
     /// `done` is told when something was completed elsewhere.
     #[must_use]
-    pub fn new(archive: Archive, done: UnboundedSender<Happening>) -> Saving {
+    pub fn new(archive: Archive, done: Reporter) -> Saving {
         Saving {
             archive,
             done,
@@ -125,7 +124,7 @@ impl Saving {
                 tokio::task::spawn_blocking(move || {
                     let outcome = file.sync_data().map(|()| Kept::Synced(length));
                     let outcome = outcome.map_err(|source| JournalError::Write { path, source }.into());
-                    done.send(Happening::Saved(Completed { number, outcome }))
+                    done.tell(Happening::Saved(Completed { number, outcome }));
                 });
             }
             Archive::Store(store) => {
@@ -134,7 +133,7 @@ impl Saving {
                 let store = store.share();
                 tokio::task::spawn_blocking(move || {
                     let outcome = store.commit(&records).map(|()| Kept::Committed).map_err(SavingError::from);
-                    done.send(Happening::Saved(Completed { number, outcome }))
+                    done.tell(Happening::Saved(Completed { number, outcome }));
                 });
             }
         }

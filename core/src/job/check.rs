@@ -204,7 +204,8 @@ pub fn injection(injection: Injection, strategy: &Strategy) -> Result<(), Unfit>
 }
 
 /// Whether an absolute path is `directory` or below it.
-pub(super) fn is_within(path: &[u8], directory: &[u8]) -> bool {
+#[must_use]
+pub fn is_within(path: &[u8], directory: &[u8]) -> bool {
     let mut path = parts(path);
     parts(directory).all(|part| path.next() == Some(part))
 }

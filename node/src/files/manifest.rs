@@ -4,6 +4,7 @@
 //! there before. Two programs that did the same therefore have equal vote digests, whenever they ran.
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 
 use chameleon_core::job::OsBytes;
 use chameleon_core::names::Digest;
@@ -134,6 +135,32 @@ impl Manifest {
             hasher.update(&minicbor::to_vec(voted).expect("encoding into memory cannot fail"));
         }
         Digest(hasher.finalize().into())
+    }
+
+    /// Both change sets as one, as if the later execution had run behind this one.
+    ///
+    /// # Errors
+    /// A path that both changed, to different ends: running one behind the other could have come to
+    /// anything, so neither may win silently.
+    pub fn merged_with(mut self, later: Manifest) -> Result<Manifest, OsBytes> {
+        if self.changes.is_empty() {
+            return Ok(later);
+        }
+        let mut known: BTreeMap<(u16, OsBytes), Content> = BTreeMap::new();
+        for change in &self.changes {
+            known.insert((change.root, change.path.clone()), change.now.clone());
+        }
+        for change in later.changes {
+            match known.get(&(change.root, change.path.clone())) {
+                None => self.changes.push(change),
+                Some(now) if *now == change.now => {}
+                Some(_) => return Err(change.path),
+            }
+        }
+        self.changes.sort_by(|one, other| one.root.cmp(&other.root).then_with(|| path_order(&one.path, &other.path)));
+        self.unsupported.extend(later.unsupported);
+        self.outside.extend(later.outside);
+        Ok(self)
     }
 
     /// The sum of the lengths of the files that were written.

@@ -17,6 +17,7 @@ mod lock;
 use std::fs;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::{Path, PathBuf};
 
@@ -54,6 +55,17 @@ impl HomeError {
     }
 }
 
+fn variable(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
+/// Where programs of this user keep their state: on a disk, beyond a boot.
+fn state_directory() -> PathBuf {
+    variable("XDG_STATE_HOME")
+        .or_else(|| variable("HOME").map(|home| home.join(".local/state")))
+        .unwrap_or_else(|| PathBuf::from("/var/tmp"))
+}
+
 /// An open home.
 #[derive(Debug)]
 pub struct Home {
@@ -66,13 +78,29 @@ impl Home {
     /// `$XDG_STATE_HOME`, else in `~/.local/state`.
     #[must_use]
     pub fn default_path() -> PathBuf {
-        let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-        variable("CHAMELEON_HOME").unwrap_or_else(|| {
-            let state = variable("XDG_STATE_HOME")
-                .or_else(|| variable("HOME").map(|home| home.join(".local/state")))
-                .unwrap_or_else(|| PathBuf::from("/var/tmp"));
-            state.join("chameleon")
-        })
+        variable("CHAMELEON_HOME").unwrap_or_else(|| state_directory().join("chameleon"))
+    }
+
+    /// Where this user's unfinished commits are looked for, whatever home they belong to: on a disk,
+    /// `chameleon-commits` in `$XDG_STATE_HOME`, else in `~/.local/state`.
+    #[must_use]
+    pub fn commits() -> PathBuf {
+        state_directory().join("chameleon-commits")
+    }
+
+    /// How the ids of all commits of a job of this home begin. An ephemeral home may get the path of an
+    /// earlier one, but never its owner.
+    #[must_use]
+    pub fn commits_of(&self, job: JobId) -> String {
+        format!("{}-{job}-", self.id())
+    }
+
+    /// Tells this home from every other one of this user, fit for a file name.
+    pub(crate) fn id(&self) -> String {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(self.path.as_os_str().as_bytes());
+        hasher.update(&fs::read(self.path.join("owner")).unwrap_or_default());
+        hasher.finalize().to_hex()[..16].to_owned()
     }
 
     /// Opens a home, and makes it if there is none yet.

@@ -184,7 +184,9 @@ fn open_for_appending(path: &Path, length: u64) -> io::Result<File> {
     Ok(file)
 }
 
-fn this_boot() -> Boot {
+/// The boot of the host that this process runs in.
+#[must_use]
+pub fn this_boot() -> Boot {
     let digest = blake3::hash(crate::process::mark::boot_id().as_bytes());
     *digest.as_bytes().first_chunk().expect("a digest is longer than its beginning")
 }

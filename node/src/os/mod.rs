@@ -6,6 +6,5 @@ pub mod namespace;
 pub mod network;
 pub mod peer;
 pub mod process;
-pub mod random;
 pub mod readiness;
 pub mod spawn;

@@ -65,7 +65,18 @@ struct Launch<'a> {
     arguments: &'a StringArray,
     environment: &'a StringArray,
     stdio: [RawFd; 3],
+    first: First,
     error: Cell<c_int>,
+}
+
+/// What a new process does first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum First {
+    /// Execute the program.
+    Execute,
+    /// Stop; it executes the program once it is continued. That the program cannot be executed shows only then, as
+    /// exit code 127.
+    Stop,
 }
 
 impl Default for Launcher {
@@ -84,12 +95,18 @@ impl Launcher {
         arguments: &StringArray,
         environment: &StringArray,
         stdio: [RawFd; 3],
+        first: First,
     ) -> io::Result<i32> {
-        let launch = Launch { path, arguments, environment, stdio, error: Cell::new(0) };
-        let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+        let launch = Launch { path, arguments, environment, stdio, first, error: Cell::new(0) };
+        let flags = libc::SIGCHLD
+            | match first {
+                First::Execute => libc::CLONE_VM | libc::CLONE_VFORK,
+                First::Stop => 0,
+            };
         let top = self.stack.as_mut_ptr_range().end.cast::<c_void>();
-        // SAFETY: the stack is ours alone, 16-byte aligned and 64 KiB large; the caller sleeps until the child has
-        // executed a program or ended (CLONE_VFORK), so that `launch` outlives every use and nothing is accessed twice.
+        // SAFETY: the stack is ours alone, 16-byte aligned and 64 KiB large. Either the caller sleeps until the child has
+        // executed a program or ended (CLONE_VFORK), so that `launch` outlives every use and nothing is accessed twice;
+        // or the child has a copy of everything, made while the process has one thread.
         let child = unsafe { libc::clone(run_child, top, flags, (&raw const launch).cast_mut().cast()) };
         if child == -1 {
             return Err(io::Error::last_os_error());
@@ -116,6 +133,9 @@ extern "C" fn run_child(launch: *mut c_void) -> c_int {
                 launch.error.set(*libc::__errno_location());
                 libc::_exit(126);
             }
+        }
+        if launch.first == First::Stop {
+            libc::kill(libc::getpid(), libc::SIGSTOP);
         }
         let mut none: libc::sigset_t = std::mem::zeroed();
         libc::sigemptyset(&raw mut none);
@@ -203,9 +223,11 @@ pub fn take_signals() {
         libc::sigfillset(&raw mut all);
         libc::sigprocmask(libc::SIG_SETMASK, &raw const all, std::ptr::null_mut());
         let mut action: libc::sigaction = std::mem::zeroed();
+        // Straight to the kernel: the C library keeps two signals to itself, and may have been started with them ignored.
+        let default = [0_u64; 4];
         for signal in 1..=libc::SIGRTMAX() {
-            action.sa_sigaction = libc::SIG_DFL;
-            libc::sigaction(signal, &raw const action, std::ptr::null_mut());
+            let (new, old, mask) = (default.as_ptr(), std::ptr::null_mut::<u64>(), size_of::<u64>());
+            libc::syscall(libc::SYS_rt_sigaction, signal, new, old, mask);
         }
         action.sa_sigaction = noticed as *const () as libc::sighandler_t;
         action.sa_flags = libc::SA_NOCLDSTOP;

@@ -3,9 +3,16 @@
 use chameleon_core::armor::Effect;
 use chameleon_core::world::ProcessCommand;
 
+mod files;
+mod slots;
+mod spool;
+
 use crate::links::Links;
 use crate::process::Processes;
 use crate::timers::{self, Timers};
+
+pub use files::Files;
+pub use slots::Slots;
 
 /// What an ARMOR acts on.
 #[derive(Debug)]
@@ -13,6 +20,8 @@ pub struct World {
     pub links: Links,
     pub timers: Timers,
     pub processes: Processes,
+    pub slots: Slots,
+    pub files: Files,
 }
 
 impl World {
@@ -21,9 +30,9 @@ impl World {
             Effect::Send { to, message } => self.links.send(to, message),
             Effect::SetTimer { timer, after } => self.timers.set(timer, timers::now().boot + after),
             Effect::CancelTimer { timer } => self.timers.cancel(timer),
-            Effect::Slot(command) => crate::log!("no slots here for {command:?}"),
+            Effect::Slot(command) => self.slots.command(command),
             Effect::Process(command) => self.process(command),
-            Effect::File(command) => crate::log!("no files here for {command:?}"),
+            Effect::File(command) => self.files.command(command, &mut self.slots),
             Effect::Forget { peer } => self.links.forget(peer),
         }
     }

@@ -22,6 +22,7 @@ use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, 
 use super::Process;
 use crate::home::Home;
 use crate::os::spawn::{self, Descriptors};
+use crate::random;
 
 /// Why there is no blank process.
 #[derive(Debug, thiserror::Error)]
@@ -52,13 +53,14 @@ impl Assignment {
         PathBuf::from(std::ffi::OsStr::from_bytes(&self.home))
     }
 
+    /// Who this process is from now on.
     pub fn identity(&self) -> Identity {
         Identity {
             name: self.name,
             incarnation: self.incarnation,
             host: self.host,
             cores: self.cores,
-            seed: crate::os::random::seed(),
+            seed: random::bytes(),
         }
     }
 
@@ -77,6 +79,8 @@ impl Assignment {
 #[derive(Debug)]
 pub struct Factory {
     home: Arc<Home>,
+    host: HostId,
+    cores: u16,
     stdin: File,
     log: File,
     blanks: BTreeMap<u32, Blank>,
@@ -93,13 +97,13 @@ impl Factory {
     ///
     /// # Errors
     /// See [`FactoryError`].
-    pub fn new(home: Arc<Home>, host: HostId) -> Result<Factory, FactoryError> {
+    pub fn new(home: Arc<Home>, host: HostId, cores: u16) -> Result<Factory, FactoryError> {
         let null = PathBuf::from("/dev/null");
         let stdin = File::open(&null).map_err(|source| FactoryError::Open { path: null, source })?;
         let path = home.host(host).join("daemon.log");
         let log = OpenOptions::new().append(true).create(true).open(&path);
         let log = log.map_err(|source| FactoryError::Open { path, source })?;
-        Ok(Factory { home, stdin, log, blanks: BTreeMap::new() })
+        Ok(Factory { home, host, cores, stdin, log, blanks: BTreeMap::new() })
     }
 
     /// How many blank processes wait for a name.
@@ -124,15 +128,10 @@ impl Factory {
     }
 
     /// Gives a blank process its name; `None`: it is gone.
-    pub fn assign(&mut self, pid: u32, identity: Identity) -> Option<Process> {
+    pub fn assign(&mut self, pid: u32, name: ArmorName, incarnation: Incarnation) -> Option<Process> {
         let blank = self.blanks.remove(&pid)?;
-        let assignment = Assignment {
-            home: self.home.path().as_os_str().as_bytes().to_vec().into(),
-            name: identity.name,
-            incarnation: identity.incarnation,
-            host: identity.host,
-            cores: identity.cores,
-        };
+        let home = self.home.path().as_os_str().as_bytes().to_vec().into();
+        let assignment = Assignment { home, name, incarnation, host: self.host, cores: self.cores };
         let bytes = minicbor::to_vec(assignment).expect("writing to memory cannot fail");
         rustix::net::send(&blank.socket, &bytes, SendFlags::NOSIGNAL).ok()?;
         Some(blank.process)

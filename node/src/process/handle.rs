@@ -95,7 +95,8 @@ impl Process {
     /// # Errors
     /// If it cannot be watched.
     pub async fn exited(&self) -> io::Result<()> {
-        let watched = crate::os::readiness::watch(self.pidfd.as_fd().try_clone_to_owned()?)?;
+        let watched =
+            crate::os::readiness::watch(self.pidfd.as_fd().try_clone_to_owned()?, tokio::io::Interest::READABLE)?;
         watched.readable().await?.retain_ready();
         self.reap();
         Ok(())

@@ -12,12 +12,11 @@ use std::sync::Arc;
 
 use chameleon_core::job::OsBytes;
 use chameleon_core::names::{ArmorName, Incarnation, JobId};
-use chameleon_core::shell::{Identity, Input};
+use chameleon_core::shell::Identity;
 use chameleon_core::world::{ProcessEvent, ProcessMark};
-use tokio::sync::mpsc::UnboundedSender;
 
-use crate::event_loop::Happening;
-use crate::files::tree;
+use crate::event_loop::{Happening, Reporter};
+use crate::files::{commit, tree};
 use crate::home::Home;
 use crate::launch;
 
@@ -30,7 +29,7 @@ pub use handle::Process;
 pub struct Processes {
     home: Arc<Home>,
     identity: Identity,
-    happenings: UnboundedSender<Happening>,
+    reporter: Reporter,
     /// Makes blank processes; only the daemon has one.
     factory: Option<Factory>,
     /// Those that were given a name here, or adopted.
@@ -39,13 +38,8 @@ pub struct Processes {
 
 impl Processes {
     #[must_use]
-    pub fn new(
-        home: Arc<Home>,
-        identity: Identity,
-        happenings: UnboundedSender<Happening>,
-        factory: Option<Factory>,
-    ) -> Processes {
-        Processes { home, identity, happenings, factory, armors: BTreeMap::new() }
+    pub fn new(home: Arc<Home>, identity: Identity, reporter: Reporter, factory: Option<Factory>) -> Processes {
+        Processes { home, identity, reporter, factory, armors: BTreeMap::new() }
     }
 
     /// Makes blank processes until so many wait.
@@ -53,7 +47,7 @@ impl Processes {
         while let Some(factory) = self.factory.as_mut().filter(|factory| factory.waiting() < usize::from(blanks)) {
             match factory.make() {
                 Ok(process) => {
-                    self.tell(ProcessEvent::Blank { process: process.mark().clone() });
+                    self.reporter.process(ProcessEvent::Blank { process: process.mark().clone() });
                     self.watch(process);
                 }
                 Err(error) => {
@@ -66,11 +60,10 @@ impl Processes {
 
     /// Gives a blank process its name.
     pub fn assign(&mut self, pid: u32, name: ArmorName, incarnation: Incarnation) {
-        let identity = Identity { name, incarnation, ..self.identity.clone() };
-        let assigned = self.factory.as_mut().and_then(|factory| factory.assign(pid, identity));
+        let assigned = self.factory.as_mut().and_then(|factory| factory.assign(pid, name, incarnation));
         match assigned {
             Some(process) => drop(self.armors.insert((name, incarnation), process)),
-            None => self.tell(ProcessEvent::Exited { name, incarnation }),
+            None => self.reporter.process(ProcessEvent::Exited { name, incarnation }),
         }
     }
 
@@ -78,11 +71,11 @@ impl Processes {
     pub fn adopt(&mut self, name: ArmorName, incarnation: Incarnation, mark: &ProcessMark) {
         match Process::open(mark) {
             Ok(process) => {
-                self.tell(ProcessEvent::Adopted { name, incarnation });
+                self.reporter.process(ProcessEvent::Adopted { name, incarnation });
                 self.armors.insert((name, incarnation), process.clone());
                 self.watch(process);
             }
-            Err(_gone) => self.tell(ProcessEvent::Exited { name, incarnation }),
+            Err(_gone) => self.reporter.process(ProcessEvent::Exited { name, incarnation }),
         }
     }
 
@@ -100,7 +93,7 @@ impl Processes {
     pub fn kill(&mut self, name: ArmorName, incarnation: Incarnation, linked: Option<(Incarnation, Process)>) {
         match self.find(name, incarnation, linked) {
             Some(process) => process.kill(),
-            None if self.factory.is_some() => self.tell(ProcessEvent::Exited { name, incarnation }),
+            None if self.factory.is_some() => self.reporter.process(ProcessEvent::Exited { name, incarnation }),
             None => {}
         }
     }
@@ -109,7 +102,7 @@ impl Processes {
     pub fn sample(&mut self, name: ArmorName, incarnation: Incarnation, linked: Option<(Incarnation, Process)>) {
         let sample = self.find(name, incarnation, linked).and_then(|process| process.sample());
         if let Some(sample) = sample {
-            self.tell(ProcessEvent::Sampled { name, incarnation, sample });
+            self.reporter.process(ProcessEvent::Sampled { name, incarnation, sample });
         }
     }
 
@@ -134,7 +127,11 @@ impl Processes {
         if let Some(job) = job {
             trees.extend([self.home.job_on(host, job), self.home.job(job)]);
         }
+        let commits = job.map(|job| self.home.commits_of(job));
         tokio::task::spawn_blocking(move || {
+            if let Some(Err(error)) = commits.map(|commits| commit::forget_all(&Home::commits(), &commits)) {
+                crate::log!("cannot {error}");
+            }
             for path in &trees {
                 if let Err(error) = tree::remove(path) {
                     crate::log!("cannot delete {}: {error}", path.display());
@@ -145,11 +142,10 @@ impl Processes {
 
     /// Tells the user's command.
     pub fn notify(&self, notice: u64, command: Vec<OsBytes>, text: String) {
-        let happenings = self.happenings.clone();
+        let reporter = self.reporter.clone();
         tokio::task::spawn_blocking(move || {
             let failure = notify::run(&command, &text).err().map(|error| error.to_string());
-            let event = ProcessEvent::Notified { notice, failure };
-            let _ = happenings.send(Happening::Input(Input::Process(event)));
+            reporter.process(ProcessEvent::Notified { notice, failure });
         });
     }
 
@@ -180,28 +176,21 @@ impl Processes {
     /// Watches the process that an ephemeral home belongs to.
     pub fn watch_owner(&self) {
         let Some(owner) = self.home.owner() else { return };
-        let happenings = self.happenings.clone();
-        let gone = move || happenings.send(Happening::Input(Input::Process(ProcessEvent::OwnerGone)));
-        let Ok(process) = Process::open(&owner) else {
-            let _ = gone();
-            return;
-        };
+        let reporter = self.reporter.clone();
         tokio::spawn(async move {
-            exited(&process).await;
-            gone()
+            if let Ok(process) = Process::open(&owner) {
+                exited(&process).await;
+            }
+            reporter.process(ProcessEvent::OwnerGone);
         });
     }
 
     fn watch(&self, process: Process) {
-        let happenings = self.happenings.clone();
+        let reporter = self.reporter.clone();
         tokio::spawn(async move {
             exited(&process).await;
-            happenings.send(Happening::Exited(process.mark().pid))
+            reporter.tell(Happening::Exited(process.mark().pid));
         });
-    }
-
-    fn tell(&self, event: ProcessEvent) {
-        let _ = self.happenings.send(Happening::Input(Input::Process(event)));
     }
 }
 

@@ -20,7 +20,7 @@ use super::plan::Plan;
 /// From the Execution ARMOR to its shim.
 #[derive(Debug, Encode, Decode)]
 pub enum ToShim {
-    /// First of all, with the write ends of stdout and stderr. Answered by `Forked`, then `Ready` or `Unfit`.
+    /// First of all, with the write ends of stdout and stderr. Answered by `Forked` or `Unfit`.
     #[n(0)]
     Setup(#[n(0)] Plan),
     /// With the standard input, if it is not empty. Answered by `Ended` or `Refused`.
@@ -42,6 +42,9 @@ pub enum ToShim {
     /// Answered by `Pong`.
     #[n(5)]
     Ping(#[n(0)] u64),
+    /// To the first process of the slot, once it is known here. Answered by `Ready` or `Unfit`.
+    #[n(6)]
+    Begin,
 }
 
 /// From a shim to its Execution ARMOR.
@@ -102,7 +105,7 @@ pub enum Treatment {
     /// Killed after 5 ms, or at its end if that comes first.
     #[n(1)]
     Kill,
-    /// Stopped at its first instruction.
+    /// Stopped before its first instruction.
     #[n(2)]
     Stop,
     /// Runs one millisecond in ten.

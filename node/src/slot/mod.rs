@@ -34,6 +34,7 @@ use std::time::Duration;
 use chameleon_core::job::{Files, InjectionKind};
 use chameleon_core::names::{Digest, ExecutionId};
 use rustix::net::RecvFlags;
+use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -164,7 +165,7 @@ impl Slot {
         let (control, shim) = process::start(&spec.shim, plan, [stdout_end, stderr_end])?;
         Ok(Slot {
             shim,
-            control: watch(control).map_err(SlotError::Control)?,
+            control: watch(control, Interest::READABLE).map_err(SlotError::Control)?,
             stdout,
             stderr,
             overlays,
@@ -234,6 +235,12 @@ impl Slot {
             output.pack.discard().map_err(SlotError::Control)?;
         }
         Ok(())
+    }
+
+    /// Where in `out.pack` the output of the running or last execution begins.
+    #[must_use]
+    pub fn output_begins(&self) -> u64 {
+        self.stdout.pack.region().offset
     }
 
     /// What the processes in the slot have used and are doing now.

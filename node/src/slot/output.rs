@@ -9,6 +9,7 @@ use std::path::Path;
 
 use rustix::fs::OFlags;
 use rustix::pipe::PipeFlags;
+use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use super::pack::Pack;
@@ -31,7 +32,7 @@ impl Output {
         rustix::fs::fcntl_setfl(&reader, OFlags::NONBLOCK)?;
         // A smaller pipe only costs speed; a user may have used up what the system allows them.
         let _ = rustix::pipe::fcntl_setpipe_size(&reader, PIPE);
-        Ok((Output { pipe: watch(reader)?, pack: Pack::open(path)? }, writer))
+        Ok((Output { pipe: watch(reader, Interest::READABLE)?, pack: Pack::open(path)? }, writer))
     }
 
     /// Waits until something is in the pipe and takes it. Nothing is lost if it is dropped while it waits.

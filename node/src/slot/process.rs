@@ -40,7 +40,9 @@ pub(super) fn start(executable: &Path, plan: Plan, outputs: [OwnedFd; 2]) -> Res
         let _ = parent.kill();
     }
     let _ = parent.wait();
-    Ok((ours, forked?))
+    let forked = forked?;
+    control::send(ours.as_fd(), &ToShim::Begin, &[]).map_err(SlotError::Control)?;
+    Ok((ours, forked))
 }
 
 fn hear_fork(control: &OwnedFd) -> Result<ShimProcess, SlotError> {

@@ -22,7 +22,7 @@ use super::program::{Unfound, look_up};
 use super::view::View;
 use crate::os::namespace;
 use crate::os::network::bring_loopback_up;
-use crate::os::process::{self, Forked, Launcher, RawExit, Reaped, StringArray};
+use crate::os::process::{self, First, Forked, Launcher, RawExit, Reaped, StringArray};
 
 /// How long a program runs before its start is reported on its own.
 const NOTEWORTHY: Duration = Duration::from_millis(2);
@@ -95,6 +95,11 @@ fn leave_namespaces(plan: &Plan) -> Result<(), String> {
 
 fn be_first(plan: Plan, control: Stdin, stdio: [OwnedFd; 3]) -> Result<(), String> {
     set_parent_process_death_signal(Some(Signal::KILL)).map_err(|error| format!("die with its parent: {error}"))?;
+    // From here on a parent's death is noticed; one that came before shows as the end of the control socket.
+    match receive(control.as_fd(), RecvFlags::empty()) {
+        Ok(Some((ToShim::Begin, _))) => {}
+        _ => return Err("begin as a slot: its Execution ARMOR is gone".into()),
+    }
     let _ = rustix::process::setsid();
     process::take_signals();
     process::stop_randomising_addresses();
@@ -141,13 +146,14 @@ impl Shim {
                 ToShim::Start { arguments, treatment } => {
                     let arguments = arguments.iter().filter_map(|argument| c_string(argument)).collect();
                     let stdin = descriptors.into_iter().next();
-                    match self.start(StringArray::new(arguments), stdin) {
+                    let first = if treatment == Treatment::Stop { First::Stop } else { First::Execute };
+                    match self.start(StringArray::new(arguments), stdin, first) {
                         Ok(pid) => self.attend(Running::new(pid, treatment))?,
                         Err((code, why)) => self.tell(&FromShim::Refused(code, why))?,
                     }
                 }
                 ToShim::Ping(number) => self.tell(&FromShim::Pong(number))?,
-                ToShim::Setup(_) | ToShim::Kill | ToShim::Pause | ToShim::Resume => {}
+                ToShim::Setup(_) | ToShim::Begin | ToShim::Kill | ToShim::Pause | ToShim::Resume => {}
             }
         }
         Ok(())
@@ -162,7 +168,7 @@ impl Shim {
     }
 
     /// Starts a program, or says with which exit code it is refused and why.
-    fn start(&mut self, arguments: StringArray, stdin: Option<OwnedFd>) -> Result<i32, (u8, String)> {
+    fn start(&mut self, arguments: StringArray, stdin: Option<OwnedFd>, first: First) -> Result<i32, (u8, String)> {
         self.view.make_fresh().map_err(|error| (125, error.to_string()))?;
         let command = arguments.strings().first().map_or(&b""[..], |command| command.to_bytes());
         let name = || OsStr::from_bytes(command).display().to_string();
@@ -174,7 +180,7 @@ impl Shim {
         })?;
         let descriptors = self.prepare_stdio(stdin.as_ref());
         let program = c_string(program.as_os_str().as_bytes()).unwrap_or_default();
-        let started = self.launcher.start(&program, &arguments, &self.environment, descriptors);
+        let started = self.launcher.start(&program, &arguments, &self.environment, descriptors, first);
         match started {
             Err(error) if error.raw_os_error() == Some(libc::ENOEXEC) => {
                 self.start_script(program, &arguments, descriptors)
@@ -188,7 +194,7 @@ impl Shim {
     fn start_script(&mut self, script: CString, arguments: &StringArray, stdio: [RawFd; 3]) -> io::Result<i32> {
         let rest = arguments.strings().iter().skip(1).cloned();
         let arguments = StringArray::new([c"/bin/sh".to_owned(), script].into_iter().chain(rest).collect());
-        self.launcher.start(c"/bin/sh", &arguments, &self.environment, stdio)
+        self.launcher.start(c"/bin/sh", &arguments, &self.environment, stdio, First::Execute)
     }
 
     /// The three standard descriptors of the next program. An earlier one may have changed the flags of the outputs.
@@ -239,7 +245,7 @@ impl Shim {
                 let _ = process::signal_all(libc::SIGCONT);
             }
             ToShim::Ping(number) => self.tell(&FromShim::Pong(*number))?,
-            ToShim::Setup(_) | ToShim::Start { .. } => {}
+            ToShim::Setup(_) | ToShim::Begin | ToShim::Start { .. } => {}
         }
         Ok(())
     }
@@ -268,9 +274,6 @@ impl Shim {
 
 impl Running {
     fn new(pid: i32, treatment: Treatment) -> Running {
-        if treatment == Treatment::Stop {
-            let _ = process::signal_all(libc::SIGSTOP);
-        }
         let first = match treatment {
             Treatment::None | Treatment::Stop => NOTEWORTHY,
             Treatment::Kill => KILL_AFTER,

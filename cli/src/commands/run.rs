@@ -1,0 +1,200 @@
+//! `chameleon run`: a program or a job file, as the shell would run it.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::mpsc::Sender;
+
+use chameleon_core::follower::{Ending, Follower};
+use chameleon_core::job::Job;
+use chameleon_core::message::{LaneRow, Release};
+use chameleon_core::names::{JobId, StageId};
+
+use crate::commands;
+use crate::failure::Failure;
+use crate::line::Line;
+use crate::packs::Packs;
+use crate::printer::Printer;
+use crate::progress::{Beside, Lines};
+use crate::request::{self, Here, JobFlags};
+use crate::session::Heard;
+use crate::signals::Signals;
+use crate::status_file::Status;
+use crate::system::{Place, System};
+use crate::watch::{Hands, Watch, Watched};
+use crate::{epilogue, screen, stdin};
+
+#[derive(Debug, clap::Args)]
+#[command(override_usage = "chameleon run [OPTIONS] -- CMD ARG...\n       chameleon run [OPTIONS] JOB.toml")]
+pub struct Run {
+    /// A job file, instead of a command
+    #[arg(value_name = "JOB.toml", conflicts_with = "command", required_unless_present = "command")]
+    file: Option<PathBuf>,
+    #[command(flatten)]
+    flags: JobFlags,
+    /// Where to write how it ended, as JSON
+    #[arg(long, value_name = "PATH", help_heading = "Reports")]
+    status_file: Option<PathBuf>,
+    /// Tell every fault as a story on standard error, and the cost, when the job has ended
+    #[arg(long, help_heading = "Reports")]
+    report: bool,
+    /// The program and its arguments
+    #[arg(last = true, value_name = "CMD")]
+    command: Vec<OsString>,
+}
+
+/// What is known at the end.
+#[derive(Default)]
+struct Concluded {
+    code: u8,
+    job: Option<JobId>,
+    ending: Option<Ending>,
+    failure: Option<Failure>,
+    faults: u64,
+}
+
+impl Run {
+    pub fn execute(mut self, place: &Place) -> Result<u8, Failure> {
+        let status_file = self.status_file.take();
+        let concluded = self.conclude(place).unwrap_or_else(|failure| Concluded {
+            code: failure.exit_code(),
+            failure: Some(failure),
+            ..Concluded::default()
+        });
+        if let Some(failure) = &concluded.failure {
+            failure.show();
+        }
+        if let Some(path) = status_file {
+            concluded.status().write(&path)?;
+        }
+        Ok(concluded.code)
+    }
+
+    fn conclude(self, place: &Place) -> Result<Concluded, Failure> {
+        let signals = Signals::block()?;
+        let here = Here::new(stdin::examine()?)?;
+        let (mut job, remarks) = match &self.file {
+            Some(path) => request::of_file(path, self.flags, here)?,
+            None => (request::of_command(self.command, self.flags, here)?, String::new()),
+        };
+        if !remarks.is_empty() {
+            screen::remark(&remarks);
+        }
+        let system = place.standing_or_ephemeral(job.strategy.redundancy.replicas)?;
+        job.injections.extend(system.injections()?);
+        let line = system.connect()?;
+        signals.tell(line.ear());
+        let concluded = follow(&system, line, job, self.report)?;
+        system.leave()?;
+        Ok(concluded)
+    }
+}
+
+impl Concluded {
+    fn status(&self) -> Status<'_> {
+        Status {
+            exit_code: self.code,
+            job: self.job,
+            ending: self.ending.as_ref(),
+            failure: self.failure.as_ref().filter(|failure| !failure.is_broken_pipe()).map(ToString::to_string),
+            faults: self.faults,
+        }
+    }
+}
+
+/// Follows the job to its end and says on standard error what must be said.
+fn follow(system: &System, mut line: Line, job: Job, report: bool) -> Result<Concluded, Failure> {
+    let mut hands = Person { home: system.home().to_owned(), ear: line.ear(), printing: None, lines: Lines::new() };
+    let follower = Follower::new(line.number(), job.clone(), true);
+    let watched = Watch::new(&mut line, &mut hands, follower).run();
+    hands.lines.clear();
+    match watched {
+        Watched::Refused { why } => Err(Failure::Refused(why)),
+        Watched::Abandoned { code, job, broken } => {
+            Ok(Concluded { code, job, failure: broken, ..Concluded::default() })
+        }
+        Watched::Ended { ending, broken } => {
+            let rows = commands::report::rows(&mut line, ending.job).unwrap_or_default();
+            let faults = epilogue::tell(&epilogue::Scene { system, job: &job, ending: &ending, rows: &rows }, report);
+            let code = broken.as_ref().map_or(ending.outcome.exit_code(), Failure::exit_code);
+            Ok(Concluded { code, job: Some(ending.job), ending: Some(ending), failure: broken, faults })
+        }
+    }
+}
+
+/// The hands of a command with a person behind it: threads that print and spool.
+struct Person {
+    home: PathBuf,
+    ear: Sender<Heard>,
+    printing: Option<Sender<Order>>,
+    lines: Lines,
+}
+
+/// What the printing thread is asked.
+enum Order {
+    Piece(Release),
+    Rest(u64),
+}
+
+impl Hands for Person {
+    fn accepted(&mut self, job: JobId) -> Result<(), Failure> {
+        let (out, err) = (self.lines.beside(screen::raw_stdout()?), self.lines.beside(screen::raw_stderr()?));
+        let printer = Printer::new(Packs::new(&self.home, job), out, err);
+        let (orders, ordered) = std::sync::mpsc::channel();
+        self.printing = Some(orders);
+        let ear = self.ear.clone();
+        std::thread::spawn(move || print_all(printer, &ordered, &ear));
+        Ok(())
+    }
+
+    fn spool(&mut self, job: JobId) {
+        let (path, ear) = (Packs::new(&self.home, job).spool(), self.ear.clone());
+        std::thread::spawn(move || {
+            // Nobody listens only once the command is over.
+            let told = |length, end| drop(ear.send(Heard::Spooled { length, end }));
+            if let Err(failure) = stdin::spool(&path, told) {
+                let _ = ear.send(Heard::Broken(failure));
+            }
+        });
+    }
+
+    fn print(&mut self, release: Release) {
+        self.order(Order::Piece(release));
+    }
+
+    fn print_rest(&mut self, length: u64) {
+        self.order(Order::Rest(length));
+    }
+
+    fn show(&mut self, stage: StageId, decided: u64, tasks: u64, lanes: &[LaneRow]) {
+        self.lines.show(stage, decided, tasks, lanes);
+    }
+}
+
+impl Person {
+    /// A printer that is gone has said why.
+    fn order(&mut self, order: Order) {
+        if let Some(printing) = &self.printing {
+            let _ = printing.send(order);
+        }
+    }
+}
+
+/// Prints what is ordered until something fails or nobody orders any more.
+fn print_all(
+    mut printer: Printer<Beside<File>, Beside<File>>,
+    ordered: &std::sync::mpsc::Receiver<Order>,
+    ear: &Sender<Heard>,
+) {
+    for order in ordered {
+        let printed = match order {
+            Order::Piece(release) => printer.print(&release).map(|()| Heard::Printed { upto: printer.position() }),
+            Order::Rest(length) => printer.print_rest(length).map(|()| Heard::RestPrinted { upto: printer.position() }),
+        };
+        let failed = printed.is_err();
+        let _ = ear.send(printed.unwrap_or_else(Heard::Broken));
+        if failed {
+            return;
+        }
+    }
+}

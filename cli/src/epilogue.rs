@@ -1,0 +1,90 @@
+//! What `run` says on standard error when the job has ended: nothing, if it went as in the shell.
+
+use chameleon_core::follower::Ending;
+use chameleon_core::job::Job;
+use chameleon_core::message::{EventRow, Outcome, Story};
+use chameleon_core::report::Report;
+use chameleon_core::report::sentence::count;
+use chameleon_core::world::End;
+
+use crate::difference;
+use crate::packs::Packs;
+use crate::system::System;
+use crate::{program, screen, story};
+
+/// Everything there is to speak of.
+pub struct Scene<'a> {
+    pub system: &'a System,
+    pub job: &'a Job,
+    pub ending: &'a Ending,
+    pub rows: &'a [EventRow],
+}
+
+/// Says it; the number of faults that were noticed.
+pub fn tell(scene: &Scene<'_>, whole_report: bool) -> u64 {
+    let report = Report::new(scene.ending.job, scene.job, scene.rows);
+    verdict(scene).iter().for_each(|line| screen::remark(&format!("chameleon: {line}")));
+    if whole_report {
+        screen::remark(&story::text(&report, &screen::zone()));
+    } else if let Some(summary) = story::summary(&report, &more(scene)) {
+        screen::remark(&summary);
+    }
+    report.faults.len() as u64
+}
+
+fn more(scene: &Scene<'_>) -> String {
+    match scene.system.outlives_command() {
+        true => format!("`chameleon report {}` tells each as a story", scene.ending.job),
+        false => "`chameleon run --report` tells each as a story".to_owned(),
+    }
+}
+
+/// How it ended, where that is not the program's own affair; and what it was not allowed to do.
+fn verdict(scene: &Scene<'_>) -> Vec<String> {
+    let mut lines: Vec<String> = blocked(scene.rows);
+    match &scene.ending.outcome {
+        Outcome::Result { end: end @ (End::NotFound | End::NotExecutable) } => {
+            lines.push(program::why_unstarted(scene.job, *end));
+        }
+        Outcome::Result { .. } | Outcome::Cancelled { .. } => {}
+        Outcome::Deadline => {
+            let deadline = scene.job.deadline.map_or_else(String::new, |deadline| format!(" of {deadline}"));
+            lines.push(format!("the deadline{deadline} passed before there was a result"));
+        }
+        Outcome::Failed { why } => lines.push(why.clone()),
+        Outcome::Untrusted { why, released } => {
+            lines.push(format!("no trustworthy result: {why}"));
+            if *released > 0 {
+                lines.push(format!("{} of output were released before that was known", count(*released, "byte")));
+            }
+            let packs = Packs::new(scene.system.home(), scene.ending.job);
+            lines.extend(difference::first(&packs, scene.rows));
+            lines.extend(tried(scene.rows));
+        }
+    }
+    lines
+}
+
+/// Writes that were forbidden, each path once.
+fn blocked(rows: &[EventRow]) -> Vec<String> {
+    let mut paths = std::collections::BTreeSet::new();
+    let mut lines = Vec::new();
+    for row in rows {
+        if let Story::Blocked { path, .. } = &row.occurrence.story
+            && paths.insert(path)
+        {
+            lines.push(row.occurrence.story.to_string());
+        }
+    }
+    lines
+}
+
+/// The rungs of the ladder that were climbed.
+fn tried(rows: &[EventRow]) -> Vec<String> {
+    let rung = |row: &EventRow| {
+        let story = &row.occurrence.story;
+        let climbed = matches!(story, Story::Diagnosed { .. } | Story::Extended { .. } | Story::Varied { .. });
+        climbed.then(|| format!("tried: {story}"))
+    };
+    rows.iter().filter_map(rung).collect()
+}

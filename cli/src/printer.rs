@@ -1,0 +1,206 @@
+//! Decided output on its way from the packs to the person: verified against the digest that was
+//! voted on before a byte of it is shown, and each standard error once.
+//!
+//! A piece is read twice, first to verify and then to print; the first reading leaves it in the page
+//! cache. Printing while verifying would show bytes that nobody voted for.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::PathBuf;
+
+use chameleon_core::message::Release;
+use chameleon_core::names::{Digest, ExecutionId, HostId, LaneId, SlotId, StageId, TaskId};
+use chameleon_core::world::{Piece, Region};
+
+use crate::failure::Failure;
+use crate::packs::{Packs, Part, Stream};
+
+const BUFFER: usize = 256 << 10;
+
+/// Prints the decided output of one job.
+pub struct Printer<O, E> {
+    packs: Packs,
+    out: O,
+    err: E,
+    /// The position after the last byte printed.
+    position: u64,
+    hashed: Option<Hashed>,
+    opened: Option<(PathBuf, File)>,
+    /// Of which tasks the standard error is out.
+    told: BTreeSet<(StageId, TaskId)>,
+    buffer: Vec<u8>,
+}
+
+/// The digest so far of an execution's output, so that a piece costs no reading of those before it.
+struct Hashed {
+    source: (HostId, LaneId, ExecutionId),
+    length: u64,
+    hasher: blake3::Hasher,
+}
+
+/// Bytes of a pack.
+#[derive(Clone, Copy)]
+struct Place {
+    host: HostId,
+    lane: LaneId,
+    slot: SlotId,
+    stream: Stream,
+    offset: u64,
+    length: u64,
+}
+
+impl<O: Write, E: Write> Printer<O, E> {
+    pub fn new(packs: Packs, out: O, err: E) -> Self {
+        let buffer = vec![0; BUFFER];
+        Printer { packs, out, err, position: 0, hashed: None, opened: None, told: BTreeSet::new(), buffer }
+    }
+
+    /// The position after the last byte printed.
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// Prints a piece that continues what was printed before.
+    ///
+    /// # Errors
+    /// It is not what was voted on, or it cannot be read or written.
+    pub fn print(&mut self, release: &Release) -> Result<(), Failure> {
+        let Release { host, lane, slot, .. } = *release;
+        if release.length > 0 {
+            self.verify_output(release)?;
+            let offset = release.begins + release.offset;
+            self.copy(Place { host, lane, slot, stream: Stream::Out, offset, length: release.length })?;
+            self.position = release.position + release.length;
+        }
+        release.stderr.map_or(Ok(()), |region| self.print_error(host, lane, release.execution, region))
+    }
+
+    /// Prints, from the index, all that was not printed of the job's `length` bytes.
+    ///
+    /// # Errors
+    /// As [`Printer::print`]; also if the index does not reach so far.
+    pub fn print_rest(&mut self, length: u64) -> Result<(), Failure> {
+        let pieces = self.packs.index()?.unwrap_or_default();
+        let mut begins = 0;
+        for piece in &pieces {
+            let end = begins + piece.stdout.length;
+            self.print_piece(piece, begins, end.min(length).max(begins))?;
+            begins = end;
+        }
+        if self.position < length {
+            let why = io::Error::new(io::ErrorKind::UnexpectedEof, format!("{} of {length} bytes", self.position));
+            return Err(Failure::Unreadable { what: "the decided output in", path: self.packs.job_directory(), why });
+        }
+        Ok(())
+    }
+
+    fn print_piece(&mut self, piece: &Piece, begins: u64, end: u64) -> Result<(), Failure> {
+        let known = self.position.max(begins).min(end);
+        self.print(&Release {
+            position: known,
+            host: piece.host,
+            lane: piece.lane,
+            execution: piece.execution,
+            offset: known - begins,
+            length: end - known,
+            digest: piece.stdout.digest,
+            slot: piece.stdout.slot,
+            begins: piece.stdout.offset,
+            stderr: Some(piece.stderr),
+        })
+    }
+
+    fn print_error(
+        &mut self,
+        host: HostId,
+        lane: LaneId,
+        execution: ExecutionId,
+        region: Region,
+    ) -> Result<(), Failure> {
+        if !self.told.insert((execution.stage, execution.task)) || region.length == 0 {
+            return Ok(());
+        }
+        let Region { slot, offset, length, digest } = region;
+        let place = Place { host, lane, slot, stream: Stream::Err, offset, length };
+        let mut hasher = blake3::Hasher::new();
+        self.hash(place, &mut hasher)?;
+        self.check(place, &hasher, digest)?;
+        self.copy(place)
+    }
+
+    /// Digests the execution's output up to the end of this piece, and compares.
+    fn verify_output(&mut self, release: &Release) -> Result<(), Failure> {
+        let source = (release.host, release.lane, release.execution);
+        let end = release.offset + release.length;
+        let fresh = || Hashed { source, length: 0, hasher: blake3::Hasher::new() };
+        let fits = |hashed: &Hashed| hashed.source == source && hashed.length <= release.offset;
+        let mut hashed = self.hashed.take().filter(fits).unwrap_or_else(fresh);
+        let place = Place {
+            host: release.host,
+            lane: release.lane,
+            slot: release.slot,
+            stream: Stream::Out,
+            offset: release.begins + hashed.length,
+            length: end - hashed.length,
+        };
+        self.hash(place, &mut hashed.hasher)?;
+        self.check(place, &hashed.hasher, release.digest)?;
+        hashed.length = end;
+        self.hashed = Some(hashed);
+        Ok(())
+    }
+
+    fn check(&self, place: Place, hasher: &blake3::Hasher, voted: Digest) -> Result<(), Failure> {
+        let found = Digest(*hasher.finalize().as_bytes());
+        if found == voted { Ok(()) } else { Err(Failure::Altered { job: self.packs.job, path: self.path(place) }) }
+    }
+
+    fn hash(&mut self, place: Place, hasher: &mut blake3::Hasher) -> Result<(), Failure> {
+        self.each_chunk(place, |_, chunk| {
+            hasher.update(chunk);
+            Ok(())
+        })
+    }
+
+    fn copy(&mut self, place: Place) -> Result<(), Failure> {
+        self.each_chunk(place, |printer, chunk| match place.stream {
+            Stream::Out => {
+                let written = printer.out.write_all(chunk).and_then(|()| printer.out.flush());
+                written.map_err(|why| Failure::Output { what: "standard output", why })
+            }
+            Stream::Err => match printer.err.write_all(chunk).and_then(|()| printer.err.flush()) {
+                Err(why) if why.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+                written => written.map_err(|why| Failure::Output { what: "standard error", why }),
+            },
+        })
+    }
+
+    fn each_chunk(
+        &mut self,
+        place: Place,
+        mut act: impl FnMut(&mut Self, &[u8]) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let path = self.path(place);
+        let unreadable = |why| Failure::Unreadable { what: "decided output in", path: path.clone(), why };
+        let file = match self.opened.take().filter(|(opened, _)| *opened == path) {
+            Some((_, file)) => file,
+            None => File::open(&path).map_err(unreadable)?,
+        };
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let mut part = Part::new(&file, place.offset, place.length);
+        while part.left() > 0 {
+            match part.read(&mut buffer).map_err(unreadable)? {
+                0 => return Err(unreadable(io::ErrorKind::UnexpectedEof.into())),
+                count => act(self, &buffer[..count])?,
+            }
+        }
+        self.buffer = buffer;
+        self.opened = Some((path, file));
+        Ok(())
+    }
+
+    fn path(&self, place: Place) -> PathBuf {
+        self.packs.pack(place.host, place.lane, place.slot, place.stream)
+    }
+}

@@ -1,0 +1,226 @@
+//! The system a command speaks to: the standing one of a home, or one that lasts as long as the
+//! command.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Sender, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use chameleon_core::armor::LinkEvent;
+use chameleon_core::job::Injection;
+use chameleon_core::message::{DaemonMessage, Message};
+use chameleon_core::names::{ArmorName, HostId, Incarnation};
+use chameleon_node::client::{Client, ClientEvent, block_on};
+use chameleon_node::home::{Bases, Home, HomeError, clear_abandoned};
+use chameleon_node::{launch, process};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+use crate::failure::Failure;
+use crate::line::{Line, Partner};
+use crate::session::{Heard, Session};
+
+/// Processes that wait for a job's ARMORs: the FTM, its SM, Voter and Fanout, and the lanes.
+const BLANKS_BESIDE_LANES: u16 = 4;
+/// Blank processes of a standing host.
+const BLANKS: u16 = 8;
+/// How long an ending system may take.
+const ENDING: Duration = Duration::from_secs(20);
+const PAUSE: Duration = Duration::from_millis(1);
+/// The first host of a home.
+const FIRST: HostId = HostId(1);
+
+/// Where a command looks for its system.
+pub struct Place {
+    home: PathBuf,
+}
+
+/// A system that runs.
+pub struct System {
+    home: Home,
+    ephemeral: bool,
+}
+
+impl Place {
+    /// The home that was named, else that of the environment, else the default one.
+    pub fn new(home: Option<PathBuf>) -> Self {
+        Place { home: home.unwrap_or_else(Home::default_path) }
+    }
+
+    /// The standing system.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn standing(&self) -> Result<System, Failure> {
+        self.running()?.ok_or_else(|| Failure::NoSystem { home: self.home.clone() })
+    }
+
+    /// The standing system; without one, a new one that ends with this process.
+    ///
+    /// # Errors
+    /// It cannot be started, or the home is not ours to use.
+    pub fn standing_or_ephemeral(&self, lanes: u16) -> Result<System, Failure> {
+        if let Some(system) = self.running()? {
+            return Ok(system);
+        }
+        let bases = Bases::of_this_machine();
+        clear_abandoned(&bases);
+        let home = bases.make(&process::mark::own()).map_err(system)?;
+        launch::start(&home, FIRST, lanes.saturating_add(BLANKS_BESIDE_LANES)).map_err(system)?;
+        Ok(System { home, ephemeral: true })
+    }
+
+    /// Starts a standing system with so many hosts.
+    ///
+    /// # Errors
+    /// One runs there already, or it cannot be started.
+    pub fn start(&self, hosts: u32) -> Result<System, Failure> {
+        if self.running()?.is_some() {
+            return Err(Failure::RunsAlready { home: self.home.clone() });
+        }
+        let home = Home::create(&self.home).map_err(system)?;
+        let started = System { home, ephemeral: false };
+        for host in 1..=hosts {
+            if let Err(why) = launch::start(&started.home, HostId(host), BLANKS) {
+                let _ = started.stop();
+                return Err(system(why));
+            }
+        }
+        Ok(started)
+    }
+
+    /// The system of this home, if one runs.
+    fn running(&self) -> Result<Option<System>, Failure> {
+        match Home::open(&self.home) {
+            Ok(home) if home.has_daemon() && !home.is_stopping() => Ok(Some(System { home, ephemeral: false })),
+            Ok(_) | Err(HomeError::Absent { .. }) => Ok(None),
+            Err(why) => Err(system(why)),
+        }
+    }
+}
+
+impl System {
+    pub fn home(&self) -> &Path {
+        self.home.path()
+    }
+
+    /// What to type for the report of a job, once this command has ended.
+    pub fn outlives_command(&self) -> bool {
+        !self.ephemeral
+    }
+
+    /// Opens a session with the ARMORs of this system.
+    ///
+    /// # Errors
+    /// Nothing of ours can listen there.
+    pub fn connect(&self) -> Result<Line, Failure> {
+        let path = self.home.path().to_owned();
+        Line::new(|ear| talk(path, ear))
+    }
+
+    /// Faults that are put into every job of this system.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    pub fn injections(&self) -> Result<Vec<Injection>, Failure> {
+        let path = self.home().join("injections");
+        let text = match fs::read_to_string(&path) {
+            Err(why) if why.kind() == std::io::ErrorKind::NotFound => return Ok(vec![]),
+            read => read.map_err(|why| Failure::Unreadable { what: "the system's injections", path, why })?,
+        };
+        text.lines().map(|line| line.parse().map_err(|why| Failure::Asked(format!("{why}")))).collect()
+    }
+
+    /// Keeps them; they end with the system.
+    ///
+    /// # Errors
+    /// They cannot be written.
+    pub fn keep_injections(&self, injections: &[Injection]) -> Result<(), Failure> {
+        let path = self.home().join("injections");
+        let lines: String = injections.iter().map(|injection| format!("{injection}\n")).collect();
+        fs::write(&path, lines).map_err(|why| Failure::Unwritable { what: "the system's injections", path, why })
+    }
+
+    /// Ends a system that was made for this command; a standing one stays.
+    ///
+    /// # Errors
+    /// As [`System::stop`].
+    pub fn leave(self) -> Result<(), Failure> {
+        if self.ephemeral { self.stop() } else { Ok(()) }
+    }
+
+    /// Ends the system and waits until nothing of it runs.
+    ///
+    /// # Errors
+    /// It did not end within [`ENDING`].
+    pub fn stop(self) -> Result<(), Failure> {
+        let daemons = self.home.linked().unwrap_or_default();
+        let mut line = self.connect()?;
+        let daemons: Vec<ArmorName> = daemons.into_iter().filter(|name| matches!(name, ArmorName::Daemon(_))).collect();
+        for daemon in &daemons {
+            line.send(*daemon, DaemonMessage::Stop.into());
+        }
+        let began = Instant::now();
+        while began.elapsed() < ENDING {
+            if self.home.is_gone() || !self.home.has_daemon() {
+                let _ = fs::remove_file(self.home().join("injections"));
+                return Ok(());
+            }
+            if let Some(Heard::Link(LinkEvent::Up { peer, .. })) = line.next(PAUSE) {
+                line.send(peer, DaemonMessage::Stop.into());
+            }
+        }
+        Err(Failure::Silent { home: self.home().to_owned(), waited: ENDING })
+    }
+}
+
+/// Runs a client in a thread of its own until the line is dropped.
+fn talk(home: PathBuf, ear: Sender<Heard>) -> Result<Partner, Failure> {
+    let (mouth, said) = unbounded_channel();
+    let (ready, opened) = channel();
+    let thread = thread::spawn(move || {
+        let conversation = async {
+            let client = match Home::open(&home).map_err(system).and_then(|home| Client::connect(home).map_err(system))
+            {
+                Ok(client) => client,
+                Err(failure) => return drop(ready.send(Err(failure))),
+            };
+            let _ = ready.send(Ok(client.name()));
+            converse(client, said, &ear).await;
+        };
+        if let Err(why) = block_on(conversation) {
+            let _ = ear.send(Heard::Broken(system(why)));
+        }
+    });
+    let name = opened.recv().map_err(|_| Failure::System("its event loop cannot be started".to_owned()))??;
+    let number = if let ArmorName::User(number) = name { number } else { 0 };
+    Ok(Partner { number, mouth: Box::new(move |to, message| drop(mouth.send((to, message)))), thread })
+}
+
+async fn converse(mut client: Client, mut said: UnboundedReceiver<(ArmorName, Message)>, ear: &Sender<Heard>) {
+    loop {
+        tokio::select! {
+            told = said.recv() => match told {
+                Some((to, message)) => client.send(to, message),
+                None => break,
+            },
+            event = client.recv() => {
+                let heard = match event {
+                    ClientEvent::Message { message: Message::User(message), .. } => Heard::Message(message),
+                    ClientEvent::Message { .. } => continue,
+                    // Which life of the peer answers makes no difference to a person.
+                    ClientEvent::Up(peer) => Heard::Link(LinkEvent::Up { peer, incarnation: Incarnation(0) }),
+                    ClientEvent::Down(peer) => Heard::Link(LinkEvent::Down { peer }),
+                };
+                if ear.send(heard).is_err() {
+                    break;
+                }
+            }
+        }
+    }
+    client.close().await;
+}
+
+fn system(why: impl std::fmt::Display) -> Failure {
+    Failure::System(why.to_string())
+}

@@ -1,0 +1,52 @@
+//! What a run could not have noticed, however well it went: the things that all lanes share, and
+//! those that were not compared.
+
+use crate::job::{Files, Job};
+use crate::message::{Diagnosis, EventRow, Story};
+
+/// Each a sentence without its full stop.
+pub(super) fn of(job: &Job, rows: &[&EventRow]) -> Vec<String> {
+    let compared = job.strategy.redundancy.replicas > 1;
+    let shared = if compared { SHARED.as_slice() } else { &[ALONE] };
+    let mut limits: Vec<String> = shared.iter().map(|limit| (*limit).to_owned()).collect();
+    limits.extend(uncompared(job));
+    limits.extend(few_outcomes(rows));
+    limits
+}
+
+const ALONE: &str = "one lane: nothing was compared, a wrong result that ends normally goes unnoticed";
+
+const SHARED: [&str; 4] = [
+    "the lanes shared one host: a fault of its hardware or kernel that hits all of them alike",
+    "the lanes ran the same build: a mistake in the program gives the same wrong result in each",
+    "the lanes had the same input: a wrong input makes a wrong result in each",
+    "where a program has few possible results, wrong ones may agree by chance",
+];
+
+fn uncompared(job: &Job) -> Vec<String> {
+    let mut limits = Vec::new();
+    if job.net {
+        limits.push("the network was open: what went out of it was neither held nor compared".to_owned());
+    }
+    if job.stages.iter().any(|stage| stage.files == Files::Scratch) {
+        limits.push("files written in the run directory were thrown away without being compared".to_owned());
+    }
+    if let Some((last, others)) = job.masks.split_last() {
+        let names: Vec<&str> = others.iter().chain([last]).map(|mask| mask.name.as_str()).collect();
+        limits.push(format!("files under the mask {} were not compared", names.join(", ")));
+    }
+    if job.strategy.redundancy.replicas > 1 {
+        limits.push("standard error, file times and owners were not compared".to_owned());
+    }
+    limits
+}
+
+/// Where a diagnosis rests on a value that chance could have brought.
+fn few_outcomes(rows: &[&EventRow]) -> Option<String> {
+    let chance = rows.iter().filter_map(|row| match row.occurrence.story {
+        Story::Diagnosed { diagnosis: Diagnosis::Transient { chance, .. }, .. } => Some(chance),
+        _ => None,
+    });
+    let chance = chance.min()?;
+    Some(format!("a nondeterministic program with few outcomes looks like a transient fault once in {chance} times"))
+}

@@ -1,0 +1,123 @@
+//! Real processes, really killed: what was confirmed survives, what dies comes back, and what ends
+//! leaves nothing. The ARMORs are toys; everything around them is what the product runs.
+//!
+//! This program is its own daemon and its own ARMORs, so that it has no ordinary test harness.
+
+#[path = "../harness.rs"]
+mod harness;
+mod system;
+mod toys;
+
+use std::process::ExitCode;
+
+use chameleon_core::names::{ArmorName, JobId};
+use chameleon_node::launch;
+use system::{DAEMON, HOST, System};
+
+const TESTS: &[(&str, fn())] = &[
+    ("what_was_confirmed_survives_kill_9", what_was_confirmed_survives_kill_9),
+    ("survivors_replace_a_dead_daemon_and_are_adopted", survivors_replace_a_dead_daemon_and_are_adopted),
+    ("a_stopped_daemon_is_replaced_too", a_stopped_daemon_is_replaced_too),
+    ("of_many_who_start_a_daemon_one_succeeds", of_many_who_start_a_daemon_one_succeeds),
+    ("stopping_ends_every_process_and_an_ephemeral_home", stopping_ends_every_process_and_an_ephemeral_home),
+    ("a_home_ends_with_its_owner", a_home_ends_with_its_owner),
+    ("a_standing_home_starts_again_where_it_was", a_standing_home_starts_again_where_it_was),
+    ("figures", system::figures),
+];
+
+fn main() -> ExitCode {
+    let arguments: Vec<_> = std::env::args_os().collect();
+    match arguments.get(1).and_then(|word| word.to_str()) {
+        Some("armor") => chameleon_node::armor_main(toys::raise),
+        Some("daemon") => chameleon_node::daemon_main(&arguments[2..], toys::raise),
+        _ => harness::run_tests(TESTS),
+    }
+}
+
+fn counter(job: u64) -> ArmorName {
+    ArmorName::Voter(JobId(job))
+}
+
+fn what_was_confirmed_survives_kill_9() {
+    let mut system = System::start();
+    let mut said = 0;
+    for round in 1..=5 {
+        let row = system.running(counter(1), |row| row.incarnation.0 >= round);
+        for _ in 0..20 {
+            said += 1;
+            system.count(counter(1), said);
+        }
+        system.kill(row.pid);
+        system.running(counter(1), |next| next.incarnation > row.incarnation);
+        let (count, last) = system.counted(counter(1), |_, last| last >= said);
+        assert_eq!((count, last), (said, said), "nothing is lost and nothing is there twice");
+    }
+}
+
+fn survivors_replace_a_dead_daemon_and_are_adopted() {
+    let mut system = System::start();
+    let before = system.all_running();
+    let dead = system.process(DAEMON);
+    dead.kill();
+    let next = system.next_process(DAEMON, &dead);
+    assert_ne!(next.mark(), dead.mark());
+    let after = system.all_running();
+    assert_eq!(before, after, "nobody was restarted");
+    system.kill(after[0].pid);
+    system.running(after[0].name, |row| row.incarnation > after[0].incarnation);
+}
+
+fn a_stopped_daemon_is_replaced_too() {
+    let mut system = System::start();
+    let before = system.all_running();
+    let frozen = system.process(DAEMON);
+    system.freeze(&frozen);
+    system.next_process(DAEMON, &frozen);
+    assert!(frozen.has_exited());
+    assert_eq!(before, system.all_running());
+}
+
+fn of_many_who_start_a_daemon_one_succeeds() {
+    let system = System::start();
+    let process = system.process(DAEMON);
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| launch::start(system.home(), HOST, 0).unwrap());
+        }
+    });
+    assert_eq!(system.process(DAEMON).mark(), process.mark());
+}
+
+fn stopping_ends_every_process_and_an_ephemeral_home() {
+    let mut system = System::start();
+    let rows = system.all_running();
+    let processes: Vec<_> = rows.iter().map(|row| system.process(row.name)).chain([system.process(DAEMON)]).collect();
+    system.stop();
+    assert!(processes.iter().all(chameleon_node::process::Process::has_exited));
+    assert!(system.home().is_gone());
+    assert!(system.is_empty(), "nothing is left on disk");
+}
+
+fn a_home_ends_with_its_owner() {
+    let mut system = System::start();
+    let rows = system.all_running();
+    let processes: Vec<_> = rows.iter().map(|row| system.process(row.name)).chain([system.process(DAEMON)]).collect();
+    system.kill_owner();
+    system.await_end(&processes);
+    assert!(system.is_empty());
+}
+
+fn a_standing_home_starts_again_where_it_was() {
+    let mut system = System::start_standing();
+    system.running(counter(2), |_| true);
+    for number in 1..=10 {
+        system.count(counter(2), number);
+    }
+    system.stop();
+    assert!(!system.home().is_gone());
+    launch::start(system.home(), HOST, 2).unwrap();
+    system.running(counter(2), |row| row.incarnation.0 >= 2);
+    system.count(counter(2), 11);
+    assert_eq!(system.counted(counter(2), |_, last| last == 11), (11, 11));
+    system.stop();
+}

@@ -1,0 +1,262 @@
+//! A system of toys under test, and how a user's command sees it. Every process that it starts is known
+//! by its home and ends with it.
+
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+use chameleon_core::armor::Progress;
+use chameleon_core::message::{ArmorRow, ArmorState, DaemonMessage, Message, UserMessage, Vitals, VoterMessage};
+use chameleon_core::names::{ArmorName, HostId, Incarnation};
+use chameleon_node::client::{Client, ClientEvent, block_on};
+use chameleon_node::home::{Bases, Home};
+use chameleon_node::launch;
+use chameleon_node::process::{Process, mark};
+use rustix::event::Timespec;
+use rustix::process::{Pid, Signal};
+use tokio::time::timeout;
+
+use crate::toys;
+
+pub const HOST: HostId = HostId(1);
+pub const DAEMON: ArmorName = ArmorName::Daemon(HOST);
+/// Nothing in these tests takes this long, however busy the machine is.
+const BOUND: Duration = Duration::from_secs(60);
+
+pub struct System {
+    directory: tempfile::TempDir,
+    home: Home,
+    owner: Option<Child>,
+    rows: Vec<ArmorRow>,
+}
+
+impl System {
+    /// A system in an ephemeral home, whose owner is a sleeping process.
+    pub fn start() -> System {
+        let directory = tempfile::tempdir().unwrap();
+        let bases = Bases { home: directory.path().to_owned(), bulk: directory.path().to_owned() };
+        let owner = Command::new("sleep").arg("1000").spawn().unwrap();
+        let home = bases.make(&mark::of(owner.id()).unwrap()).unwrap();
+        System::in_home(directory, home, Some(owner))
+    }
+
+    pub fn start_standing() -> System {
+        let directory = tempfile::tempdir().unwrap();
+        let home = Home::create(&directory.path().join("standing")).unwrap();
+        System::in_home(directory, home, None)
+    }
+
+    fn in_home(directory: tempfile::TempDir, home: Home, owner: Option<Child>) -> System {
+        launch::start(&home, HOST, 3).unwrap();
+        System { directory, home, owner, rows: Vec::new() }
+    }
+
+    pub fn home(&self) -> &Home {
+        &self.home
+    }
+
+    /// Whether nothing but empty directories is left.
+    pub fn is_empty(&self) -> bool {
+        let mut open: Vec<PathBuf> = vec![self.directory.path().to_owned()];
+        while let Some(directory) = open.pop() {
+            for entry in std::fs::read_dir(directory).unwrap().map(Result::unwrap) {
+                match entry.file_type().unwrap().is_dir() {
+                    true => open.push(entry.path()),
+                    false => return false,
+                }
+            }
+        }
+        true
+    }
+
+    fn client<T>(&self, command: impl AsyncFnOnce(&mut Client) -> T) -> T {
+        block_on(async {
+            let mut client = Client::connect(Home::open(self.home.path()).unwrap()).unwrap();
+            let outcome = timeout(BOUND, command(&mut client)).await.expect("it happens in time");
+            client.close().await;
+            outcome
+        })
+        .unwrap()
+    }
+
+    /// Waits until the daemon says that an ARMOR runs, and it is as wanted.
+    pub fn running(&mut self, name: ArmorName, wanted: impl Fn(&ArmorRow) -> bool) -> ArmorRow {
+        let is_wanted = |row: &&ArmorRow| row.name == name && row.state == ArmorState::Running && wanted(row);
+        self.rows(|rows| rows.iter().any(|row| is_wanted(&row)));
+        self.rows.iter().find(is_wanted).cloned().unwrap()
+    }
+
+    /// Waits until the daemon says that all ARMORs run.
+    pub fn all_running(&mut self) -> Vec<ArmorRow> {
+        let runs = |row: &ArmorRow| row.state == ArmorState::Running;
+        self.rows(|rows| rows.len() == toys::COUNTERS as usize && rows.iter().all(runs));
+        self.rows.clone()
+    }
+
+    fn rows(&mut self, wanted: impl Fn(&[ArmorRow]) -> bool) {
+        self.rows = self.client(async |client| {
+            client.open(DAEMON);
+            loop {
+                match timeout(Duration::from_millis(5), client.recv()).await {
+                    Ok(ClientEvent::Message { message: Message::User(UserMessage::Armors(rows)), .. })
+                        if wanted(&rows) =>
+                    {
+                        return rows;
+                    }
+                    Ok(_) => {}
+                    Err(_) => ask(client),
+                }
+            }
+        });
+    }
+
+    /// Tells a counter a number, and waits until it has confirmed it.
+    pub fn count(&mut self, counter: ArmorName, number: u64) {
+        self.client(async |client| {
+            client.open(counter);
+            loop {
+                match client.recv().await {
+                    ClientEvent::Up(_) => client.send(counter, VoterMessage::VerdictsKept { below: number }),
+                    ClientEvent::Message { message, .. } if counted(&message).is_some_and(|it| it.1 == number) => {
+                        return;
+                    }
+                    _ => {}
+                }
+            }
+        });
+    }
+
+    /// How many numbers a counter has after a kill, and the last of them. Reads its journal as the next
+    /// life would, without saying anything new.
+    pub fn counted(&mut self, counter: ArmorName, wanted: impl Fn(u64, u64) -> bool) -> (u64, u64) {
+        let deadline = Instant::now() + BOUND;
+        let journal = self.home.armor(HOST, counter).join("journal");
+        loop {
+            let found = numbers(&std::fs::read(&journal).unwrap());
+            let (count, last) = (found.len() as u64, found.last().copied().unwrap_or_default());
+            if wanted(count, last) {
+                return (count, last);
+            }
+            assert!(Instant::now() < deadline, "{count} {last}");
+            std::thread::yield_now();
+        }
+    }
+
+    /// The process that listens under a name.
+    pub fn process(&self, name: ArmorName) -> Process {
+        let stream = UnixStream::connect(self.home.socket(name)).unwrap();
+        Process::at_other_end(&stream).unwrap()
+    }
+
+    /// Waits until another process listens under a name.
+    pub fn next_process(&self, name: ArmorName, last: &Process) -> Process {
+        let deadline = Instant::now() + BOUND;
+        loop {
+            let found = UnixStream::connect(self.home.socket(name)).ok();
+            let found = found.and_then(|stream| Process::at_other_end(&stream).ok());
+            match found {
+                Some(process) if process.mark() != last.mark() => return process,
+                _ => assert!(Instant::now() < deadline, "nobody replaced {name}"),
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    pub fn kill(&self, pid: u32) {
+        Process::open_pid(pid).unwrap().kill();
+    }
+
+    pub fn freeze(&self, process: &Process) {
+        let pid = Pid::from_raw(process.mark().pid.cast_signed()).unwrap();
+        rustix::process::kill_process(pid, Signal::STOP).unwrap();
+    }
+
+    pub fn kill_owner(&mut self) {
+        let mut owner = self.owner.take().unwrap();
+        owner.kill().unwrap();
+        owner.wait().unwrap();
+    }
+
+    /// Waits until these processes, and then the home, are gone.
+    pub fn await_end(&self, processes: &[Process]) {
+        for process in processes {
+            assert!(process.wait(Some(&Timespec { tv_sec: 60, tv_nsec: 0 })), "{process:?} lives");
+            process.reap();
+        }
+    }
+
+    pub fn stop(&mut self) {
+        let daemon = self.process(DAEMON);
+        self.client(async |client| {
+            client.open(DAEMON);
+            loop {
+                match client.recv().await {
+                    ClientEvent::Up(_) => client.send(DAEMON, DaemonMessage::Stop),
+                    ClientEvent::Down(_) => return,
+                    ClientEvent::Message { .. } => {}
+                }
+            }
+        });
+        self.await_end(&[daemon]);
+    }
+}
+
+impl Drop for System {
+    fn drop(&mut self) {
+        if let Some(mut owner) = self.owner.take() {
+            let _ = owner.kill();
+            let _ = owner.wait();
+        }
+        if let Ok(stream) = UnixStream::connect(self.home.socket(DAEMON))
+            && let Ok(daemon) = Process::at_other_end(&stream)
+        {
+            daemon.wait(Some(&Timespec { tv_sec: 20, tv_nsec: 0 }));
+            daemon.reap();
+        }
+    }
+}
+
+/// A question that the toy daemon answers with its rows.
+fn ask(client: &mut Client) {
+    let vitals = Vitals { incarnation: Incarnation(1), beat: 0, progress: Progress::default() };
+    client.send(DAEMON, DaemonMessage::Pong(vitals));
+}
+
+fn counted(message: &Message) -> Option<(u64, u64)> {
+    let Message::User(UserMessage::Refused { why }) = message else { return None };
+    let (count, last) = why.split_once(' ')?;
+    Some((count.parse().ok()?, last.parse().ok()?))
+}
+
+fn numbers(journal: &[u8]) -> Vec<u64> {
+    let boot = chameleon_node::journal::this_boot();
+    let contents = chameleon_node::journal::record::decode(journal, boot).unwrap();
+    contents.records.iter().map(|saved| minicbor::decode(&saved.bytes).unwrap()).collect()
+}
+
+/// Prints what a blank process and a link cost here; compares nothing.
+pub fn figures() {
+    let mut system = System::start();
+    let rows = system.all_running();
+    for row in &rows {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", row.pid)).unwrap();
+        let rss = status.lines().find(|line| line.starts_with("VmRSS")).unwrap_or_default();
+        println!("{}: {rss}", row.name);
+    }
+    let counter = rows[0].name;
+    let mut took = system.client(async |client| {
+        client.open(counter);
+        while !matches!(client.recv().await, ClientEvent::Up(_)) {}
+        let mut took = Vec::new();
+        for number in 0..2_000u64 {
+            let since = Instant::now();
+            client.send(counter, VoterMessage::VerdictsKept { below: number * 2 });
+            while !matches!(client.recv().await, ClientEvent::Message { .. }) {}
+            took.push(since.elapsed());
+        }
+        took
+    });
+    took.sort();
+    println!("save and answer: p50 {:?}, p99 {:?}", took[took.len() / 2], took[took.len() * 99 / 100]);
+}

@@ -15,18 +15,11 @@ use std::collections::BTreeMap;
 use ed25519_dalek::SigningKey;
 
 use crate::armor::{Armor, Effect, Event, LinkEvent, Moment, Progress, Step, Timer};
-use crate::elements::seal::seal;
 use crate::job::{InjectionKind, Stdin};
-use crate::message::{
-    Ballot, Evidence, ExecutionMessage, FanoutMessage, LaneOrders, Purpose, Story, SurrogateMessage, VoterMessage,
-    Witness,
-};
+use crate::message::{ExecutionMessage, FanoutMessage, LaneOrders, Purpose, Story, SurrogateMessage};
 use crate::names::{ArmorName, Digest, ExecutionId, HostId, JobId, LaneId, Millis, SlotId, StageId, TaskId};
-use crate::restart::{self, Next};
 use crate::shell::Identity;
-use crate::world::{
-    CommitOutcome, End, Ended, FileCommand, FileEvent, Input, Region, SlotCommand, SlotEvent, SlotPlan,
-};
+use crate::world::{CommitOutcome, FileCommand, FileEvent, Input, Region, SlotCommand, SlotPlan};
 
 pub use ledger::{Cause, ExecutionRecord, Ledger};
 use slots::{Run, SlotState, Slots};

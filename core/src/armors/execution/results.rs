@@ -5,7 +5,7 @@ use crate::armors::execution::ledger::{Cause, ExecutionRecord};
 use crate::armors::execution::slots::{Run, SlotState};
 use crate::armors::execution::{Execution, injected};
 use crate::job::InjectionKind;
-use crate::message::{Ballot, Evidence, Purpose, Story, SurrogateMessage};
+use crate::message::{Ballot, Evidence, Purpose, Story, SurrogateMessage, VoterMessage};
 use crate::names::{ExecutionId, SlotId};
 use crate::world::{End, Ended, Region, SlotEvent};
 

@@ -1,7 +1,5 @@
 //! What an Execution tells others, and tells again when a link comes up.
 
-use ed25519_dalek::SigningKey;
-
 use crate::armor::{Step, Timer};
 use crate::armors::execution::ledger::ExecutionRecord;
 use crate::armors::execution::{BALLOTS_AT_ONCE, Execution, FLUSH_AFTER};

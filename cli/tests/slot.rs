@@ -452,3 +452,49 @@ async fn a_reopened_slot_continues_its_packs() {
     let second = lane.sh("echo two").await;
     assert_eq!((lane.stdout(&first), lane.stdout(&second)), ("one\n".into(), "two\n".into()));
 }
+
+/// Run by the test below as a process of its own, which is killed; by itself it only shows that the slot works.
+#[tokio::test]
+async fn an_armor_with_a_program_that_never_ends() {
+    let Some(report) = std::env::var_os("CHAMELEON_TEST_REPORT") else {
+        let place = Place::new();
+        assert_eq!(place.lane().sh("exit 5").await.ended.exit, Exit::Code(5));
+        return;
+    };
+    let place = Place::new();
+    let mut lane = place.lane();
+    lane.start(&["sh", "-c", "sleep 1000 & setsid sleep 1000 & sleep 1000"], None);
+    let pids = [started(&mut lane).await, lane.slot.shim_pid()];
+    std::fs::write(report, format!("{} {}", pids[0], pids[1])).unwrap();
+    std::future::pending().await
+}
+
+#[test]
+fn an_armor_that_is_killed_leaves_nothing_running() {
+    let folder = lane::folder(None);
+    let report = folder.path().join("report");
+    let mut armor = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "an_armor_with_a_program_that_never_ends", "--quiet"])
+        .env("CHAMELEON_TEST_REPORT", &report)
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let begin = Instant::now();
+    let pids = loop {
+        let text = std::fs::read_to_string(&report).unwrap_or_default();
+        if let [program, shim] = text.split(' ').collect::<Vec<_>>()[..] {
+            break [program, shim].map(|pid| rustix::process::Pid::from_raw(pid.parse().unwrap()).unwrap());
+        }
+        assert!(begin.elapsed() < lane::BOUND);
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    let open = |pid| rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).unwrap();
+    let pidfds = pids.map(open);
+    armor.kill().unwrap();
+    armor.wait().unwrap();
+    for pidfd in &pidfds {
+        let mut polled = [rustix::event::PollFd::new(pidfd, rustix::event::PollFlags::IN)];
+        let bound = rustix::event::Timespec { tv_sec: 60, tv_nsec: 0 };
+        assert_eq!(rustix::event::poll(&mut polled, Some(&bound)), Ok(1));
+    }
+}

@@ -6,6 +6,7 @@
 
 pub mod blobs;
 pub mod commit;
+pub mod compare;
 pub mod harvest;
 pub mod manifest;
 pub mod redo;

@@ -31,7 +31,7 @@ pub fn first_path(one: &Manifest, other: &Manifest, masked: &dyn Fn(&[u8]) -> bo
         };
         let one = if order.is_le() { ones.next() } else { None };
         let other = if order.is_ge() { others.next() } else { None };
-        let Some(change) = one.or(other) else { return None };
+        let change = one.or(other)?;
         let overlooked = change.root == 0 && masked(&change.path);
         let voted = |change: Option<&Change>| change.map(|change| change.now.voted(overlooked));
         if voted(one) != voted(other) {
@@ -169,7 +169,10 @@ mod tests {
     use crate::files::tree::Time;
     use chameleon_core::names::Digest;
 
-    fn manifest(changes: &[(&str, u8)]) -> Manifest {
+    /// Paths, each with what its content is made of.
+    type Changed<'a> = &'a [(&'a str, u8)];
+
+    fn manifest(changes: Changed<'_>) -> Manifest {
         let change = |(path, content): &(&str, u8)| Change {
             root: 0,
             path: path.as_bytes().to_vec().into(),
@@ -183,7 +186,7 @@ mod tests {
 
     #[test]
     fn the_first_path_that_differs_is_found() {
-        let cases: &[(&[(&str, u8)], &[(&str, u8)], Option<&str>)] = &[
+        let cases: &[(Changed, Changed, Option<&str>)] = &[
             (&[("a", 1), ("b", 1)], &[("a", 1), ("b", 1)], None),
             (&[("a", 1), ("b", 1)], &[("a", 1), ("b", 2)], Some("b")),
             (&[("a", 1)], &[("b", 1)], Some("a")),

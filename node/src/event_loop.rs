@@ -7,9 +7,9 @@
 use std::convert::Infallible;
 
 use chameleon_core::armor::LinkEvent;
-use chameleon_core::message::DaemonMessage;
+use chameleon_core::message::{DaemonMessage, Message};
 use chameleon_core::names::ArmorName;
-use chameleon_core::shell::{Input, Output, Running};
+use chameleon_core::shell::{Identity, Input, Output, Running};
 use chameleon_core::world::{FileEvent, ProcessEvent, SlotEvent};
 use tokio::sync::mpsc;
 
@@ -76,12 +76,14 @@ impl EventLoop {
     /// # Errors
     /// See [`SavingError`]: what cannot be saved must not be said.
     pub async fn run(mut self) -> Result<Infallible, SavingError> {
-        let daemon = ArmorName::Daemon(self.armor.identity().host);
-        if self.armor.identity().name != daemon {
-            self.world.links.open(daemon);
-        }
         let output = self.armor.resume(timers::now());
         self.take(output);
+        let (from, incarnation) = (self.armor.identity().name, self.armor.identity().incarnation);
+        let daemon = ArmorName::Daemon(self.armor.identity().host);
+        match from == daemon {
+            true => self.handle(Input::Message { from, incarnation, message: self.ready() }),
+            false => self.world.links.open(daemon),
+        }
         loop {
             let saved = self.saving.flush()?;
             self.release(saved)?;
@@ -144,12 +146,15 @@ impl EventLoop {
 
     /// A daemon that has just come, or come back, learns that this ARMOR runs.
     fn report_ready(&mut self, peer: ArmorName) {
-        let identity = self.armor.identity();
-        let (name, incarnation) = (identity.name, identity.incarnation);
-        if peer == ArmorName::Daemon(identity.host) && peer != name {
-            let ready = DaemonMessage::Ready { name, incarnation, process: mark::own() };
-            self.world.links.send(peer, ready.into());
+        if peer == ArmorName::Daemon(self.armor.identity().host) {
+            self.world.links.send(peer, self.ready());
         }
+    }
+
+    /// A daemon says it to itself.
+    fn ready(&self) -> Message {
+        let Identity { name, incarnation, .. } = *self.armor.identity();
+        DaemonMessage::Ready { name, incarnation, process: mark::own() }.into()
     }
 
     fn take(&mut self, output: Output) {
@@ -178,9 +183,9 @@ mod tests {
     use std::time::Duration;
 
     use chameleon_core::armor::{Armor, Event, Moment, Progress, Step};
-    use chameleon_core::message::{FtmMessage, Message, Query, UserMessage};
+    use chameleon_core::message::{FtmMessage, Query, UserMessage};
     use chameleon_core::names::{HostId, Incarnation, JobId};
-    use chameleon_core::shell::{Identity, Saved, Shell};
+    use chameleon_core::shell::{Saved, Shell};
 
     use super::*;
     use crate::client::{Client, ClientEvent};

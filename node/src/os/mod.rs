@@ -8,4 +8,5 @@ pub mod network;
 pub mod peer;
 pub mod process;
 pub mod readiness;
+pub mod seccomp;
 pub mod spawn;

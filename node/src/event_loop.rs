@@ -82,6 +82,12 @@ impl EventLoop {
         }
         let output = self.armor.resume(timers::now());
         self.take(output);
+        if self.armor.identity().name == daemon {
+            // A daemon tells its own process like that of any other.
+            let incarnation = self.armor.identity().incarnation;
+            let message = self.ready().into();
+            self.handle(Input::Message { from: daemon, incarnation, message });
+        }
         loop {
             let saved = self.saving.flush()?;
             self.release(saved)?;
@@ -145,11 +151,14 @@ impl EventLoop {
     /// A daemon that has just come, or come back, learns that this ARMOR runs.
     fn report_ready(&mut self, peer: ArmorName) {
         let identity = self.armor.identity();
-        let (name, incarnation) = (identity.name, identity.incarnation);
-        if peer == ArmorName::Daemon(identity.host) && peer != name {
-            let ready = DaemonMessage::Ready { name, incarnation, process: mark::own() };
-            self.world.links.send(peer, ready.into());
+        if peer == ArmorName::Daemon(identity.host) && peer != identity.name {
+            self.world.links.send(peer, self.ready().into());
         }
+    }
+
+    fn ready(&self) -> DaemonMessage {
+        let identity = self.armor.identity();
+        DaemonMessage::Ready { name: identity.name, incarnation: identity.incarnation, process: mark::own() }
     }
 
     fn take(&mut self, output: Output) {
@@ -168,5 +177,194 @@ impl EventLoop {
             saved = self.saving.flush()?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Receiver, Sender, channel};
+    use std::sync::{Arc, Mutex};
+    use std::time::Duration;
+
+    use chameleon_core::armor::{Armor, Event, Moment, Progress, Step};
+    use chameleon_core::message::{FtmMessage, Message, Query, UserMessage};
+    use chameleon_core::names::{HostId, Incarnation, JobId};
+    use chameleon_core::shell::{Identity, Saved, Shell};
+
+    use super::*;
+    use crate::client::{Client, ClientEvent};
+    use crate::home::Home;
+    use crate::links::Links;
+    use crate::perform::{Files, Slots};
+    use crate::process::Processes;
+    use crate::saving::Archive;
+    use crate::store::{Store, StoreError};
+    use crate::timers::Timers;
+
+    /// Saves every job that it is asked for on disk, and then says so.
+    struct Clerk;
+
+    impl Armor for Clerk {
+        type Message = FtmMessage;
+        type Record = u64;
+
+        fn apply(&mut self, _: &u64) {}
+
+        fn handle(&mut self, _: Moment, event: Event<FtmMessage>) -> Step<u64> {
+            let mut step = Step::none();
+            if let Event::Message { from, message: FtmMessage::Await(JobId(number)) } = event {
+                step.record_on_disk(self, number);
+                step.send(from, UserMessage::Forgotten { job: JobId(number) });
+            } else if let Event::Message { from, message: FtmMessage::Ask(Query::Armors) } = event {
+                step.send(from, UserMessage::Armors(Vec::new()));
+            }
+            step
+        }
+
+        fn resume(&mut self, _: Moment) -> Step<u64> {
+            Step::none()
+        }
+
+        fn progress(&self) -> Progress {
+            Progress::default()
+        }
+    }
+
+    /// A store whose commits last until the test lets them end; it tells how many records each has.
+    #[derive(Debug, Clone)]
+    struct SlowStore {
+        began: Sender<usize>,
+        may_end: Arc<Mutex<Receiver<bool>>>,
+    }
+
+    impl Store for SlowStore {
+        fn records(&self) -> Result<Vec<Vec<u8>>, StoreError> {
+            Ok(Vec::new())
+        }
+
+        fn commit(&self, records: &[Saved]) -> Result<(), StoreError> {
+            self.began.send(records.len()).unwrap();
+            match self.may_end.lock().unwrap().recv().unwrap() {
+                true => Ok(()),
+                false => Err(StoreError::InUse { path: "store".into() }),
+            }
+        }
+
+        fn share(&self) -> Box<dyn Store> {
+            Box::new(self.clone())
+        }
+    }
+
+    struct Setting {
+        _directory: tempfile::TempDir,
+        clerk: EventLoop,
+        client: Client,
+        began: Receiver<usize>,
+        let_end: Sender<bool>,
+    }
+
+    fn setting() -> Setting {
+        let directory = tempfile::tempdir().unwrap();
+        let home = Arc::new(Home::create(directory.path()).unwrap());
+        let (name, incarnation, host) = (ArmorName::Ftm, Incarnation(1), HostId(1));
+        let identity = Identity { name, incarnation, host, cores: 1, seed: [0; 32] };
+        let ((sent, began), (let_end, ends)) = (channel(), channel());
+        let store = SlowStore { began: sent, may_end: Arc::new(Mutex::new(ends)) };
+        let (mut links, inputs) = Links::new(home.clone(), name, incarnation);
+        links.listen().unwrap();
+        let (reporter, happenings) = Reporter::new();
+        let world = World {
+            links,
+            timers: Timers::default(),
+            processes: Processes::new(home.clone(), identity.clone(), reporter.clone(), None),
+            slots: Slots::new(home.clone(), host, reporter.clone()),
+            files: Files::new(home.clone(), host, reporter.clone()),
+        };
+        let saving = Saving::new(Archive::Store(Box::new(store)), reporter);
+        let armor = Box::new(Shell::new(identity, Clerk));
+        let clerk = EventLoop { armor, world, saving, inputs, happenings };
+        let client = Client::connect(Home::open(directory.path()).unwrap()).unwrap();
+        Setting { _directory: directory, clerk, client, began, let_end }
+    }
+
+    async fn next(client: &mut Client) -> ClientEvent {
+        tokio::time::timeout(Duration::from_secs(20), client.recv()).await.expect("something is said")
+    }
+
+    /// Asks, and asks again until the clerk's own link to the client is up, so that nothing it says vanishes.
+    async fn acquaint(client: &mut Client) {
+        client.open(ArmorName::Ftm);
+        while !matches!(next(client).await, ClientEvent::Up(_)) {}
+        loop {
+            client.send(ArmorName::Ftm, FtmMessage::Ask(Query::Armors));
+            if tokio::time::timeout(Duration::from_millis(20), client.recv()).await.is_ok() {
+                return;
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_said_waits_for_the_disk_and_saves_gather_meanwhile() {
+        let Setting { _directory, clerk, mut client, began, let_end } = setting();
+        let talk = async {
+            acquaint(&mut client).await;
+            for number in 1..=5 {
+                client.send(ArmorName::Ftm, FtmMessage::Await(JobId(number)));
+            }
+            let gather = move || (began.recv().unwrap(), began);
+            let (first, began) = tokio::task::spawn_blocking(gather).await.unwrap();
+            let early = tokio::time::timeout(Duration::from_millis(100), async {
+                loop {
+                    if let ClientEvent::Message { message: Message::User(UserMessage::Forgotten { .. }), .. } =
+                        client.recv().await
+                    {
+                        return;
+                    }
+                }
+            });
+            assert!(early.await.is_err(), "nothing is said before it is saved");
+            let mut records = first;
+            let_end.send(true).unwrap();
+            let mut job = 0;
+            while job < 5 {
+                if let Ok(more) = began.try_recv() {
+                    records += more;
+                    let_end.send(true).unwrap();
+                }
+                if let Ok(ClientEvent::Message {
+                    message: Message::User(UserMessage::Forgotten { job: said }), ..
+                }) = tokio::time::timeout(Duration::from_millis(10), client.recv()).await
+                {
+                    job += 1;
+                    assert_eq!(said, JobId(job), "in the order in which it was decided");
+                }
+            }
+            assert_eq!(records, 5);
+        };
+        tokio::select! {
+            ended = clerk.run() => panic!("{ended:?}"),
+            () = talk => {}
+        }
+    }
+
+    #[tokio::test]
+    async fn an_armor_that_cannot_save_dies_without_a_word() {
+        let Setting { _directory, clerk, mut client, began: _began, let_end } = setting();
+        let_end.send(false).unwrap();
+        let talk = async {
+            acquaint(&mut client).await;
+            client.send(ArmorName::Ftm, FtmMessage::Await(JobId(1)));
+            loop {
+                if let ClientEvent::Message { message: Message::User(UserMessage::Forgotten { .. }), .. } =
+                    next(&mut client).await
+                {
+                    return;
+                }
+            }
+        };
+        tokio::select! {
+            ended = clerk.run() => assert!(matches!(ended, Err(SavingError::Store(_)))),
+            () = talk => panic!("it was said although it was not saved"),
+        }
     }
 }

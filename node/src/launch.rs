@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use chameleon_core::names::{ArmorName, HostId};
 
+use crate::files::commit::{self, Recovered};
 use crate::home::{Home, HomeError, Lock, LockError};
 use crate::os::spawn::{self, Descriptors};
 use crate::process::Process;
@@ -48,6 +49,7 @@ pub enum LaunchError {
 pub fn start(home: &Home, host: HostId, blanks: u16) -> Result<(), LaunchError> {
     home.make_host(host)?;
     await_end(home)?;
+    finish_commits();
     let mut started = None;
     for _ in 0..ATTEMPTS {
         if UnixStream::connect(home.socket(ArmorName::Daemon(host))).is_ok() {
@@ -88,6 +90,20 @@ pub(crate) fn spawn_daemon(home: &Home, host: HostId, blanks: u16) -> Result<Opt
         Process::open_pid(spawn::this_program(&arguments, descriptors)?)
     };
     spawn().map(Some).map_err(|source| LaunchError::System { host, source })
+}
+
+/// Commits that a sudden end left half done are finished before anything else happens.
+fn finish_commits() {
+    match commit::roll_forward(&Home::commits(), &mut |_step| {}) {
+        Ok(recovered) => {
+            for commit in recovered {
+                if let Recovered::RolledForward { id } = commit {
+                    crate::log!("finished the commit {id}, which an earlier system had begun");
+                }
+            }
+        }
+        Err(error) => crate::log!("cannot {error}"),
+    }
 }
 
 /// A system that ends just now is waited for; a mark that nobody stands behind is removed.

@@ -14,6 +14,13 @@ pub fn now() -> Moment {
     Moment { boot: Millis(millis(clock_gettime(ClockId::Boottime))), unix_ms: millis(clock_gettime(ClockId::Realtime)) }
 }
 
+/// Microseconds since boot, for durations too short for [`now`].
+#[must_use]
+pub fn micros() -> u64 {
+    let time = clock_gettime(ClockId::Boottime);
+    time.tv_sec.unsigned_abs() * 1_000_000 + time.tv_nsec.unsigned_abs() / 1_000
+}
+
 /// The timers that are set, at most one of each name.
 #[derive(Debug, Default)]
 pub struct Timers {

@@ -1,18 +1,60 @@
-//! What there is to do with this repository besides building it: `cargo xtask COMMAND`.
+//! What keeps the house true: `cargo xtask COMMAND`, one command a file and one line in the table.
 
-mod simulate;
+mod check;
+mod failure;
+mod prepare;
+mod protocol;
+mod sim;
+mod stories;
+mod tidy;
+mod tree;
 
 use std::process::ExitCode;
 
+use failure::Failure;
+
+/// Something `cargo xtask` can do.
+struct Command {
+    name: &'static str,
+    /// What may follow the name, as in a usage line.
+    words: &'static str,
+    about: &'static str,
+    /// Gets the words behind the name.
+    run: fn(&[String]) -> Result<(), Failure>,
+}
+
+const COMMANDS: &[Command] = &[
+    Command { name: "check", words: "[--prepare]", about: "run all there is to check", run: check::run },
+    Command { name: "prepare", words: "", about: "install what tests need from the system", run: prepare::run },
+    Command { name: "protocol", words: "[--write]", about: "docs/protocol.md from the messages", run: protocol::run },
+    Command { name: "sim", words: "SEED | --seeds N", about: "campaigns in the invented world", run: sim::run },
+    Command { name: "stories", words: "[NAME…] [--bless]", about: "the scenarios, as recorded", run: stories::run },
+    Command { name: "tidy", words: "", about: "the rules of the house that no compiler knows", run: tidy::run },
+];
+
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    match words.as_slice() {
-        ["sim", rest @ ..] => simulate::sim(rest),
-        ["stories", rest @ ..] => simulate::stories(rest),
-        _ => {
-            eprintln!("usage: cargo xtask sim SEED | sim --seeds N [--from SEED] | stories [NAME…] [--bless]");
-            ExitCode::from(2)
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let known = words.split_first().and_then(|(name, rest)| {
+        let command = COMMANDS.iter().find(|command| command.name == name)?;
+        Some((command.run)(rest))
+    });
+    match known {
+        Some(Ok(())) => ExitCode::SUCCESS,
+        Some(Err(failure)) => {
+            eprintln!("xtask: {failure}");
+            ExitCode::FAILURE
+        }
+        None => {
+            eprint!("{}", usage());
+            ExitCode::FAILURE
         }
     }
+}
+
+fn usage() -> String {
+    let line = |command: &Command| {
+        let call = format!("{} {}", command.name, command.words);
+        format!("  cargo xtask {call:<24} {}\n", command.about)
+    };
+    COMMANDS.iter().map(line).collect()
 }

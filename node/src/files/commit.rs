@@ -116,6 +116,16 @@ pub fn forget(pointers: &Path, id: &str) -> Result<(), FilesError> {
     }
 }
 
+/// Forgets that commits were done whose ids begin so.
+pub fn forget_all(pointers: &Path, beginning: &str) -> Result<(), FilesError> {
+    if present(pointers).on("read", pointers)?.is_none() {
+        return Ok(());
+    }
+    let names = tree::names(pointers).on("list", pointers)?;
+    let ids = names.iter().filter_map(|name| name.to_str()?.strip_suffix(DONE));
+    ids.filter(|id| id.starts_with(beginning)).try_for_each(|id| forget(pointers, id))
+}
+
 fn done_mark(pointers: &Path, id: &str) -> PathBuf {
     pointers.join(format!("{id}{DONE}"))
 }

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use chameleon_core::world::ProcessMark;
 
 use super::{Home, HomeError, Lock, LockError, make_directory, write_whole};
-use crate::files::tree;
+use crate::files::{commit, tree};
 use crate::process::mark;
 
 /// Where ephemeral homes are made.
@@ -69,6 +69,9 @@ impl Bases {
 pub fn remove(home: &Home) -> io::Result<()> {
     if !home.path().join("owner").exists() {
         return Ok(());
+    }
+    if let Err(error) = commit::forget_all(&Home::commits(), &home.id()) {
+        crate::log!("cannot {error}");
     }
     let bulk = fs::canonicalize(home.path().join("bulk"));
     let first = bulk.and_then(|bulk| tree::remove(&bulk));

@@ -17,6 +17,7 @@ mod lock;
 use std::fs;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::{Path, PathBuf};
 
@@ -85,6 +86,21 @@ impl Home {
     #[must_use]
     pub fn commits() -> PathBuf {
         state_directory().join("chameleon-commits")
+    }
+
+    /// How the ids of all commits of a job of this home begin. An ephemeral home may get the path of an
+    /// earlier one, but never its owner.
+    #[must_use]
+    pub fn commits_of(&self, job: JobId) -> String {
+        format!("{}-{job}-", self.id())
+    }
+
+    /// Tells this home from every other one of this user, fit for a file name.
+    pub(crate) fn id(&self) -> String {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(self.path.as_os_str().as_bytes());
+        hasher.update(&fs::read(self.path.join("owner")).unwrap_or_default());
+        hasher.finalize().to_hex()[..16].to_owned()
     }
 
     /// Opens a home, and makes it if there is none yet.

@@ -6,13 +6,17 @@ use std::os::fd::{FromRawFd, OwnedFd};
 /// The descriptor that [`super::spawn`] hands to a new process, behind the standard ones.
 pub const HANDED: i32 = 3;
 
-/// Takes over the descriptor that this process was handed at its start, and keeps it from being
-/// inherited further. To be called once, before anything else opens a descriptor.
+/// Takes over the descriptor that this process was handed at its start, keeps it from being inherited
+/// further, and closes all that it was not meant to have: those that the user's shell left open. To
+/// be called once, before anything else opens a descriptor.
 ///
 /// # Errors
 /// If this process was handed none.
 #[expect(unsafe_code, reason = "a number becomes a descriptor")]
 pub fn take_handed() -> io::Result<OwnedFd> {
+    // SAFETY: by contract nothing in this process owns a descriptor yet, so that none is closed behind its owner's
+    // back. Where the call is missing they stay open, which is untidy and no more.
+    unsafe { libc::syscall(libc::SYS_close_range, HANDED as libc::c_uint + 1, libc::c_uint::MAX, 0) };
     // SAFETY: fcntl with F_SETFD takes no pointers; a number that is no descriptor is refused by the kernel.
     if unsafe { libc::fcntl(HANDED, libc::F_SETFD, libc::FD_CLOEXEC) } == -1 {
         return Err(io::Error::last_os_error());

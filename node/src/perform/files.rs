@@ -4,9 +4,10 @@ use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use crate::event_loop::Reporter;
 use crate::files::blobs::Blobs;
@@ -14,10 +15,16 @@ use crate::files::commit::{self, Commit, CommitError};
 use crate::files::manifest::{Content, Manifest};
 use crate::files::{FilesError, OnPath, tree};
 use crate::home::Home;
+use crate::perform::Slots;
+use crate::perform::slots::Surroundings;
 use crate::perform::spool::GrowingDigest;
+use crate::slot::program::look_up;
 use chameleon_core::job::OsBytes;
 use chameleon_core::names::{Digest, ExecutionId, HostId, JobId, LaneId, StageId};
 use chameleon_core::world::{CommitOutcome, FileCommand, FileEvent, Input, Piece, Region};
+
+const ATTEMPTS: u32 = 500;
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// The file system, as an ARMOR sees it.
 #[derive(Debug, Clone)]
@@ -34,22 +41,32 @@ impl Files {
         Files { home, host, reporter, spool: Arc::default() }
     }
 
-    pub fn command(&self, command: FileCommand) {
+    /// `slots`: those of this ARMOR. Their view must not be in use while the files under it change.
+    pub fn command(&self, command: FileCommand, slots: &mut Slots) {
         let files = self.clone();
-        tokio::task::spawn_blocking(move || {
-            if let Some(event) = files.carry_out(command) {
-                files.reporter.file(event);
+        let surroundings = slots.surroundings().clone();
+        let closed = matches!(command, FileCommand::Commit { .. }).then(|| slots.closed());
+        tokio::spawn(async move {
+            if let Some(closed) = closed {
+                closed.await;
             }
+            let work = move || {
+                if let Some(event) = files.carry_out(command, &surroundings) {
+                    files.reporter.file(event);
+                }
+            };
+            tokio::task::spawn_blocking(work).await
         });
     }
 
-    fn carry_out(&self, command: FileCommand) -> Option<FileEvent> {
+    fn carry_out(&self, command: FileCommand, surroundings: &Surroundings) -> Option<FileEvent> {
         match command {
             FileCommand::Commit { job, stage, directory: _, manifests } => {
                 Some(FileEvent::Committed { stage, outcome: self.commit(job, stage, &manifests) })
             }
             FileCommand::Digest { job, stage, input } => {
-                let outcome = self.digest(job, &input).map_err(|error| format!("{input} cannot be read: {error}"));
+                let outcome =
+                    self.digest(job, &input, surroundings).map_err(|error| format!("{input} cannot be read: {error}"));
                 Some(FileEvent::Digested { stage, input, outcome })
             }
             FileCommand::Prefix { job, lane, execution, region, offset } => {
@@ -78,7 +95,7 @@ impl Files {
             ));
         }
         let request = Commit { id: &id, manifest: &manifest, blobs: &blobs, pointers: &pointers, own: &[] };
-        match commit::commit(&request, &mut |_step| {}) {
+        match commit_patiently(&request) {
             Ok(()) => CommitOutcome::Done(manifest.changes.len() as u64),
             Err(CommitError::Conflict { paths }) => {
                 CommitOutcome::Conflict(paths.iter().map(|path| path.as_os_str().as_bytes().to_vec().into()).collect())
@@ -128,13 +145,12 @@ impl Files {
 
     /// Unlike the id of any other commit of this user, and the same when it is tried again.
     fn commit_id(&self, job: JobId, stage: StageId) -> String {
-        let home = blake3::hash(self.home.path().as_os_str().as_bytes()).to_hex();
-        format!("{}-{job}-{stage}", &home[..16])
+        format!("{}{stage}", self.home.commits_of(job))
     }
 
     // ---- digests ----
 
-    fn digest(&self, job: JobId, input: &Input) -> io::Result<Digest> {
+    fn digest(&self, job: JobId, input: &Input, surroundings: &Surroundings) -> io::Result<Digest> {
         match input {
             Input::Spool(length) => {
                 let spool = self.home.job(job).join("stdin.spool");
@@ -142,7 +158,7 @@ impl Files {
                 if *length == 0 { Ok(Digest(*blake3::hash(b"").as_bytes())) } else { growing.digest(&spool, *length) }
             }
             Input::Path(path) => digest_tree(&path_of(path)),
-            Input::Program(word) => digest_tree(&find_program(word)?),
+            Input::Program(word) => digest_tree(&find_program(word, surroundings)?),
         }
     }
 
@@ -174,20 +190,25 @@ impl Files {
     }
 }
 
+/// An earlier life of this ARMOR that was killed may take a moment to let go of its commit.
+fn commit_patiently(request: &Commit<'_>) -> Result<(), CommitError> {
+    for _ in 0..ATTEMPTS {
+        match commit::commit(request, &mut |_step| {}) {
+            Err(CommitError::Alive { .. }) => std::thread::sleep(PAUSE),
+            outcome => return outcome,
+        }
+    }
+    commit::commit(request, &mut |_step| {})
+}
+
 fn path_of(bytes: &OsBytes) -> PathBuf {
     PathBuf::from(OsStr::from_bytes(bytes))
 }
 
-/// The file that a command's first word means, by this process' `PATH`.
-fn find_program(word: &OsBytes) -> io::Result<PathBuf> {
-    if word.contains(&b'/') {
-        return Ok(path_of(word));
-    }
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let runs =
-        |file: &PathBuf| fs::metadata(file).is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0);
-    let mut files = std::env::split_paths(&path).map(|directory| directory.join(path_of(word)));
-    files.find(runs).ok_or_else(|| io::ErrorKind::NotFound.into())
+fn find_program(word: &OsBytes, surroundings: &Surroundings) -> io::Result<PathBuf> {
+    let Surroundings { directory, path } = surroundings;
+    let found = look_up(OsStr::from_bytes(word), directory, path.as_deref());
+    found.map_err(|_unfound| io::ErrorKind::NotFound.into())
 }
 
 /// A file's bytes, or for a directory the names, kinds and contents of all below it.

@@ -32,7 +32,7 @@ impl World {
             Effect::CancelTimer { timer } => self.timers.cancel(timer),
             Effect::Slot(command) => self.slots.command(command),
             Effect::Process(command) => self.process(command),
-            Effect::File(command) => self.files.command(command),
+            Effect::File(command) => self.files.command(command, &mut self.slots),
             Effect::Forget { peer } => self.links.forget(peer),
         }
     }

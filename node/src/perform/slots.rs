@@ -2,24 +2,25 @@
 //! served by a task of its own on the same thread, so that one that is slow to open holds up no other.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{Seek, SeekFrom};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
 
 use chameleon_core::job::{OsBytes, Stdin};
 use chameleon_core::names::{ExecutionId, HostId, SlotId};
 use chameleon_core::world::{Changes, End, Ended, Region, SlotCommand, SlotEvent, SlotPlan, SlotSample};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+use tokio::task::JoinHandle;
 
 use crate::event_loop::Reporter;
 use crate::home::Home;
 use crate::perform::spool::Feeder;
 use crate::slot::{self, Exit, Slot, SlotSpec, Start};
+use crate::timers;
 
 /// All slots of this process.
 #[derive(Debug)]
@@ -27,22 +28,37 @@ pub struct Slots {
     home: Arc<Home>,
     host: HostId,
     reporter: Reporter,
-    slots: BTreeMap<SlotId, UnboundedSender<SlotCommand>>,
+    slots: BTreeMap<SlotId, Open>,
+    /// Those that were closed and may not be gone yet.
+    closing: BTreeMap<SlotId, JoinHandle<()>>,
+    surroundings: Surroundings,
+}
+
+#[derive(Debug)]
+struct Open {
+    commands: UnboundedSender<SlotCommand>,
+    task: JoinHandle<()>,
+}
+
+/// Where the lane's programs are looked up.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Surroundings {
+    pub directory: PathBuf,
+    /// The value of `PATH`.
+    pub path: Option<OsString>,
 }
 
 impl Slots {
     #[must_use]
     pub fn new(home: Arc<Home>, host: HostId, reporter: Reporter) -> Self {
-        Slots { home, host, reporter, slots: BTreeMap::new() }
+        let (slots, closing, surroundings) = Default::default();
+        Slots { home, host, reporter, slots, closing, surroundings }
     }
 
     pub fn command(&mut self, command: SlotCommand) {
         let slot = match &command {
             SlotCommand::Open { slot, plan } => return self.open(*slot, plan),
-            SlotCommand::Close { slot } => {
-                self.slots.remove(slot);
-                return;
-            }
+            SlotCommand::Close { slot } => return self.close(*slot),
             SlotCommand::Start { slot, .. }
             | SlotCommand::Kill { slot }
             | SlotCommand::Allow { slot, .. }
@@ -51,22 +67,53 @@ impl Slots {
             | SlotCommand::Sample { slot } => *slot,
         };
         // A slot that is gone has said so; what it was asked meanwhile is of no matter.
-        if let Some(commands) = self.slots.get(&slot) {
-            let _ = commands.send(command);
+        if let Some(open) = self.slots.get(&slot) {
+            let _ = open.commands.send(command);
         }
     }
 
+    fn close(&mut self, slot: SlotId) {
+        if let Some(open) = self.slots.remove(&slot) {
+            self.closing.insert(slot, open.task);
+        }
+    }
+
+    /// Waits until every slot that was closed before is gone, with all that ran in it.
+    pub(super) fn closed(&mut self) -> impl Future<Output = ()> + Send + use<> {
+        let closing = std::mem::take(&mut self.closing);
+        async move {
+            for task in closing.into_values() {
+                let _ = task.await;
+            }
+        }
+    }
+
+    pub(super) fn surroundings(&self) -> &Surroundings {
+        &self.surroundings
+    }
+
     fn open(&mut self, id: SlotId, plan: &SlotPlan) {
+        self.close(id);
+        let before = self.closing.remove(&id);
         let lane = self.home.lane(self.host, plan.job, plan.lane);
         let work = lane.join(format!("slot-{}", id.0));
         let blobs = self.home.job_on(self.host, plan.job).join("blobs");
         let spool = self.home.job(plan.job).join("stdin.spool");
         let (sender, commands) = mpsc::unbounded_channel();
-        self.slots.insert(id, sender);
         let reports = Reports { slot: id, reporter: self.reporter.clone() };
         // Chameleon itself, even if its file was replaced or removed since this process began.
         let shim = PathBuf::from("/proc/self/exe");
-        tokio::spawn(serve(spec(shim, work, blobs, plan), spool, commands, reports));
+        let spec = spec(shim, work, blobs, plan);
+        let path = spec.environment.iter().find_map(|entry| entry.as_bytes().strip_prefix(b"PATH="));
+        let path = path.map(|path| OsStr::from_bytes(path).to_owned());
+        self.surroundings = Surroundings { directory: spec.directory.clone(), path };
+        let task = tokio::spawn(async move {
+            if let Some(before) = before {
+                let _ = before.await;
+            }
+            serve(spec, spool, commands, reports).await;
+        });
+        self.slots.insert(id, Open { commands: sender, task });
     }
 }
 
@@ -83,10 +130,17 @@ fn spec(shim: PathBuf, work: PathBuf, blobs: PathBuf, plan: &SlotPlan) -> SlotSp
         inputs: plan.inputs.iter().map(path).collect(),
         program: OsString::from_vec(plan.program.to_vec()),
         environment: plan.environment.iter().map(|entry| OsString::from_vec(entry.to_vec())).collect(),
-        umask: 0o022,
+        umask: umask(),
         net: plan.net,
         masked: Arc::new(move |path: &[u8]| masks.iter().any(|mask| mask.covers(path))),
     }
+}
+
+/// Of this process, which has it from the command that started the system.
+fn umask() -> u32 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("Umask:"));
+    line.and_then(|octal| u32::from_str_radix(octal.trim(), 8).ok()).unwrap_or(0o022)
 }
 
 /// Where a slot's reports go.
@@ -110,7 +164,10 @@ struct Served {
     id: SlotId,
     slot: Slot,
     spool: PathBuf,
-    running: Option<(ExecutionId, Instant)>,
+    /// Whether the view stands: a slot that ends before that cannot be made here.
+    is_ready: bool,
+    /// What runs, and since when, in microseconds.
+    running: Option<(ExecutionId, u64)>,
     feeder: Option<Feeder>,
     /// Output that may be taken, and output that has come.
     allowed: u64,
@@ -126,9 +183,20 @@ async fn serve(spec: SlotSpec, spool: PathBuf, mut commands: UnboundedReceiver<S
         Err(error) => return reports.unavailable(format!("failed to {error}")),
     };
     let id = reports.slot;
-    let (running, feeder) = (None, None);
-    let mut served =
-        Served { id, slot, spool, running, feeder, allowed: u64::MAX, length: 0, asked: 0, answered: 0, reports };
+    let (is_ready, running, feeder) = (false, None, None);
+    let mut served = Served {
+        id,
+        slot,
+        spool,
+        is_ready,
+        running,
+        feeder,
+        allowed: u64::MAX,
+        length: 0,
+        asked: 0,
+        answered: 0,
+        reports,
+    };
     loop {
         let goes_on = tokio::select! {
             biased;
@@ -187,7 +255,7 @@ impl Served {
                 return Ok(());
             }
         };
-        self.running = Some((execution, Instant::now()));
+        self.running = Some((execution, timers::micros()));
         self.length = 0;
         self.allowed = u64::MAX;
         self.hold_or_release();
@@ -251,7 +319,10 @@ impl Served {
     fn report(&mut self, event: slot::SlotEvent) -> bool {
         let slot = self.id;
         match event {
-            slot::SlotEvent::Ready => self.reports.tell(SlotEvent::Ready { slot }),
+            slot::SlotEvent::Ready => {
+                self.is_ready = true;
+                self.reports.tell(SlotEvent::Ready { slot });
+            }
             slot::SlotEvent::Started { .. } => {}
             slot::SlotEvent::Output { execution, prefix } => {
                 self.length = prefix.len;
@@ -301,14 +372,14 @@ impl Served {
             count: changes.count,
             bytes: changes.bytes,
         });
-        let since = self.running.take().map_or(0, |(_, since)| since.elapsed().as_micros());
+        let wall_us = self.running.take().map_or(0, |(_, since)| timers::micros().saturating_sub(since));
         let result = Ended {
             end,
             stdout: region(ended.stdout),
             stderr: region(ended.stderr),
             changes,
             cpu_us: ended.cpu,
-            wall_us: u64::try_from(since).unwrap_or(u64::MAX),
+            wall_us,
         };
         self.feeder = None;
         self.reports.tell(SlotEvent::Ended { slot: self.id, execution: ended.execution, ended: result });
@@ -316,7 +387,10 @@ impl Served {
 
     fn lost(&mut self, why: String) -> bool {
         let execution = self.running.take().map(|(execution, _)| execution);
-        self.reports.tell(SlotEvent::Lost { slot: self.id, execution, why });
+        match self.is_ready {
+            true => self.reports.tell(SlotEvent::Lost { slot: self.id, execution, why }),
+            false => self.reports.unavailable(why),
+        }
         false
     }
 }

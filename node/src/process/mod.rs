@@ -16,7 +16,7 @@ use chameleon_core::shell::Identity;
 use chameleon_core::world::{ProcessEvent, ProcessMark};
 
 use crate::event_loop::{Happening, Reporter};
-use crate::files::tree;
+use crate::files::{commit, tree};
 use crate::home::Home;
 use crate::launch;
 
@@ -127,7 +127,11 @@ impl Processes {
         if let Some(job) = job {
             trees.extend([self.home.job_on(host, job), self.home.job(job)]);
         }
+        let commits = job.map(|job| self.home.commits_of(job));
         tokio::task::spawn_blocking(move || {
+            if let Some(Err(error)) = commits.map(|commits| commit::forget_all(&Home::commits(), &commits)) {
+                crate::log!("cannot {error}");
+            }
             for path in &trees {
                 if let Err(error) = tree::remove(path) {
                     crate::log!("cannot delete {}: {error}", path.display());

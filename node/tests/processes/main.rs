@@ -3,6 +3,8 @@
 //!
 //! This program is its own daemon and its own ARMORs, so that it has no ordinary test harness.
 
+#[path = "../harness.rs"]
+mod harness;
 mod system;
 mod toys;
 
@@ -28,7 +30,7 @@ fn main() -> ExitCode {
     match arguments.get(1).and_then(|word| word.to_str()) {
         Some("armor") => chameleon_node::armor_main(toys::raise),
         Some("daemon") => chameleon_node::daemon_main(&arguments[2..], toys::raise),
-        _ => system::run_tests(TESTS),
+        _ => harness::run_tests(TESTS),
     }
 }
 

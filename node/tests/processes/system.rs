@@ -3,7 +3,7 @@
 
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitCode};
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use chameleon_core::armor::Progress;
@@ -233,29 +233,6 @@ fn numbers(journal: &[u8]) -> Vec<u64> {
     let boot = chameleon_node::journal::this_boot();
     let contents = chameleon_node::journal::record::decode(journal, boot).unwrap();
     contents.records.iter().map(|saved| minicbor::decode(&saved.bytes).unwrap()).collect()
-}
-
-/// Runs the tests that the arguments ask for, one after another, and understands `--list`.
-pub fn run_tests(tests: &[(&str, fn())]) -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let filters: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
-    let asked = |name: &str| match arguments.iter().any(|argument| argument == "--exact") {
-        true => filters.iter().any(|filter| name == *filter),
-        false => filters.is_empty() || filters.iter().any(|filter| name.contains(*filter)),
-    };
-    if arguments.iter().any(|argument| argument == "--ignored") {
-        return ExitCode::SUCCESS;
-    }
-    for (name, test) in tests.iter().filter(|(name, _)| asked(name)) {
-        if arguments.iter().any(|argument| argument == "--list") {
-            println!("{name}: test");
-            continue;
-        }
-        let since = Instant::now();
-        test();
-        println!("test {name} ... ok ({} ms)", since.elapsed().as_millis());
-    }
-    ExitCode::SUCCESS
 }
 
 /// Prints what a blank process and a link cost here; compares nothing.

@@ -4,22 +4,22 @@
 //! The ballot and the output it speaks of are saved before the ballot is sent, so that the death of
 //! anyone else repeats no finished execution (D8).
 
+mod faults;
 mod ledger;
+mod results;
 mod slots;
+mod telling;
+
+use std::collections::BTreeMap;
 
 use ed25519_dalek::SigningKey;
 
 use crate::armor::{Armor, Effect, Event, LinkEvent, Moment, Progress, Step, Timer};
-use crate::elements::seal::seal;
 use crate::job::{InjectionKind, Stdin};
-use crate::message::{
-    Ballot, Evidence, ExecutionMessage, FanoutMessage, LaneOrders, Purpose, Story, SurrogateMessage, VoterMessage,
-    Witness,
-};
+use crate::message::{ExecutionMessage, FanoutMessage, LaneOrders, Purpose, Story, SurrogateMessage};
 use crate::names::{ArmorName, Digest, ExecutionId, HostId, JobId, LaneId, Millis, SlotId, StageId, TaskId};
-use crate::restart::{self, Next};
 use crate::shell::Identity;
-use crate::world::{End, Ended, FileCommand, FileEvent, Input, Region, SlotCommand, SlotEvent, SlotPlan};
+use crate::world::{CommitOutcome, FileCommand, FileEvent, Input, Region, SlotCommand, SlotPlan};
 
 pub use ledger::{Cause, ExecutionRecord, Ledger};
 use slots::{Run, SlotState, Slots};
@@ -46,12 +46,15 @@ pub struct Execution {
     /// Of the stage's program and of its inputs, once they are known.
     program: Digest,
     input: Digest,
-    /// What this lane has of the inputs of its stage, of the spool the longest: to be said again.
-    staged: std::collections::BTreeMap<Input, (StageId, Result<Digest, String>)>,
     ledger: Ledger,
     slots: Slots,
     /// Tasks that wait for their restart, with the time of their death.
-    waiting: std::collections::BTreeMap<(StageId, TaskId), (Purpose, Millis)>,
+    waiting: BTreeMap<(StageId, TaskId), (Purpose, Millis)>,
+    /// Answers that are said again when a link comes up: a commit's, and what was staged.
+    committed: Option<(StageId, CommitOutcome)>,
+    staged: BTreeMap<(StageId, Input), Result<Digest, String>>,
+    /// The last word on the output of what runs.
+    said: BTreeMap<ExecutionId, Region>,
     /// The lane cannot run its stage, and said so.
     given_up: Option<(StageId, String)>,
     beating: bool,
@@ -70,10 +73,12 @@ impl Execution {
             key: SigningKey::from_bytes(&identity.seed),
             program: Digest::default(),
             input: Digest::default(),
-            staged: std::collections::BTreeMap::new(),
             ledger: Ledger::default(),
             slots: Slots::default(),
-            waiting: std::collections::BTreeMap::new(),
+            waiting: BTreeMap::new(),
+            committed: None,
+            staged: BTreeMap::new(),
+            said: BTreeMap::new(),
             given_up: None,
             beating: false,
             flushing: false,
@@ -213,12 +218,13 @@ impl Execution {
         let tasks = orders.job.stages[usize::from(stage.0)].tasks.map_or(1, |(from, to)| to - from);
         let share = self.cores.div_ceil(orders.sharing.max(1)).max(1);
         let count = u16::try_from(tasks).unwrap_or(u16::MAX).clamp(1, share);
-        if self.slots.stage() != Some(stage) {
-            let program = orders.job.stages[usize::from(stage.0)].command.first().cloned();
-            let input = Input::Program(program.unwrap_or_else(|| Vec::new().into()));
+        let is_new = self.slots.stage() != Some(stage);
+        self.slots.open(stage, count, &plan, &mut step.then);
+        if is_new {
+            // It is looked up where the slots look it up, so that comes behind their opening.
+            let input = Input::Program(plan.program);
             step.then(Effect::File(FileCommand::Digest { job: self.job, stage, input }));
         }
-        self.slots.open(stage, count, &plan, &mut step.then);
         self.beat(step);
     }
 
@@ -290,287 +296,6 @@ impl Execution {
         self.slots.set(slot, SlotState::Running(run));
     }
 
-    // ---- what slots report ----
-
-    fn slot(&mut self, now: Moment, event: SlotEvent) -> Step<ExecutionRecord> {
-        let mut step = Step::none();
-        match event {
-            SlotEvent::Ready { slot } => {
-                self.slots.set(slot, SlotState::Idle);
-                self.work(now, &mut step);
-            }
-            SlotEvent::Unavailable { slot, why } => {
-                self.slots.remove(slot);
-                if self.slots.is_empty() {
-                    self.give_up(why, &mut step);
-                }
-            }
-            SlotEvent::Output { slot, execution, so_far } => self.output(slot, execution, so_far, &mut step),
-            SlotEvent::Prefix { slot, execution, so_far } => {
-                if self.slots.run(slot).is_some_and(|run| run.execution == execution) {
-                    self.say_prefix(execution, so_far, &mut step);
-                }
-            }
-            SlotEvent::Blocked { path, .. } => {
-                self.note(Story::Blocked { lane: self.lane, path }, &mut step);
-            }
-            SlotEvent::Ended { slot, execution, ended } => self.ended(now, slot, execution, ended, &mut step),
-            SlotEvent::Unheld { slot, execution, why } => {
-                self.slots.take(slot, execution);
-                self.give_up(why, &mut step);
-            }
-            SlotEvent::Lost { slot, execution: _, why } => self.lost(now, slot, why, &mut step),
-            SlotEvent::Sampled { slot, sample } => {
-                if let Some(evidence) = self.slots.judge(slot, sample) {
-                    self.kill_for(now, slot, evidence, &mut step);
-                }
-            }
-        }
-        step
-    }
-
-    fn output(&mut self, slot: SlotId, execution: ExecutionId, so_far: Region, step: &mut Step<ExecutionRecord>) {
-        let Some(run) = self.slots.run(slot).filter(|run| run.execution == execution) else { return };
-        let was_held_back = run.is_held_back();
-        run.length = so_far.length;
-        let (is_held_back, votes) = (run.is_held_back(), run.purpose == Purpose::Vote && !run.unwanted);
-        self.done += 1;
-        if votes {
-            self.say_prefix(execution, so_far, step);
-        }
-        if is_held_back && !was_held_back {
-            self.tell_progress(execution.stage, step);
-        }
-    }
-
-    fn say_prefix(&mut self, execution: ExecutionId, so_far: Region, step: &mut Step<ExecutionRecord>) {
-        let ExecutionId { stage, task, attempt } = execution;
-        step.send(self.voter(), VoterMessage::Prefix { lane: self.lane, stage, task, attempt, so_far });
-    }
-
-    fn ended(
-        &mut self,
-        now: Moment,
-        slot: SlotId,
-        execution: ExecutionId,
-        ended: Ended,
-        step: &mut Step<ExecutionRecord>,
-    ) {
-        let Some(run) = self.slots.take(slot, execution) else { return };
-        self.slots.losses = 0;
-        self.done += 1;
-        step.record(self, ExecutionRecord::Spent(ended.cpu_us));
-        if run.unwanted {
-            self.tell_done(execution.stage, step);
-        } else if let Some(evidence) = run.killed_for.clone() {
-            self.died(now, &run, Cause::Surroundings, evidence, step);
-        } else if self.is_abnormal(ended.end) && !self.at_limit(execution) {
-            self.died(now, &run, Cause::Program, Evidence::Ended(ended.end), step);
-        } else {
-            self.finished(now, &run, ended, step);
-        }
-        self.work(now, step);
-    }
-
-    fn finished(&mut self, now: Moment, run: &Run, mut ended: Ended, step: &mut Step<ExecutionRecord>) {
-        let ExecutionId { stage, task, attempt } = run.execution;
-        self.tell_last_death(now, run, ended.end, step);
-        if let Some(orders) = &self.ledger.orders
-            && injected(orders, run.execution) == Some(InjectionKind::Lie)
-        {
-            ended.stdout.digest.0[0] ^= 1;
-            let story = Story::Injected { lane: self.lane, execution: run.execution, kind: InjectionKind::Lie };
-            self.note(story, step);
-        }
-        let ballot = Ballot { stage, task, attempt, ended };
-        match run.purpose {
-            Purpose::Vote => {
-                step.record(self, ExecutionRecord::Cast(Box::new(ballot)));
-                self.flush_soon(step);
-            }
-            Purpose::Repeat(number) => {
-                let value = Some(ballot.value());
-                step.record(self, ExecutionRecord::Repeated(stage, task, number, value));
-                let message = SurrogateMessage::Repeated { lane: self.lane, stage, task, purpose: run.purpose, value };
-                step.send(self.surrogate(), message);
-            }
-        }
-    }
-
-    /// An earlier attempt at the task died: this one recovered it, or took over its end.
-    fn tell_last_death(&mut self, now: Moment, run: &Run, end: End, step: &mut Step<ExecutionRecord>) {
-        let ExecutionId { stage, task, .. } = run.execution;
-        let died_before = self.ledger.deaths.contains_key(&(stage, task));
-        if self.is_abnormal(end) {
-            let ran = now.boot.since(run.since);
-            let (lane, execution, evidence) = (self.lane, run.execution, Evidence::Ended(end));
-            self.note(Story::ProgramDied { lane, execution, evidence, ran, restart_after: None }, step);
-        } else if died_before {
-            let after = now.boot.since(run.since);
-            self.note(Story::ProgramRecovered { lane: self.lane, execution: run.execution, after }, step);
-        }
-    }
-
-    // ---- faults ----
-
-    fn is_abnormal(&self, end: End) -> bool {
-        let listed = |code| self.ledger.orders.as_ref().is_some_and(|orders| orders.job.abnormal_exit.contains(&code));
-        match end {
-            End::Signal(_) => true,
-            End::Exit(code) => listed(code),
-            End::NotFound | End::NotExecutable => false,
-        }
-    }
-
-    fn at_limit(&self, execution: ExecutionId) -> bool {
-        let Some(orders) = &self.ledger.orders else { return true };
-        let deaths = self.ledger.deaths.get(&(execution.stage, execution.task)).map_or(0, |deaths| deaths.0);
-        restart::of_program(&orders.job.strategy.restart, deaths) == Next::GiveUp
-    }
-
-    fn died(&mut self, now: Moment, run: &Run, cause: Cause, evidence: Evidence, step: &mut Step<ExecutionRecord>) {
-        let ExecutionId { stage, task, .. } = run.execution;
-        step.record(self, ExecutionRecord::Died(run.execution, cause));
-        let (program, surroundings) = self.ledger.deaths[&(stage, task)];
-        if surroundings > SURROUNDINGS_LIMIT {
-            return self.give_up(format!("task {} could not be kept running: {evidence:?}", task.0), step);
-        }
-        let policy = self.ledger.orders.as_ref().map(|orders| orders.job.strategy.restart);
-        let wait = match cause {
-            Cause::Program => match policy.map(|policy| restart::of_program(&policy, program - 1)) {
-                Some(Next::After(wait)) => wait,
-                Some(Next::GiveUp) | None => Millis(0),
-            },
-            Cause::Surroundings => Millis(0),
-        };
-        let ran = now.boot.since(run.since);
-        let (lane, execution) = (self.lane, run.execution);
-        self.note(Story::ProgramDied { lane, execution, evidence, ran, restart_after: Some(wait) }, step);
-        if wait > Millis(0) {
-            self.waiting.insert((stage, task), (run.purpose, now.boot));
-            step.timer(Timer::Restart(stage, task), wait);
-        }
-    }
-
-    fn kill_for(&mut self, now: Moment, slot: SlotId, evidence: Evidence, step: &mut Step<ExecutionRecord>) {
-        let Some(run) = self.slots.run(slot) else { return };
-        let deaf = evidence == Evidence::Silent;
-        run.killed_for = Some(evidence);
-        if deaf {
-            // It cannot be told to kill; ending the slot from outside needs no cooperation.
-            step.then(Effect::Slot(SlotCommand::Close { slot }));
-            self.lost(now, slot, "its init did not answer".to_owned(), step);
-        } else {
-            step.then(Effect::Slot(SlotCommand::Kill { slot }));
-        }
-    }
-
-    fn lost(&mut self, now: Moment, slot: SlotId, why: String, step: &mut Step<ExecutionRecord>) {
-        let Some(state) = self.slots.remove(slot) else { return };
-        self.slots.losses += 1;
-        if let SlotState::Running(run) = state {
-            if run.unwanted {
-                self.tell_done(run.execution.stage, step);
-            } else {
-                let evidence = run.killed_for.clone().unwrap_or(Evidence::SlotLost(why.clone()));
-                self.died(now, &run, Cause::Surroundings, evidence, step);
-            }
-        }
-        if self.slots.losses > SLOT_LOSSES_LIMIT {
-            return self.give_up(why, step);
-        }
-        if let Some(plan) = self.slots.stage().and_then(|stage| self.plan(stage)) {
-            self.slots.reopen(slot, &plan, &mut step.then);
-        }
-        self.work(now, step);
-    }
-
-    /// The lane cannot run its stage: the SM decides what becomes of it.
-    fn give_up(&mut self, why: String, step: &mut Step<ExecutionRecord>) {
-        let Some(stage) = self.slots.stage() else { return };
-        self.given_up = Some((stage, why.clone()));
-        for (slot, run) in self.slots.runs_mut() {
-            run.unwanted = true;
-            step.then(Effect::Slot(SlotCommand::Kill { slot }));
-        }
-        step.send(self.surrogate(), SurrogateMessage::CannotRun { lane: self.lane, stage, why });
-    }
-
-    // ---- telling ----
-
-    fn note(&mut self, story: Story, step: &mut Step<ExecutionRecord>) {
-        step.record(self, ExecutionRecord::Noted(story));
-        self.say_stories(step);
-    }
-
-    fn say_stories(&mut self, step: &mut Step<ExecutionRecord>) {
-        while let Some((first, stories)) = self.ledger.stories.say(BALLOTS_AT_ONCE) {
-            step.send(self.surrogate(), SurrogateMessage::Noted { first, stories });
-        }
-    }
-
-    /// Sends ballots at once when the lane has nothing else to do, else together with others.
-    fn flush_soon(&mut self, step: &mut Step<ExecutionRecord>) {
-        let idle = self.ledger.assigned.is_empty() && self.slots.runs().next().is_none();
-        if idle || self.ledger.ballots.unsaid() >= BALLOTS_AT_ONCE as u64 {
-            self.say_ballots(step);
-        } else if !self.flushing {
-            self.flushing = true;
-            step.timer(Timer::Flush, FLUSH_AFTER);
-        }
-    }
-
-    fn say_ballots(&mut self, step: &mut Step<ExecutionRecord>) {
-        while let Some((first, ballots)) = self.ledger.ballots.say(BALLOTS_AT_ONCE) {
-            let witness = self.witness();
-            let seal = seal(&self.key, self.lane, first, &witness, &ballots);
-            step.send(self.voter(), VoterMessage::Ballots { lane: self.lane, first, witness, ballots, seal });
-        }
-    }
-
-    fn witness(&self) -> Witness {
-        Witness {
-            host: self.host,
-            job: self.job,
-            cores: Vec::new(),
-            program: self.program,
-            input: self.input,
-            platform: format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH),
-        }
-    }
-
-    /// Says that the stage is done, once it is and the Voter has all ballots.
-    fn tell_done(&mut self, stage: StageId, step: &mut Step<ExecutionRecord>) {
-        let left = self.ledger.assigned.keys().any(|(assigned, _)| *assigned == stage);
-        let runs = self.slots.runs().any(|(_, run)| run.execution.stage == stage);
-        if left || runs || !self.ledger.ballots.is_empty() {
-            return;
-        }
-        let message = SurrogateMessage::LaneDone {
-            lane: self.lane,
-            stage,
-            ballots: self.ledger.counts.get(&stage).copied().unwrap_or_default(),
-            executions: self.ledger.executions,
-            cpu_us: self.ledger.cpu_us,
-        };
-        step.send(self.surrogate(), message);
-    }
-
-    fn tell_progress(&mut self, stage: StageId, step: &mut Step<ExecutionRecord>) {
-        let first = self.slots.runs().next().map(|(_, run)| (run.execution.task, run.length));
-        let paused = self.slots.runs().any(|(_, run)| run.is_held_back());
-        let message = SurrogateMessage::LaneProgress {
-            lane: self.lane,
-            stage,
-            finished: self.ledger.counts.get(&stage).copied().unwrap_or_default(),
-            running: first,
-            cpu_us: self.ledger.cpu_us,
-            executions: self.ledger.executions,
-            paused,
-        };
-        step.send(self.surrogate(), message);
-    }
-
     fn on_voter(&mut self, message: ExecutionMessage) -> Step<ExecutionRecord> {
         let mut step = Step::none();
         match message {
@@ -636,49 +361,17 @@ impl Execution {
         let mut step = Step::none();
         match event {
             FileEvent::Committed { stage, outcome } => {
+                self.committed = Some((stage, outcome.clone()));
                 step.send(self.surrogate(), SurrogateMessage::Committed { stage, outcome });
             }
             FileEvent::Digested { input: Input::Program(_), outcome, .. } => self.program = outcome.unwrap_or_default(),
-            FileEvent::Digested { stage, input, outcome } => self.has_staged(stage, input, outcome, &mut step),
+            FileEvent::Digested { stage, input, outcome } => {
+                self.staged.insert((stage, input.clone()), outcome.clone());
+                let message = FanoutMessage::Staged { stage, lane: self.lane, input, outcome };
+                step.send(ArmorName::Fanout(self.job), message);
+            }
             FileEvent::Prefix { execution, so_far } => self.say_prefix(execution, so_far, &mut step),
             FileEvent::IndexKept { .. } => {}
-        }
-        step
-    }
-
-    fn has_staged(&mut self, stage: StageId, input: Input, outcome: Result<Digest, String>, step: &mut Step<ExecutionRecord>) {
-        let newer = matches!(input, Input::Spool(_));
-        self.staged.retain(|kept, (of, _)| *of == stage && !(newer && matches!(kept, Input::Spool(_))));
-        self.staged.insert(input.clone(), (stage, outcome.clone()));
-        step.send(ArmorName::Fanout(self.job), FanoutMessage::Staged { stage, lane: self.lane, input, outcome });
-    }
-
-    fn link_up(&mut self, peer: ArmorName) -> Step<ExecutionRecord> {
-        let mut step = Step::none();
-        if peer == self.voter() {
-            self.ledger.ballots.repeat();
-            self.say_ballots(&mut step);
-            // A program that is held back prints nothing more until the Voter knows what it printed.
-            for (slot, run) in self.slots.runs().filter(|(_, run)| run.purpose == Purpose::Vote && !run.unwanted) {
-                let (execution, offset) = (run.execution, run.length);
-                step.then(Effect::Slot(SlotCommand::Prefix { slot, execution, offset }));
-            }
-        } else if peer == self.surrogate() {
-            self.ledger.stories.repeat();
-            self.say_stories(&mut step);
-            for (&(stage, task, number), &value) in &self.ledger.repeated {
-                let purpose = Purpose::Repeat(number);
-                step.send(peer, SurrogateMessage::Repeated { lane: self.lane, stage, task, purpose, value });
-            }
-            if let Some((stage, why)) = self.given_up.clone() {
-                step.send(self.surrogate(), SurrogateMessage::CannotRun { lane: self.lane, stage, why });
-            } else if let Some(stage) = self.slots.stage() {
-                self.tell_done(stage, &mut step);
-            }
-        } else if peer == ArmorName::Fanout(self.job) {
-            for (input, (stage, outcome)) in self.staged.clone() {
-                step.send(peer, FanoutMessage::Staged { stage, lane: self.lane, input, outcome });
-            }
         }
         step
     }

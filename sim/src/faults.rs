@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use chameleon_core::message::{Message, SurrogateMessage, VoterMessage};
 use chameleon_core::elements::seal;
+use chameleon_core::message::{Message, SurrogateMessage, VoterMessage};
 use chameleon_core::names::{ArmorName, LaneId};
 use chameleon_core::shell::Identity;
 use ed25519_dalek::SigningKey;
@@ -178,7 +178,8 @@ impl World {
 /// A random fault that strikes somewhere in a system that runs jobs.
 #[must_use]
 pub fn draw(world: &mut World) -> Option<Fault> {
-    let names: Vec<ArmorName> = world.bound.keys().copied().filter(|name| !matches!(name, ArmorName::User(_))).collect();
+    let names: Vec<ArmorName> =
+        world.bound.keys().copied().filter(|name| !matches!(name, ArmorName::User(_))).collect();
     let chance = &mut world.chance;
     let name = *chance.pick(&names)?;
     let other = *chance.pick(&names)?;

@@ -55,11 +55,9 @@ impl World {
                 let so_far = self.first_bytes(pid, whole, offset);
                 FileDone::only(FileEvent::Prefix { execution, so_far })
             }
-            FileCommand::KeepIndex { job, pieces } => FileDone {
-                event: FileEvent::IndexKept { failure: None },
-                made: Vec::new(),
-                index: Some((job, pieces)),
-            },
+            FileCommand::KeepIndex { job, pieces } => {
+                FileDone { event: FileEvent::IndexKept { failure: None }, made: Vec::new(), index: Some((job, pieces)) }
+            }
         };
         self.later(FILE_US, Next::File { of: pid, done });
     }

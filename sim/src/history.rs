@@ -15,23 +15,66 @@ use crate::user::Fate;
 #[derive(Debug)]
 pub enum Fact<'a> {
     /// A process became an ARMOR, restored and reachable.
-    Born { who: &'a Identity, pid: Pid },
-    Died { who: &'a Identity, pid: Pid },
+    Born {
+        who: &'a Identity,
+        pid: Pid,
+    },
+    Died {
+        who: &'a Identity,
+        pid: Pid,
+    },
     /// An ARMOR or a user's command is about to handle this.
-    Handles { who: &'a Identity, pid: Pid, input: &'a Input },
+    Handles {
+        who: &'a Identity,
+        pid: Pid,
+        input: &'a Input,
+    },
     /// It handled it; `unsaved` of its earlier saves are not confirmed yet.
-    Stepped { who: &'a Identity, pid: Pid, input: &'a Input, output: &'a Output, unsaved: usize },
+    Stepped {
+        who: &'a Identity,
+        pid: Pid,
+        input: &'a Input,
+        output: &'a Output,
+        unsaved: usize,
+    },
     /// One effect is carried out.
-    Asks { who: &'a Identity, pid: Pid, effect: &'a Effect },
+    Asks {
+        who: &'a Identity,
+        pid: Pid,
+        effect: &'a Effect,
+    },
     /// A program was started, or ended.
-    Started { host: HostId, job: JobId, lane: LaneId, execution: ExecutionId },
-    Ended { host: HostId, job: JobId, lane: LaneId, execution: ExecutionId, ended: &'a Ended },
+    Started {
+        host: HostId,
+        job: JobId,
+        lane: LaneId,
+        execution: ExecutionId,
+    },
+    Ended {
+        host: HostId,
+        job: JobId,
+        lane: LaneId,
+        execution: ExecutionId,
+        ended: &'a Ended,
+    },
     /// A user was told the number of its job; `earlier` if it was told one before.
-    Accepted { user: u64, job: JobId, earlier: Option<JobId> },
+    Accepted {
+        user: u64,
+        job: JobId,
+        earlier: Option<JobId>,
+    },
     /// A user saw the end of its job.
-    UserEnded { user: u64, fate: &'a Fate, ending: &'a Ending, truth: Option<&'a Truth> },
+    UserEnded {
+        user: u64,
+        fate: &'a Fate,
+        ending: &'a Ending,
+        truth: Option<&'a Truth>,
+    },
     /// A fault struck this process.
-    Struck { fault: &'a Fault, who: &'a Identity },
+    Struck {
+        fault: &'a Fault,
+        who: &'a Identity,
+    },
     PowerLost,
 }
 

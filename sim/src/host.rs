@@ -93,10 +93,21 @@ impl World {
         let output = match begun {
             Ok(Ok(output)) => output,
             Ok(Err(bad)) => return self.violate("an ARMOR can read what it saved", bad.to_string()),
-            Err(_panic) => return self.violate("an ARMOR breaks none of its own rules", format!("{} panicked when it was restored", identity.name)),
+            Err(_panic) => {
+                return self.violate(
+                    "an ARMOR breaks none of its own rules",
+                    format!("{} panicked when it was restored", identity.name),
+                );
+            }
         };
         let (name, lives, past) = (identity.name, identity.incarnation, records.len());
-        self.tell(|| if past == 0 { format!("{name} {lives} begins") } else { format!("{name} {lives} begins, from {past} records") });
+        self.tell(|| {
+            if past == 0 {
+                format!("{name} {lives} begins")
+            } else {
+                format!("{name} {lives} begins, from {past} records")
+            }
+        });
         self.observe(&Fact::Born { who: &identity, pid });
         let Some(process) = self.processes.get_mut(&pid) else { return };
         process.body = Body::Armor(armor);
@@ -144,7 +155,9 @@ impl World {
         let Some(host) = self.processes.get(&pid).map(|process| process.host) else { return };
         match command {
             ProcessCommand::Stock { blanks } => self.stock(pid, host, blanks),
-            ProcessCommand::Assign { pid: blank, name, incarnation } => self.assign(pid, host, Pid(blank), name, incarnation),
+            ProcessCommand::Assign { pid: blank, name, incarnation } => {
+                self.assign(pid, host, Pid(blank), name, incarnation)
+            }
             ProcessCommand::Adopt { name, incarnation, process } => self.adopt(pid, name, incarnation, &process),
             ProcessCommand::Kill { name, incarnation } => match self.find(host, name, incarnation) {
                 Some(found) => {
@@ -155,7 +168,9 @@ impl World {
             },
             ProcessCommand::Sample { name, incarnation } => {
                 let now_us = self.agenda.now_us();
-                if let Some(process) = self.find(host, name, incarnation).and_then(|found| self.processes.get_mut(&found)) {
+                if let Some(process) =
+                    self.find(host, name, incarnation).and_then(|found| self.processes.get_mut(&found))
+                {
                     let sample = process.sample(now_us);
                     self.report(pid, ProcessEvent::Sampled { name, incarnation, sample });
                 }
@@ -175,7 +190,10 @@ impl World {
     }
 
     fn stock(&mut self, watcher: Pid, host: HostId, blanks: u16) {
-        let waiting = self.processes.values().filter(|process| matches!(process.body, Body::Blank) && process.watcher == Some(watcher));
+        let waiting = self
+            .processes
+            .values()
+            .filter(|process| matches!(process.body, Body::Blank) && process.watcher == Some(watcher));
         let missing = usize::from(blanks).saturating_sub(waiting.count());
         for _ in 0..missing {
             self.later(START_US, Next::Blank { host, watcher });
@@ -210,7 +228,8 @@ impl World {
             self.disk.delete((host, name));
         }
         if let Some(job) = job {
-            let of_job: Vec<_> = self.disk.owners().filter(|(at, name)| *at == host && name.job() == Some(job)).collect();
+            let of_job: Vec<_> =
+                self.disk.owners().filter(|(at, name)| *at == host && name.job() == Some(job)).collect();
             of_job.into_iter().for_each(|owner| self.disk.delete(owner));
             self.lanes.clean(host, job);
         }
@@ -254,7 +273,8 @@ impl World {
     pub(crate) fn unit(&mut self) {
         let hosts: Vec<HostId> = self.hosts.keys().copied().collect();
         for host in hosts {
-            let is_well = |process: &Process| process.condition == Condition::Well && matches!(process.body, Body::Armor(_));
+            let is_well =
+                |process: &Process| process.condition == Condition::Well && matches!(process.body, Body::Armor(_));
             if !self.processes.values().any(|process| process.host == host && is_well(process)) {
                 if let Some(hung) = self.alive(ArmorName::Daemon(host)) {
                     self.kill(hung);
@@ -288,7 +308,8 @@ impl World {
             };
             self.report(watcher, event);
         }
-        let orphans = self.processes.iter().filter(|(_, other)| matches!(other.body, Body::Blank) && other.watcher == Some(pid));
+        let orphans =
+            self.processes.iter().filter(|(_, other)| matches!(other.body, Body::Blank) && other.watcher == Some(pid));
         let orphans: Vec<Pid> = orphans.map(|(&orphan, _)| orphan).collect();
         orphans.into_iter().for_each(|orphan| drop(self.processes.remove(&orphan)));
     }

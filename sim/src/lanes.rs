@@ -42,7 +42,9 @@ impl Lanes {
 
     /// The slots of an Execution.
     pub fn slots_of(&mut self, execution: Pid) -> impl Iterator<Item = (SlotId, &mut Slot)> {
-        self.slots.range_mut((execution, SlotId(0))..=(execution, SlotId(u16::MAX))).map(|(&(_, slot), state)| (slot, state))
+        self.slots
+            .range_mut((execution, SlotId(0))..=(execution, SlotId(u16::MAX)))
+            .map(|(&(_, slot), state)| (slot, state))
     }
 
     /// How many slots there are.
@@ -109,7 +111,15 @@ impl World {
         }
     }
 
-    fn start_program(&mut self, pid: Pid, slot: SlotId, execution: ExecutionId, command: &[OsBytes], stdin: Stdin, fault: Option<InjectionKind>) {
+    fn start_program(
+        &mut self,
+        pid: Pid,
+        slot: SlotId,
+        execution: ExecutionId,
+        command: &[OsBytes],
+        stdin: Stdin,
+        fault: Option<InjectionKind>,
+    ) {
         let (Some(name), Some((_, who))) = (self.pack_name(pid, slot), self.lane_of(pid)) else { return };
         let mischief = self.standing.mischief.get(&name.2).copied();
         let now_us = self.agenda.now_us();
@@ -117,7 +127,8 @@ impl World {
         let number = self.lanes.runs;
         let pack = self.lanes.packs.entry(name).or_default();
         let begins = (pack.out.len() as u64, pack.err.len() as u64);
-        let Some(state) = self.lanes.slots.get_mut(&(pid, slot)).filter(|state| state.ready && state.run.is_none()) else {
+        let Some(state) = self.lanes.slots.get_mut(&(pid, slot)).filter(|state| state.ready && state.run.is_none())
+        else {
             let text = format!("{who} starts {execution} in slot {slot}, which is not ready or not idle");
             return self.violate("a program is started in an idle slot", text);
         };
@@ -157,7 +168,8 @@ impl World {
         let pack = self.lanes.packs.entry(name).or_default();
         let spool = self.files.spools.get(&name.1).map(Vec::as_slice).unwrap_or_default();
         let execution = run.execution;
-        let so_far = |run: &Run, pack: &Pack| SlotEvent::Output { slot, execution, so_far: run.so_far(slot, pack, u64::MAX) };
+        let so_far =
+            |run: &Run, pack: &Pack| SlotEvent::Output { slot, execution, so_far: run.so_far(slot, pack, u64::MAX) };
         match run.go_on(pack, spool, draw) {
             Move::Wrote => {
                 let event = so_far(run, pack);
@@ -193,7 +205,9 @@ impl World {
 
     fn prefix(&mut self, pid: Pid, slot: SlotId, execution: ExecutionId, offset: u64) {
         let Some(name) = self.pack_name(pid, slot) else { return };
-        let (Some(state), Some(pack)) = (self.lanes.slots.get(&(pid, slot)), self.lanes.packs.get(&name)) else { return };
+        let (Some(state), Some(pack)) = (self.lanes.slots.get(&(pid, slot)), self.lanes.packs.get(&name)) else {
+            return;
+        };
         let running = state.run.as_ref().filter(|run| run.execution == execution);
         let so_far = match (running, state.last) {
             (Some(run), _) => run.so_far(slot, pack, offset),

@@ -81,8 +81,12 @@ fn finish(world: &mut World, seed: u64) -> Run {
     let ended = world.run(end_us, |world| world.users.values().all(crate::user::User::is_done));
     let all = world.users.values().all(crate::user::User::is_done);
     if (!ended || !all) && world.broken.is_none() {
-        let waiting: Vec<String> =
-            world.users.iter().filter(|(_, user)| !user.is_done()).map(|(number, _)| format!("user-{number}")).collect();
+        let waiting: Vec<String> = world
+            .users
+            .iter()
+            .filter(|(_, user)| !user.is_done())
+            .map(|(number, _)| format!("user-{number}"))
+            .collect();
         let text = format!("{} still waits {} s after the last fault", waiting.join(", "), HEAL_US / 1_000_000);
         world.violate("when the faults stop, every accepted job ends", text);
     }

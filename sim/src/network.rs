@@ -195,8 +195,7 @@ mod tests {
     #[test]
     fn frames_keep_their_order_whatever_their_delays() {
         let (mut network, _) = up();
-        let arrivals: Vec<u64> =
-            [90, 10, 50].map(|delay| arrival(network.send(A, ArmorName::Ftm, 0, delay))).to_vec();
+        let arrivals: Vec<u64> = [90, 10, 50].map(|delay| arrival(network.send(A, ArmorName::Ftm, 0, delay))).to_vec();
         assert!(arrivals.is_sorted_by(|a, b| a < b), "{arrivals:?}");
     }
 

@@ -78,7 +78,8 @@ fn draw_user(chance: &mut Chance, number: u64) -> User {
         user.job.stdin = Stdin::Spool;
         user.job.stages[0] = jobs::stage(0, "prog cat out:done");
         let pieces = chance.within(1, 5);
-        user.types = (0..pieces).map(|piece| (chance.within(0, 40), format!("line{piece}of{number};").into_bytes())).collect();
+        user.types =
+            (0..pieces).map(|piece| (chance.within(0, 40), format!("line{piece}of{number};").into_bytes())).collect();
     }
     user.quiet = chance.per_mille(100);
     user

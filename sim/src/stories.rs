@@ -63,11 +63,9 @@ fn compare(recorded: &str, now: &str) -> Result<(), NotAsTold> {
     let line_of = |text: &str, index: usize| text.lines().nth(index).unwrap_or("(nothing)").to_owned();
     match (0..count).find(|&index| line_of(recorded, index) != line_of(now, index)) {
         None => Ok(()),
-        Some(index) => Err(NotAsTold::Otherwise {
-            line: index + 1,
-            recorded: line_of(recorded, index),
-            now: line_of(now, index),
-        }),
+        Some(index) => {
+            Err(NotAsTold::Otherwise { line: index + 1, recorded: line_of(recorded, index), now: line_of(now, index) })
+        }
     }
 }
 

@@ -123,7 +123,8 @@ impl World {
         user.printing.clear();
         user.fate.printed.clear();
         let pid = self.new_pid();
-        let mut process = Process::new(HostId(1), ProcessMark::default(), Body::User(command), None, self.agenda.now_us());
+        let mut process =
+            Process::new(HostId(1), ProcessMark::default(), Body::User(command), None, self.agenda.now_us());
         process.mark.pid = pid.0;
         self.processes.insert(pid, process);
         self.bound.insert(identity.name, pid);
@@ -239,7 +240,8 @@ impl World {
         let Some(user) = self.users.get_mut(&number) else { return };
         let Some(job) = user.fate.id else { return };
         let pack = self.lanes.packs.get(&(release.host, job, release.lane, release.slot));
-        let bytes = pack.map(|pack| part(&pack.out, release.begins, release.offset + release.length)).unwrap_or_default();
+        let bytes =
+            pack.map(|pack| part(&pack.out, release.begins, release.offset + release.length)).unwrap_or_default();
         let own = part(bytes, release.offset, release.length).to_vec();
         if digest(bytes) != release.digest || own.len() as u64 != release.length {
             let text = format!("user-{number} cannot read {release:?}: the bytes are not those that were decided");
@@ -276,7 +278,14 @@ impl World {
         let Some(user) = self.users.get_mut(&number) else { return };
         user.fate.ending = Some(ending.clone());
         let (truth, fate) = (user.truth(), user.fate.clone());
-        self.tell(|| format!("user-{number} sees the end of {}: {}, exit code {}", ending.job, ending.outcome.word(), ending.outcome.exit_code()));
+        self.tell(|| {
+            format!(
+                "user-{number} sees the end of {}: {}, exit code {}",
+                ending.job,
+                ending.outcome.word(),
+                ending.outcome.exit_code()
+            )
+        });
         self.observe(&Fact::UserEnded { user: number, fate: &fate, ending: &ending, truth: truth.as_ref() });
         if let Some(pid) = self.bound.get(&ArmorName::User(number)).copied() {
             self.kill(pid);

@@ -36,31 +36,66 @@ pub type Raise = fn(Identity) -> Option<Box<dyn Running>>;
 /// What happens next.
 #[derive(Debug)]
 pub enum Next {
-    Arrive { at: Pid, what: Arrival },
-    Dial { from: Pid, to: ArmorName },
+    Arrive {
+        at: Pid,
+        what: Arrival,
+    },
+    Dial {
+        from: Pid,
+        to: ArmorName,
+    },
     /// A save is written; a save is synced.
-    Written { by: Pid, number: u64 },
-    Synced { by: Pid, number: u64 },
+    Written {
+        by: Pid,
+        number: u64,
+    },
+    Synced {
+        by: Pid,
+        number: u64,
+    },
     /// A blank process has started.
-    Blank { host: HostId, watcher: Pid },
+    Blank {
+        host: HostId,
+        watcher: Pid,
+    },
     /// A daemon starts, unless there is one.
-    Revive { host: HostId },
+    Revive {
+        host: HostId,
+    },
     /// A slot is made; a program does its next deed; a killed one ends.
-    SlotReady { of: Pid, slot: chameleon_core::names::SlotId },
-    Program { of: Pid, slot: chameleon_core::names::SlotId, run: u64 },
+    SlotReady {
+        of: Pid,
+        slot: chameleon_core::names::SlotId,
+    },
+    Program {
+        of: Pid,
+        slot: chameleon_core::names::SlotId,
+        run: u64,
+    },
     /// The file system has done what it was asked for.
-    File { of: Pid, done: FileDone },
+    File {
+        of: Pid,
+        done: FileDone,
+    },
     Fault(Fault),
     /// A fault drawn from what is there.
     RandomFault,
     /// The system's own unit looks after hosts where nobody is well.
     Unit,
     /// A process that was starved, stopped or deaf is well again.
-    Recover { pid: Pid },
+    Recover {
+        pid: Pid,
+    },
     /// A user's command starts; prints the next piece; gets more standard input.
-    UserComes { number: u64 },
-    UserPrints { number: u64 },
-    UserTypes { number: u64 },
+    UserComes {
+        number: u64,
+    },
+    UserPrints {
+        number: u64,
+    },
+    UserTypes {
+        number: u64,
+    },
 }
 
 /// The world.
@@ -264,7 +299,10 @@ impl World {
                     process.timers.insert(timer, setting);
                 }
                 let late_us = self.chance.within(0, 500);
-                self.after(after.0 * 1_000 + late_us, Next::Arrive { at: pid, what: Arrival::Timer { timer, setting } });
+                self.after(
+                    after.0 * 1_000 + late_us,
+                    Next::Arrive { at: pid, what: Arrival::Timer { timer, setting } },
+                );
             }
             Effect::CancelTimer { timer } => {
                 if let Some(process) = self.processes.get_mut(&pid) {
@@ -286,7 +324,8 @@ impl World {
             return;
         }
         let word = word();
-        let due: Vec<Fault> = self.triggers.iter_mut().filter_map(|trigger| trigger.strikes(moment, who, &word)).collect();
+        let due: Vec<Fault> =
+            self.triggers.iter_mut().filter_map(|trigger| trigger.strikes(moment, who, &word)).collect();
         for fault in due {
             self.strike(&fault);
         }

@@ -27,7 +27,7 @@ const COMMANDS: &[Command] = &[
     Command { name: "check", words: "[--prepare]", about: "run all there is to check", run: check::run },
     Command { name: "prepare", words: "", about: "install what tests need from the system", run: prepare::run },
     Command { name: "protocol", words: "[--write]", about: "docs/protocol.md from the messages", run: protocol::run },
-    Command { name: "sim", words: "SEED | --seeds N", about: "campaigns in the invented world", run: sim::run },
+    Command { name: "sim", words: "SEED | --seeds N", about: "the same core in an invented world", run: sim::run },
     Command { name: "stories", words: "[NAME…] [--bless]", about: "the scenarios, as recorded", run: stories::run },
     Command { name: "tidy", words: "", about: "the rules of the house that no compiler knows", run: tidy::run },
 ];

@@ -364,7 +364,8 @@ impl Slot {
         match message {
             FromShim::Forked(_) => {}
             FromShim::Ready => {
-                let notices = descriptors.into_iter().next().map(watch).transpose();
+                let notices =
+                    descriptors.into_iter().next().map(|notices| watch(notices, Interest::READABLE)).transpose();
                 self.notices = notices.map_err(|error| format!("its notices cannot be heard: {error}"))?;
                 self.events.push_back(SlotEvent::Ready);
             }

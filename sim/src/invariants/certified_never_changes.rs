@@ -24,7 +24,10 @@ impl Invariant for CertifiedNeverChanges {
         for verdict in verdicts {
             let earlier = self.decided.get(&(job, verdict.stage, verdict.task));
             if earlier.is_some_and(|earlier| *earlier != verdict.value) {
-                return Err(format!("{job} {} was decided otherwise before: {earlier:?}, now {:?}", verdict.task, verdict.value));
+                return Err(format!(
+                    "{job} {} was decided otherwise before: {earlier:?}, now {:?}",
+                    verdict.task, verdict.value
+                ));
             }
         }
         Ok(())

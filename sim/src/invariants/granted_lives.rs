@@ -23,7 +23,8 @@ impl Invariant for GrantedLives {
     }
 
     fn verify(&self, fact: &Fact<'_>) -> Result<(), String> {
-        let Fact::Asks { who, effect: Effect::Process(ProcessCommand::Assign { name, incarnation, .. }), .. } = fact else {
+        let Fact::Asks { who, effect: Effect::Process(ProcessCommand::Assign { name, incarnation, .. }), .. } = fact
+        else {
             return Ok(());
         };
         let granted = self.granted.get(&(who.name, *name)).copied().unwrap_or_default();
@@ -34,7 +35,9 @@ impl Invariant for GrantedLives {
     }
 
     fn learn(&mut self, fact: &Fact<'_>) {
-        let Fact::Handles { who, input: Input::Message { message: Message::Daemon(message), .. }, .. } = fact else { return };
+        let Fact::Handles { who, input: Input::Message { message: Message::Daemon(message), .. }, .. } = fact else {
+            return;
+        };
         if let DaemonMessage::Install { name, granted, .. } = message {
             let known = self.granted.entry((who.name, *name)).or_default();
             *known = (*known).max(*granted);

@@ -50,7 +50,9 @@ impl Invariant for IdenticalInput {
     }
 
     fn learn(&mut self, fact: &Fact<'_>) {
-        let Fact::Handles { who, input: Input::Message { message: Message::Fanout(message), .. }, .. } = fact else { return };
+        let Fact::Handles { who, input: Input::Message { message: Message::Fanout(message), .. }, .. } = fact else {
+            return;
+        };
         let ArmorName::Fanout(job) = who.name else { return };
         match message {
             FanoutMessage::Distribute { stage, lanes, inputs, .. } => {

@@ -25,7 +25,9 @@ impl Invariant for NoFalseAlarm {
     }
 
     fn verify(&self, fact: &Fact<'_>) -> Result<(), String> {
-        let Fact::Asks { who, effect: Effect::Send { message: Message::Ftm(message), .. }, .. } = fact else { return Ok(()) };
+        let Fact::Asks { who, effect: Effect::Send { message: Message::Ftm(message), .. }, .. } = fact else {
+            return Ok(());
+        };
         match message {
             FtmMessage::Observed { occurrence, .. } => match &occurrence.story {
                 Story::ArmorHung { name, evidence, .. } if !self.struck.contains(name) => {
@@ -35,10 +37,14 @@ impl Invariant for NoFalseAlarm {
             },
             FtmMessage::Happened { job, occurrences, .. } => {
                 let dropped = occurrences.iter().find_map(|occurrence| match &occurrence.story {
-                    Story::LaneDropped { lane, why: Why::TooSlow, .. } if self.paused.contains(&(*job, *lane)) => Some(*lane),
+                    Story::LaneDropped { lane, why: Why::TooSlow, .. } if self.paused.contains(&(*job, *lane)) => {
+                        Some(*lane)
+                    }
                     _ => None,
                 });
-                dropped.map_or(Ok(()), |lane| Err(format!("{job}: lane {lane} is dropped as too slow while it is held back")))
+                dropped.map_or(Ok(()), |lane| {
+                    Err(format!("{job}: lane {lane} is dropped as too slow while it is held back"))
+                })
             }
             _ => Ok(()),
         }
@@ -51,7 +57,9 @@ impl Invariant for NoFalseAlarm {
             }
             Fact::Struck { fault: Fault::SlowSaves(_), who } => drop(self.struck.insert(who.name)),
             Fact::Handles { who, input: Input::Message { message: Message::Surrogate(message), .. }, .. } => {
-                let (Some(job), SurrogateMessage::LaneProgress { lane, paused, .. }) = (who.name.job(), message) else { return };
+                let (Some(job), SurrogateMessage::LaneProgress { lane, paused, .. }) = (who.name.job(), message) else {
+                    return;
+                };
                 if *paused {
                     self.paused.insert((job, *lane));
                 } else {

@@ -59,7 +59,8 @@ impl Invariant for NoRepetition {
                 self.cast.extend(ballots.iter().map(|ballot| (job, lane, ballot.stage, ballot.task)));
             }
             Fact::Handles { who, input: Input::Message { message: Message::Execution(message), .. }, .. } => {
-                let (ArmorName::Execution(job, lane), ExecutionMessage::Run { stage, ranges, purpose, .. }) = (who.name, message)
+                let (ArmorName::Execution(job, lane), ExecutionMessage::Run { stage, ranges, purpose, .. }) =
+                    (who.name, message)
                 else {
                     return;
                 };

@@ -14,10 +14,19 @@ const NAME: &str = "retired means gone, and nothing runs that the registry does 
 #[must_use]
 pub fn nothing_is_left(world: &World) -> Option<Violation> {
     let stays = |name: ArmorName| matches!(name.kind(), Kind::Daemon | Kind::Ftm | Kind::User);
-    let left: Vec<String> =
-        world.processes.values().filter_map(Process::name).filter(|name| !stays(*name)).map(|name| name.to_string()).collect();
-    let kept: Vec<String> =
-        world.disk.owners().filter(|(_, name)| !stays(*name)).map(|(_, name)| format!("the journal of {name}")).collect();
+    let left: Vec<String> = world
+        .processes
+        .values()
+        .filter_map(Process::name)
+        .filter(|name| !stays(*name))
+        .map(|name| name.to_string())
+        .collect();
+    let kept: Vec<String> = world
+        .disk
+        .owners()
+        .filter(|(_, name)| !stays(*name))
+        .map(|(_, name)| format!("the journal of {name}"))
+        .collect();
     let all: Vec<String> = left.into_iter().chain(kept).collect();
     let text = format!("{} are left after all jobs have ended, and {} slots", all.join(", "), world.lanes.count());
     let violation = Violation { invariant: NAME, at_us: world.agenda.now_us(), text };

@@ -19,7 +19,9 @@ pub struct OneFtmATerm {
 pub(super) fn term_of(message: &Message) -> Option<Term> {
     match message {
         Message::Daemon(
-            DaemonMessage::Install { term, .. } | DaemonMessage::Retire { term, .. } | DaemonMessage::Clean { term, .. },
+            DaemonMessage::Install { term, .. }
+            | DaemonMessage::Retire { term, .. }
+            | DaemonMessage::Clean { term, .. },
         ) => Some(*term),
         _ => None,
     }

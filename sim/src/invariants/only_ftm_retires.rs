@@ -28,11 +28,11 @@ impl Invariant for OnlyFtmRetires {
             {
                 Err(format!("{} deletes what {name} kept, and the FTM did not retire it", who.name))
             }
-            Fact::Asks { who, effect: Effect::Send { message: Message::Daemon(DaemonMessage::Retire { name, .. }), .. }, .. }
-                if who.name != ArmorName::Ftm =>
-            {
-                Err(format!("{} retires {name}", who.name))
-            }
+            Fact::Asks {
+                who,
+                effect: Effect::Send { message: Message::Daemon(DaemonMessage::Retire { name, .. }), .. },
+                ..
+            } if who.name != ArmorName::Ftm => Err(format!("{} retires {name}", who.name)),
             _ => Ok(()),
         }
     }

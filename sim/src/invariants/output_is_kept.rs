@@ -26,7 +26,9 @@ impl Invariant for OutputIsKept {
     fn verify(&self, fact: &Fact<'_>) -> Result<(), String> {
         let Fact::Asks { who, effect, .. } = fact else { return Ok(()) };
         match effect {
-            Effect::Send { message: Message::Daemon(DaemonMessage::Clean { job, .. }), .. } if !self.forgotten.contains(job) => {
+            Effect::Send { message: Message::Daemon(DaemonMessage::Clean { job, .. }), .. }
+                if !self.forgotten.contains(job) =>
+            {
                 Err(format!("{} has {job} deleted, which nobody let go", who.name))
             }
             Effect::Process(ProcessCommand::Clean { job: Some(job), .. }) if !self.cleaned.contains(job) => {

@@ -32,14 +32,19 @@ impl Invariant for Quorum {
             let extended = self.tasks.get(&(job, verdict.stage, verdict.task));
             let quorum = extended.map_or(convened.quorum, |rule| rule.quorum.min(convened.quorum));
             if verdict.winners.len() < usize::from(quorum) {
-                return Err(format!("{job} {}: decided by {:?}, with a quorum of {quorum}", verdict.task, verdict.winners));
+                return Err(format!(
+                    "{job} {}: decided by {:?}, with a quorum of {quorum}",
+                    verdict.task, verdict.winners
+                ));
             }
         }
         Ok(())
     }
 
     fn learn(&mut self, fact: &Fact<'_>) {
-        let Fact::Handles { who, input: Input::Message { message: Message::Voter(message), .. }, .. } = fact else { return };
+        let Fact::Handles { who, input: Input::Message { message: Message::Voter(message), .. }, .. } = fact else {
+            return;
+        };
         let Some(job) = who.name.job() else { return };
         match message {
             VoterMessage::Convene { stage, rule, .. } => drop(self.stages.entry((job, *stage)).or_insert(*rule)),

@@ -25,9 +25,10 @@ impl Invariant for ReleasedPrefix {
             Outcome::Result { .. } if printed > ending.length => {
                 Err(format!("user-{user} printed {printed} bytes of {} decided ones", ending.length))
             }
-            _ if truth.is_some_and(|truth| !truth.stdout.starts_with(&fate.printed)) => {
-                Err(format!("user-{user} printed {:?}, which no correct lane printed", String::from_utf8_lossy(&fate.printed)))
-            }
+            _ if truth.is_some_and(|truth| !truth.stdout.starts_with(&fate.printed)) => Err(format!(
+                "user-{user} printed {:?}, which no correct lane printed",
+                String::from_utf8_lossy(&fate.printed)
+            )),
             _ => Ok(()),
         }
     }

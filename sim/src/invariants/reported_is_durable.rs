@@ -18,7 +18,8 @@ pub struct ReportedIsDurable {
 fn end<'a>(fact: &Fact<'a>) -> Option<(JobId, &'a Outcome, u64)> {
     match fact {
         Fact::Asks {
-            effect: Effect::Send { message: Message::User(UserMessage::Ended { job, outcome, length }), .. }, ..
+            effect: Effect::Send { message: Message::User(UserMessage::Ended { job, outcome, length }), .. },
+            ..
         } => Some((*job, outcome, *length)),
         _ => None,
     }

@@ -1,0 +1,151 @@
+//! The commit of a winner's files, killed at each of its system calls: the next start rolls it forward.
+//!
+//! The kernel does the killing: strace injects SIGKILL at the n-th call that changes files, into the
+//! Execution ARMOR that commits. Each n is a run; it goes on until a run finishes unhurt.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use chameleon_system_tests::skip::has;
+use chameleon_system_tests::tree::{self, Entry};
+use chameleon_system_tests::{Process, Standing, Trial, eventually, processes};
+
+/// The calls between which a commit can be killed.
+const CALLS: &str = "rename,renameat,renameat2,unlink,unlinkat,mkdir,mkdirat,rmdir,symlink,symlinkat,fsync,fdatasync,\
+                     syncfs,fchmodat,chmod,fchmod,linkat,link";
+const CHANGES: &str =
+    "echo new > a; echo b > made; rm gone; mv old deep/new; ln -s a link; mkdir fresh; echo x > fresh/x";
+
+fn fill(trial: &Trial) {
+    for (name, text) in [("a", "old"), ("gone", "gone"), ("old", "old"), ("deep/er", "deep")] {
+        trial.write(name, text);
+    }
+}
+
+fn job() -> String {
+    format!(
+        "[job]\nname = \"c\"\nstrategy = \"tmr\"\n[[stage]]\nname = \"s\"\n\
+         command = [\"sh\", \"-c\", '''{CHANGES}; cat \"$GATE\"; echo done''']\n"
+    )
+}
+
+/// A run directory before and after, and a job that waits at a gate with its changes made.
+struct Gate {
+    trial: Trial,
+    after: BTreeMap<PathBuf, Entry>,
+}
+
+impl Gate {
+    fn new() -> Gate {
+        let trial = Trial::new();
+        fill(&trial);
+        let plain = trial.beside("plain");
+        tree::copy(&trial.directory(), &plain);
+        let script = format!("{CHANGES}; echo done");
+        let _ = trial.program("sh").args(["-c", &script]).directory(&plain).run().exits(0);
+        let after = tree::snapshot(&plain);
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            trial.beside("gate"),
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::from_raw_mode(0o600),
+            0,
+        )
+        .expect("a FIFO can be made");
+        Gate { trial, after }
+    }
+
+    /// Submits the job and waits until all lanes stand at the gate.
+    fn submit(&self, system: &Standing<'_>) -> String {
+        let file = system.job_file(&job());
+        let submit = system.command(&["submit"]).env("GATE", self.trial.beside("gate")).args([file]).run().exits(0);
+        let waits = |process: &&Process| process.command.first().is_some_and(|word| word == "cat");
+        eventually("three lanes wait at the gate", Duration::from_secs(30), || {
+            (self.trial.processes().iter().filter(waits).count() == 3).then_some(())
+        });
+        submit.out().trim().to_owned()
+    }
+
+    fn open(&self) {
+        // Three readers wait in open; when the writer closes, all of them read the end.
+        drop(std::fs::File::options().write(true).open(self.trial.beside("gate")).expect("the gate opens"));
+    }
+
+    fn is_committed(&self) -> bool {
+        tree::differences(&self.after, &self.trial.tree()).is_empty()
+    }
+}
+
+/// Lets the kernel kill this process at the n-th of the calls. The tracer ends with it.
+fn kill_at(gate: &Gate, process: &Process, call: usize) -> chameleon_system_tests::Started {
+    let inject = format!("inject={CALLS}:signal=SIGKILL:when={call}");
+    let (pid, log) = (process.pid.to_string(), gate.trial.beside(&format!("strace-{}", process.pid)));
+    let trace = format!("trace={CALLS}");
+    let tracer = gate.trial.program("strace").args(["-f", "-qq", "-e", &trace, "-e", &inject, "-p", &pid, "-o"]);
+    let tracer = tracer.args([log]).within(Duration::from_secs(120)).start();
+    eventually("the tracer is attached", Duration::from_secs(10), || {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        (!status.contains("TracerPid:\t0")).then_some(())
+    });
+    tracer
+}
+
+/// Runs the job with its Executions killed at their n-th call, whoever commits. `true`: somebody was.
+fn killed_at(call: usize, power_loss: bool) -> bool {
+    let gate = Gate::new();
+    let system = gate.trial.stand(1);
+    let id = gate.submit(&system);
+    let executions: Vec<Process> =
+        system.armors().iter().filter(|armor| armor.kind == "execution").filter_map(|armor| armor.process()).collect();
+    assert_eq!(executions.len(), 3);
+    let tracers: Vec<_> = executions.iter().map(|process| kill_at(&gate, process, call)).collect();
+    gate.open();
+    let begin = std::time::Instant::now();
+    let hurt = loop {
+        if executions.iter().any(|process| !process.runs()) {
+            break true;
+        }
+        if begin.elapsed() > Duration::from_secs(3) {
+            break false;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    };
+    for tracer in &tracers {
+        if let Some(process) = tracer.process() {
+            let _ = process.signal(rustix::process::Signal::KILL);
+        }
+    }
+    if power_loss {
+        processes::kill_all(gate.trial.mark());
+        system.abandon();
+        let system = gate.trial.stand(1);
+        settle(&gate, &system, &id, call);
+        system.down();
+    } else {
+        settle(&gate, &system, &id, call);
+        system.down();
+    }
+    hurt
+}
+
+fn settle(gate: &Gate, system: &Standing<'_>, id: &str, call: usize) {
+    let row = system.await_end(id);
+    assert_eq!(row["state"], "result", "killed at call {call}: {row}");
+    let differences = tree::differences(&gate.after, &gate.trial.tree());
+    assert!(gate.is_committed(), "killed at call {call}:\n{}", differences.join("\n"));
+}
+
+#[test]
+fn a_commit_whose_executions_are_killed_at_any_call_is_completed() {
+    if has(&["strace"]) {
+        assert!((1..200).any(|call| !killed_at(call, false)), "the commit has an end");
+    }
+}
+
+#[test]
+fn a_commit_of_a_system_that_is_killed_whole_at_any_call_is_rolled_forward_by_the_next_start() {
+    if has(&["strace"]) {
+        assert!((1..200).any(|call| !killed_at(call, true)), "the commit has an end");
+    }
+}

@@ -1,0 +1,131 @@
+//! A standing local system: jobs are handed to it, looked at, cancelled, and nothing is left of it.
+
+use std::time::Duration;
+
+use chameleon_system_tests::{Trial, eventually};
+
+fn job(name: &str, script: &str) -> String {
+    format!(
+        "[job]\nname = \"{name}\"\nstrategy = \"tmr\"\n[[stage]]\nname = \"s\"\ncommand = [\"sh\", \"-c\", '''{script}''']\n"
+    )
+}
+
+#[test]
+fn jobs_are_submitted_waited_for_listed_in_order_and_their_results_kept() {
+    let trial = Trial::new();
+    let system = trial.stand(1);
+    let first = system.submit(&job("first", "sleep 0.3; echo one; echo x > made"));
+    let second = system.submit_and_wait(&job("second", "echo two; exit 3")).exits(3);
+    assert!(second.out().trim().starts_with('j'), "the id comes first: {second}");
+    let _ = system.await_end(&first);
+    let rows = system.json(&["ps", "--all"]);
+    let names: Vec<&str> = rows.as_array().unwrap().iter().filter_map(|row| row["name"].as_str()).collect();
+    assert_eq!(names, ["first", "second"], "in order of submission");
+    assert_eq!(rows[0]["job"], first.as_str());
+    assert_eq!((&rows[0]["exit_code"], &rows[1]["exit_code"]), (&0.into(), &3.into()));
+    assert_eq!(system.command(&["result", &first]).run().exits(0).out(), "one\n");
+    assert_eq!(trial.read("made"), b"x\n");
+    assert_eq!(system.json(&["ps"]).as_array().map(Vec::len), Some(0), "only --all lists what has ended");
+    system.down();
+}
+
+#[test]
+fn every_process_that_runs_or_guards_a_job_is_listed_with_its_keys() {
+    let trial = Trial::new();
+    let system = trial.stand(1);
+    let id = system.submit(&job("long", "sleep 30"));
+    let kinds = ["daemon", "execution", "ftm", "surrogate", "voter"];
+    let armors = eventually("all ARMORs of the job run", Duration::from_secs(10), || {
+        let armors = system.armors();
+        let runs = |kind: &&str| armors.iter().any(|armor| armor.kind == *kind && armor.state == "running");
+        kinds.iter().all(runs).then_some(armors)
+    });
+    assert_eq!(armors.iter().filter(|armor| armor.kind == "execution").count(), 3, "a lane is an Execution");
+    for armor in &armors {
+        assert_eq!(armor.host, "h1", "{armor:?}");
+        assert!(armor.process().is_some_and(|process| trial.processes().contains(&process)), "{armor:?}");
+        let serves = !matches!(armor.kind.as_str(), "ftm" | "daemon");
+        assert_eq!(armor.job.as_deref(), serves.then_some(id.as_str()), "{armor:?}");
+    }
+    let _ = system.command(&["cancel", &id]).run().exits(0);
+    assert_eq!(system.await_end(&id)["state"], "cancelled");
+    eventually("the job's ARMORs are retired", Duration::from_secs(10), || {
+        system.armors().iter().all(|armor| armor.job.is_none()).then_some(())
+    });
+    system.down();
+}
+
+#[test]
+fn events_are_followed_while_they_happen_and_a_report_tells_the_fault() {
+    let trial = Trial::new();
+    let system = trial.stand(1);
+    let text = job("crashes", "if [ -e once ]; then echo fine; else sleep 0.2; echo fine; fi");
+    let id = system.submit(&text);
+    let follow = system.command(&["events", &id, "--follow", "--json"]).start();
+    let _ = system.await_end(&id);
+    let events = system.command(&["events", &id, "--json"]).run().exits(0).out();
+    assert!(events.lines().count() >= 3, "accepted, began, ended at least: {events}");
+    let followed = follow.wait().exits(0).out();
+    assert!(followed.lines().count() >= 3, "{followed}");
+    let report = system.command(&["report", &id]).run().exits(0).out();
+    assert!(report.contains("execution"), "it tells the cost: {report}");
+    assert!(report.contains("could not"), "it tells what it could not have noticed: {report}");
+    let _ = system.json(&["report", &id]);
+    let logs = system.command(&["logs", &id, "--lane", "1"]).run().exits(0);
+    assert_eq!(logs.out(), "fine\n", "{logs}");
+    assert_eq!(system.json(&["status", &id])["state"], "result");
+    system.down();
+}
+
+#[test]
+fn several_systems_live_side_by_side() {
+    let (one, other) = (Trial::new(), Trial::new());
+    let (first, second) = (one.stand(1), other.stand(2));
+    let _ = first.submit(&job("in-one", "true"));
+    assert_eq!(second.json(&["ps", "--all"]).as_array().map(Vec::len), Some(0));
+    let hosts: std::collections::BTreeSet<String> = second.armors().into_iter().map(|armor| armor.host).collect();
+    assert_eq!(hosts.into_iter().collect::<Vec<_>>(), ["h1", "h2"], "each host has its daemon");
+    first.down();
+    let finished = second.submit_and_wait(&job("in-other", "echo still here")).exits(0);
+    let id = finished.out().lines().next().unwrap_or_default().trim().to_owned();
+    assert_eq!(second.command(&["result", &id]).run().exits(0).out(), "still here\n");
+    second.down();
+}
+
+#[test]
+fn a_run_uses_the_standing_system_and_leaves_it_standing() {
+    let trial = Trial::new();
+    let system = trial.stand(1);
+    let before: Vec<i32> = system.armors().iter().map(|armor| armor.pid).collect();
+    let run = trial.run("-- echo through it").run().exits(0);
+    assert_eq!(run.out(), "through it\n");
+    assert_eq!(system.json(&["ps", "--all"]).as_array().map(Vec::len), Some(1), "the system has the job");
+    let after: Vec<i32> = system.armors().iter().map(|armor| armor.pid).collect();
+    assert!(before.iter().all(|pid| after.contains(pid)), "{before:?} {after:?}");
+    system.down();
+}
+
+#[test]
+fn a_standing_system_remembers_its_jobs_after_down_and_up() {
+    let trial = Trial::new();
+    let system = trial.stand(1);
+    let id = system.submit(&job("kept", "echo kept"));
+    let _ = system.await_end(&id);
+    system.down();
+    let system = trial.stand(1);
+    assert_eq!(system.job(&id)["state"], "result");
+    assert_eq!(system.command(&["result", &id]).run().exits(0).out(), "kept\n");
+    system.down();
+}
+
+#[test]
+fn an_ended_job_can_be_forgotten_with_its_output() {
+    let trial = Trial::new();
+    let system = trial.stand(1);
+    let id = system.submit(&job("forgotten", "echo x"));
+    let _ = system.await_end(&id);
+    let _ = system.command(&["forget", &id]).run().exits(0);
+    assert_eq!(system.json(&["ps", "--all"]).as_array().map(Vec::len), Some(0));
+    let _ = system.command(&["result", &id]).run().exits(125);
+    system.down();
+}

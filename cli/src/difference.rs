@@ -22,8 +22,15 @@ const CHUNK: usize = 64 << 10;
 /// The last disagreement of a job in a few lines; none if there was none.
 pub fn first(packs: &Packs, rows: &[EventRow]) -> Vec<String> {
     let Some(sides) = rows.iter().rev().find_map(|row| sides(&row.occurrence.story)) else { return vec![] };
-    let mut lines: Vec<String> =
-        sides.iter().map(|(voters, voted)| format!("{} voted {}", lanes(voters), value(voted))).collect();
+    let again = sides.iter().all(|(voters, _)| *voters == sides[0].0);
+    let mut lines: Vec<String> = sides
+        .iter()
+        .zip(0..)
+        .map(|((voters, voted), number)| {
+            let verb = if again && number > 0 { "then came to" } else { "came to" };
+            format!("{} {verb} {}", lanes(voters), value(voted))
+        })
+        .collect();
     if let [(left, one), (right, other), ..] = sides.as_slice() {
         lines.extend(compare(packs, (left, one), (right, other)));
     }
@@ -218,8 +225,8 @@ mod tests {
         let packs = Packs::new(home.path(), JobId(1));
         let ballots = vec![(LaneId(0), voted(b"sum 41\n")), (LaneId(1), voted(b"sum 42\n"))];
         insta::assert_snapshot!(first(&packs, &[no_quorum(ballots)]).join("\n"), @r#"
-        lane l0 voted [exit 0, 7 bytes 9cfc1657]
-        lane l1 voted [exit 0, 7 bytes d0e0fec2]
+        lane l0 came to [exit 0, 7 bytes 9cfc1657]
+        lane l1 came to [exit 0, 7 bytes d0e0fec2]
         first difference at byte 5 (line 1):
           l0: 31 0a                    "1\n"
           l1: 32 0a                    "2\n"

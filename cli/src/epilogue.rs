@@ -26,6 +26,8 @@ pub fn tell(scene: &Scene<'_>, whole_report: bool) -> u64 {
     verdict(scene).iter().for_each(|line| screen::remark(&format!("chameleon: {line}")));
     if whole_report {
         screen::remark(&story::text(&report, &screen::zone()));
+    } else if matches!(scene.ending.outcome, Outcome::Untrusted { .. }) {
+        screen::remark(&format!("chameleon: {}", more(scene)));
     } else if let Some(summary) = story::summary(&report, &more(scene)) {
         screen::remark(&summary);
     }
@@ -83,7 +85,7 @@ fn blocked(rows: &[EventRow]) -> Vec<String> {
 fn tried(rows: &[EventRow]) -> Vec<String> {
     let rung = |row: &EventRow| {
         let story = &row.occurrence.story;
-        let climbed = matches!(story, Story::Diagnosed { .. } | Story::Extended { .. } | Story::Varied { .. });
+        let climbed = matches!(story, Story::DiagnosisBegan { .. } | Story::Extended { .. } | Story::Varied { .. });
         climbed.then(|| format!("tried: {story}"))
     };
     rows.iter().filter_map(rung).collect()

@@ -61,6 +61,12 @@ impl<O: Write, E: Write> Printer<O, E> {
         self.position
     }
 
+    /// What was printed to.
+    #[cfg(test)]
+    pub fn into_inner(self) -> (O, E) {
+        (self.out, self.err)
+    }
+
     /// Prints a piece that continues what was printed before.
     ///
     /// # Errors

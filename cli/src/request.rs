@@ -1,6 +1,7 @@
 //! From what was typed to a job: a job file or a command, with the flags on top.
 
 use std::ffi::OsString;
+use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
@@ -153,15 +154,7 @@ pub fn of_command(command: Vec<OsString>, flags: JobFlags, here: Here) -> Result
 /// # Errors
 /// The file cannot be read, its text or a flag makes no sense.
 pub fn of_file(path: &Path, flags: JobFlags, here: Here) -> Result<(Job, String), Failure> {
-    let bytes = std::fs::read(path).map_err(|why| Failure::Unreadable {
-        what: if path.extension().is_some() {
-            "the job file"
-        } else {
-            "a program needs -- before it, and the job file"
-        },
-        path: path.to_owned(),
-        why,
-    })?;
+    let bytes = std::fs::read(path).map_err(|why| unreadable(path, why))?;
     let surroundings = Surroundings {
         directory: here.directory(),
         environment: here.environment,
@@ -175,6 +168,15 @@ pub fn of_file(path: &Path, flags: JobFlags, here: Here) -> Result<(Job, String)
         job.strategy = strategies::find(name)?;
     }
     Ok((changed(job, flags)?, accepted.remarks.render(true)))
+}
+
+/// A program was meant, more likely than not, where the name has no ending.
+fn unreadable(path: &Path, why: io::Error) -> Failure {
+    if path.extension().is_none() && why.kind() == io::ErrorKind::NotFound {
+        let name = path.display();
+        return Failure::Asked(format!("there is no job file {name}; a program is run by `chameleon run -- {name}`"));
+    }
+    Failure::Unreadable { what: "the job file", path: path.to_owned(), why }
 }
 
 /// A strategy file that a job file names lies beside it.
@@ -218,4 +220,110 @@ fn name_of(command: &[OsString]) -> String {
     let fit = |letter: &char| !letter.is_control() && *letter != '/';
     let name: String = program.unwrap_or_default().chars().filter(fit).take(check::LONGEST_NAME).collect();
     if name.is_empty() { "run".to_owned() } else { name }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chameleon_core::job::{InjectionKind, InjectionWhen};
+    use chameleon_core::names::LaneId;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Flags {
+        #[command(flatten)]
+        flags: JobFlags,
+        #[arg(last = true)]
+        command: Vec<OsString>,
+    }
+
+    fn here() -> Here {
+        Here { directory: PathBuf::from("/work dir"), environment: vec![], stdin: Stdin::Null }
+    }
+
+    fn job(typed: &[&str]) -> Result<Job, Failure> {
+        let words = ["run"].iter().chain(typed);
+        let Flags { flags, command } = Flags::try_parse_from(words).unwrap_or_else(|refusal| panic!("{refusal}"));
+        of_command(command, flags, here())
+    }
+
+    #[test]
+    fn a_command_alone_is_voted_on_by_three_lanes() {
+        let job = job(&["--", "/usr/bin/sort", "-n"]).unwrap();
+        assert_eq!((job.name.as_str(), job.strategy.name.as_str()), ("sort", "tmr"));
+        assert_eq!(job.stages[0].command, [b"/usr/bin/sort".to_vec().into(), b"-n".to_vec().into()]);
+        assert_eq!(&*job.directory, b"/work dir".as_slice());
+    }
+
+    #[test]
+    fn every_flag_reaches_the_job() {
+        let job = job(&[
+            "--strategy=single",
+            "--replicas=5",
+            "--quorum=4",
+            "--order=time",
+            "--deadline=2m",
+            "--abnormal-exit=3",
+            "--mask=stat-cache",
+            "--determinism=assist",
+            "--hold",
+            "--net",
+            "--notify=cat >>log",
+            "--inject=flip:1:always",
+            "--input=in.txt",
+            "--output=/elsewhere/out",
+            "--output=inside",
+            "--files=overlay",
+            "--spool-quota=1MiB",
+            "--",
+            "true",
+        ])
+        .unwrap();
+        let redundancy = job.strategy.redundancy;
+        assert_eq!((redundancy.replicas, redundancy.quorum, redundancy.order), (5, 4, Order::Time));
+        assert_eq!((job.deadline, job.spool_quota), (Some(Millis(120_000)), 1 << 20));
+        assert_eq!((job.abnormal_exit, job.masks[0].name.as_str()), (vec![3], "stat-cache"));
+        assert_eq!((job.determinism, job.hold, job.net), (Determinism::Assist, true, true));
+        assert_eq!(job.notify, [&b"sh"[..], b"-c", b"cat >>log"].map(|word| word.to_vec().into()));
+        let injection = Injection { kind: InjectionKind::Flip, lane: LaneId(1), when: InjectionWhen::Always };
+        assert_eq!(job.injections, [injection]);
+        assert_eq!(job.stages[0].inputs, [b"/work dir/in.txt".to_vec().into()]);
+        assert_eq!(job.stages[0].outputs, [b"/elsewhere/out".to_vec().into()], "what is inside is held anyway");
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_in_a_sentence() {
+        let table: [(&[&str], &str); 4] = [
+            (&["--replicas=3", "--quorum=4", "--", "true"], "quorum"),
+            (&["--inject=kill:40", "--", "true"], "lane"),
+            (&["--strategy=tmrr", "--", "true"], "did you mean \"tmr\"?"),
+            (&["--deadline=0s", "--", "true"], "deadline"),
+        ];
+        for (typed, expected) in table {
+            let why = job(typed).unwrap_err().to_string();
+            assert!(why.contains(expected), "{typed:?}: {why}");
+        }
+    }
+
+    #[test]
+    fn a_name_without_an_ending_was_meant_as_a_program() {
+        let missing = |name| of_file(Path::new(name), JobFlags::default(), here()).unwrap_err().to_string();
+        assert_eq!(missing("nosuch"), "there is no job file nosuch; a program is run by `chameleon run -- nosuch`");
+        assert!(missing("nosuch.toml").starts_with("the job file nosuch.toml cannot be read"));
+    }
+
+    #[test]
+    fn a_job_file_finds_its_strategy_beside_it_and_gives_way_to_flags() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("job.toml");
+        std::fs::write(directory.path().join("mine.toml"), "about = \"mine\"\nreplicas = 5\nquorum = 3\n").unwrap();
+        let text = "[job]\nname = \"sum\"\nstrategy = \"mine.toml\"\n[[stage]]\nname = \"s\"\ncommand = [\"true\"]\n";
+        std::fs::write(&path, text).unwrap();
+        let (job, remarks) = of_file(&path, JobFlags::default(), here()).unwrap();
+        assert_eq!((job.strategy.redundancy.replicas, remarks.as_str()), (5, ""));
+        let flags = JobFlags { strategy: Some("dual".to_owned()), ..JobFlags::default() };
+        assert_eq!(of_file(&path, flags, here()).unwrap().0.strategy.name, "dual");
+        std::fs::write(&path, text.replace("stage", "stag")).unwrap();
+        assert!(matches!(of_file(&path, JobFlags::default(), here()), Err(Failure::Text(_))));
+    }
 }

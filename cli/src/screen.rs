@@ -1,8 +1,11 @@
 //! What commands print: text and tables for people, JSON for programs, and an honest error when
 //! nobody can read it.
 
+use std::fs::File;
 use std::io::{self, Write};
+use std::os::fd::{AsFd, BorrowedFd};
 
+use chameleon_node::os::closed;
 use comfy_table::{Cell, ContentArrangement, Table, presets};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -15,8 +18,8 @@ use crate::failure::Failure;
 /// # Errors
 /// Standard output cannot be written.
 pub fn print(text: &str) -> Result<(), Failure> {
-    let mut out = anstream::stdout().lock();
-    let written = writeln!(out, "{text}").and_then(|()| out.flush());
+    let mut out = Raw::stdout()?;
+    let written = out.write_all(format!("{text}\n").as_bytes());
     written.map_err(|why| Failure::Output { what: "standard output", why })
 }
 
@@ -79,24 +82,50 @@ pub fn zone() -> TimeZone {
     TimeZone::system()
 }
 
-/// Writes through to standard output without a buffer of our own, so that what was printed is out.
-///
-/// # Errors
-/// The descriptor cannot be copied.
-pub fn raw_stdout() -> Result<std::fs::File, Failure> {
-    use std::os::fd::AsFd;
-    let copied = io::stdout().as_fd().try_clone_to_owned();
-    copied.map(Into::into).map_err(|why| Failure::Output { what: "standard output", why })
+/// Standard output or error without a buffer of our own: what was printed is out.
+pub enum Raw {
+    Open(File),
+    /// Whoever started us closed it.
+    Closed,
 }
 
-/// As [`raw_stdout`], for standard error.
-///
-/// # Errors
-/// The descriptor cannot be copied.
-pub fn raw_stderr() -> Result<std::fs::File, Failure> {
-    use std::os::fd::AsFd;
-    let copied = io::stderr().as_fd().try_clone_to_owned();
-    copied.map(Into::into).map_err(|why| Failure::Output { what: "standard error", why })
+impl Raw {
+    /// Standard output.
+    ///
+    /// # Errors
+    /// The descriptor cannot be copied.
+    pub fn stdout() -> Result<Self, Failure> {
+        Raw::of(io::stdout().as_fd(), 1, "standard output")
+    }
+
+    /// Standard error.
+    ///
+    /// # Errors
+    /// The descriptor cannot be copied.
+    pub fn stderr() -> Result<Self, Failure> {
+        Raw::of(io::stderr().as_fd(), 2, "standard error")
+    }
+
+    fn of(descriptor: BorrowedFd<'_>, number: u8, what: &'static str) -> Result<Self, Failure> {
+        if closed::at_start(number) {
+            return Ok(Raw::Closed);
+        }
+        let copied = descriptor.try_clone_to_owned().map_err(|why| Failure::Output { what, why })?;
+        Ok(Raw::Open(copied.into()))
+    }
+}
+
+impl Write for Raw {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Raw::Open(file) => file.write(bytes),
+            Raw::Closed => Err(rustix::io::Errno::BADF.into()),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 #[cfg(test)]

@@ -36,13 +36,15 @@ pub fn text(report: &Report, zone: &TimeZone) -> String {
     lines.join("\n")
 }
 
-/// The faults in two lines, for the end of a run; nothing if there were none.
+/// The faults in two lines, for the end of a run; nothing if there were none. How the program itself
+/// ended, and all lanes alike, is its result and told as such.
 pub fn summary(report: &Report, whole: &str) -> Option<String> {
-    let number = report.faults.len() as u64;
+    let places: Vec<String> =
+        report.faults.iter().filter(|fault| fault.recovery != Recovery::Agreed).map(short).collect();
+    let number = places.len() as u64;
     if number == 0 && report.unnoticed_injections.is_empty() {
         return None;
     }
-    let places: Vec<String> = report.faults.iter().map(short).collect();
     let marked = if report.injected { " (INJECTED on purpose)" } else { "" };
     let shown = places.iter().take(3).cloned().collect::<Vec<_>>().join("; ");
     let more = places.len().checked_sub(4).map_or_else(String::new, |more| format!("; and {} more", more + 1));

@@ -154,3 +154,6 @@ impl<'a> Watch<'a> {
         None
     }
 }
+
+#[cfg(test)]
+mod tests;

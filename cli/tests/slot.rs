@@ -279,6 +279,48 @@ async fn only_the_run_directory_and_the_outputs_can_be_written_to() {
 }
 
 #[tokio::test]
+async fn what_a_program_was_not_allowed_to_change_is_named_once_and_nothing_else_is() {
+    let place = Place::new();
+    let blocked = |outcome: &lane::Outcome| -> Vec<(String, BlockedWhy)> {
+        let named = |event: &SlotEvent| match event {
+            SlotEvent::Blocked { path, why, .. } => Some((lane::text(path).to_owned(), *why)),
+            _ => None,
+        };
+        outcome.before.iter().filter_map(named).collect()
+    };
+    let mut lane = place.lane();
+    let allowed = "echo x > f; echo x > /dev/null; mkdir -p /tmp/a d; rm f; mv d e; touch /dev/shm/x; cat /etc/passwd >&2; \
+                   rm -f /etc/absent; mkdir -p /etc; chmod 700 e; ln -s a l; echo x > l; echo x 2>/no/such/folder/file; \
+                   [ -w /etc/passwd ]; echo x > /dev/stderr; true";
+    assert_eq!(blocked(&lane.sh(allowed).await), []);
+    let cases = [
+        ("echo x > /etc/new", "/etc/new"),
+        ("echo x >> /etc/passwd; echo x >> /etc/passwd", "/etc/passwd"),
+        ("cd /etc; rm passwd", "/etc/passwd"),
+        ("mkdir /usr/new", "/usr/new"),
+        ("mv /etc/passwd .", "/etc/passwd"),
+        ("ln -s a /etc/new", "/etc/new"),
+        ("touch /etc/new", "/etc/new"),
+        ("chmod 777 /etc/passwd", "/etc/passwd"),
+        ("ln -s /etc/passwd l; echo x > l", "/etc/passwd"),
+        ("python3 -c 'import os; os.mkdir(\"new\", dir_fd=os.open(\"/usr\", 0))'", "/usr/new"),
+    ];
+    for (script, path) in cases {
+        let named = blocked(&lane.sh(&format!("{script} 2>/dev/null; true")).await);
+        let paths: Vec<_> = named.iter().map(|(path, _)| path.as_str()).collect();
+        assert_eq!(paths, [path], "{script}");
+    }
+    let many = blocked(&lane.sh("for i in 1 2 3 4 5 6 7 8 9 10; do echo x 2>/dev/null > /etc/new$i; done").await);
+    assert_eq!(many.len(), 8);
+    let address = blocked(&lane.sh("python3 -c 'import socket; socket.create_connection((\"192.0.2.1\", 80))'").await);
+    assert_eq!(address, [("192.0.2.1:80".to_owned(), BlockedWhy::Network)]);
+    drop(lane);
+    let mut lane = Lane::open(chameleon_node::slot::SlotSpec { files: Files::None, ..place.spec() });
+    let here = format!("{}/x", lane::text(place.run.path()));
+    assert_eq!(blocked(&lane.sh("echo x > x").await), [(here, BlockedWhy::NoFiles)]);
+}
+
+#[tokio::test]
 async fn inputs_and_the_program_stay_visible_beneath_hidden_directories() {
     use std::os::unix::fs::PermissionsExt;
     let (place, other) = (Place::new(), Place::new());

@@ -199,7 +199,8 @@ pub enum ProcessCommand {
     Assign { pid: u32, name: ArmorName, incarnation: Incarnation },
     /// Watches a process that an earlier daemon made; answered by `Adopted`, or by `Exited` if it is gone.
     Adopt { name: ArmorName, incarnation: Incarnation, process: ProcessMark },
-    /// Ends a process, stopped or not; `Exited` follows.
+    /// Ends a process, stopped or not; `Exited` follows. Incarnation 0 means whichever daemon holds the
+    /// lock of this host; the same in `Sample`.
     Kill { name: ArmorName, incarnation: Incarnation },
     /// Asks the system how a process fares; answered by `Sampled`.
     Sample { name: ArmorName, incarnation: Incarnation },

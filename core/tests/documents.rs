@@ -1,5 +1,6 @@
 //! The documents tell the truth: their examples are read as they stand, what they say is said about
 //! a refused text is said, and the job files in `examples/` are accepted.
+#![expect(clippy::disallowed_methods, reason = "a test reads the files that it is about")]
 
 use std::path::{Path, PathBuf};
 

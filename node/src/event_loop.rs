@@ -82,6 +82,12 @@ impl EventLoop {
         }
         let output = self.armor.resume(timers::now());
         self.take(output);
+        if self.armor.identity().name == daemon {
+            // A daemon tells its own process like that of any other.
+            let incarnation = self.armor.identity().incarnation;
+            let message = self.ready().into();
+            self.handle(Input::Message { from: daemon, incarnation, message });
+        }
         loop {
             let saved = self.saving.flush()?;
             self.release(saved)?;
@@ -145,11 +151,14 @@ impl EventLoop {
     /// A daemon that has just come, or come back, learns that this ARMOR runs.
     fn report_ready(&mut self, peer: ArmorName) {
         let identity = self.armor.identity();
-        let (name, incarnation) = (identity.name, identity.incarnation);
-        if peer == ArmorName::Daemon(identity.host) && peer != name {
-            let ready = DaemonMessage::Ready { name, incarnation, process: mark::own() };
-            self.world.links.send(peer, ready.into());
+        if peer == ArmorName::Daemon(identity.host) && peer != identity.name {
+            self.world.links.send(peer, self.ready().into());
         }
+    }
+
+    fn ready(&self) -> DaemonMessage {
+        let identity = self.armor.identity();
+        DaemonMessage::Ready { name: identity.name, incarnation: identity.incarnation, process: mark::own() }
     }
 
     fn take(&mut self, output: Output) {

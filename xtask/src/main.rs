@@ -1,1 +1,64 @@
-fn main() {}
+//! What keeps the house true: `cargo xtask COMMAND`, one command a file and one line in the table.
+
+mod check;
+mod failure;
+mod prepare;
+mod protocol;
+mod simulate;
+mod tidy;
+mod tree;
+
+use std::process::ExitCode;
+
+use failure::Failure;
+
+/// Something `cargo xtask` can do.
+struct Command {
+    name: &'static str,
+    /// What may follow the name, as in a usage line.
+    words: &'static str,
+    about: &'static str,
+    /// Gets the words behind the name.
+    run: fn(&[String]) -> Result<(), Failure>,
+}
+
+const COMMANDS: &[Command] = &[
+    Command { name: "check", words: "[--prepare]", about: "run all there is to check", run: check::run },
+    Command { name: "prepare", words: "", about: "install what tests need from the system", run: prepare::run },
+    Command { name: "protocol", words: "[--write]", about: "docs/protocol.md from the messages", run: protocol::run },
+    Command { name: "sim", words: "SEED | --seeds N", about: "the same core in an invented world", run: simulate::sim },
+    Command {
+        name: "stories",
+        words: "[NAME…] [--bless]",
+        about: "the scenarios, as recorded",
+        run: simulate::stories,
+    },
+    Command { name: "tidy", words: "", about: "the rules of the house that no compiler knows", run: tidy::run },
+];
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let known = words.split_first().and_then(|(name, rest)| {
+        let command = COMMANDS.iter().find(|command| command.name == name)?;
+        Some((command.run)(rest))
+    });
+    match known {
+        Some(Ok(())) => ExitCode::SUCCESS,
+        Some(Err(failure)) => {
+            eprintln!("xtask: {failure}");
+            ExitCode::FAILURE
+        }
+        None => {
+            eprint!("{}", usage());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn usage() -> String {
+    let line = |command: &Command| {
+        let call = format!("{} {}", command.name, command.words);
+        format!("  cargo xtask {call:<24} {}\n", command.about)
+    };
+    COMMANDS.iter().map(line).collect()
+}

@@ -2,6 +2,7 @@
 
 use chameleon_core::message::{FtmMessage, Outcome, UserMessage};
 use chameleon_core::names::JobId;
+use serde_json::{Value, json};
 
 use crate::failure::Failure;
 use crate::screen;
@@ -15,17 +16,25 @@ const TERMINATED: u8 = 143;
 pub struct Cancel {
     /// The job, such as j1
     job: JobId,
+    /// An object with stable keys
+    #[arg(long)]
+    json: bool,
 }
 
 impl Cancel {
     pub fn execute(self, place: &Place) -> Result<u8, Failure> {
         let outcome = cancel(&mut place.standing()?.connect()?, self.job)?;
-        screen::print(&match outcome {
-            Outcome::Cancelled { .. } => format!("{} cancelled", self.job),
-            outcome => format!("{} had ended before: {outcome}", self.job),
-        })?;
+        match (self.json, &outcome) {
+            (true, _) => screen::print_json(&json_of(self.job, &outcome))?,
+            (false, Outcome::Cancelled { .. }) => screen::print(&format!("{} cancelled", self.job))?,
+            (false, _) => screen::print(&format!("{} had ended before: {outcome}", self.job))?,
+        }
         Ok(0)
     }
+}
+
+pub fn json_of(job: JobId, outcome: &Outcome) -> Value {
+    json!({ "job": job.to_string(), "outcome": outcome.word(), "exit_code": outcome.exit_code() })
 }
 
 fn cancel(session: &mut dyn Session, job: JobId) -> Result<Outcome, Failure> {

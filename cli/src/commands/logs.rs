@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use chameleon_core::names::{JobId, LaneId};
+use serde_json::{Value, json};
 
 use crate::commands::status;
 use crate::failure::Failure;
@@ -18,6 +19,9 @@ pub struct Logs {
     /// Only this lane, counted from 0
     #[arg(long, value_name = "N")]
     lane: Option<u16>,
+    /// An array of objects with stable keys, one for each file that holds a lane's output
+    #[arg(long)]
+    json: bool,
 }
 
 /// One slot's outputs.
@@ -35,7 +39,11 @@ impl Logs {
         let mut slots = slots(system.home(), self.job);
         slots.retain(|slot| self.lane.is_none_or(|lane| slot.lane == LaneId(lane)));
         slots.sort();
-        let mut out = screen::raw_stdout()?;
+        if self.json {
+            screen::print_json(&slots.iter().flat_map(packs).map(|pack| json_of(&pack)).collect())?;
+            return Ok(0);
+        }
+        let mut out = screen::Raw::stdout()?;
         for slot in &slots {
             show(slot, &mut out).map_err(|why| Failure::Output { what: "standard output", why })?;
         }
@@ -66,15 +74,41 @@ fn number(path: &Path, prefix: &str) -> Option<u16> {
     path.file_name()?.to_str()?.strip_prefix(prefix)?.parse().ok()
 }
 
-/// Both outputs, each under a heading, all executions of the slot one behind the other.
+/// What one slot printed to one of its outputs, all executions one behind the other.
+pub struct Pack {
+    pub lane: LaneId,
+    pub slot: u16,
+    pub stream: &'static str,
+    pub path: PathBuf,
+    pub length: u64,
+}
+
+/// Both outputs of a slot, as far as there is anything.
+fn packs(slot: &Slot) -> Vec<Pack> {
+    let pack = |(stream, name): (&'static str, &str)| {
+        let path = slot.directory.join(name);
+        let length = fs::metadata(&path).map_or(0, |data| data.len());
+        Pack { lane: slot.lane, slot: slot.slot, stream, path, length }
+    };
+    [("stdout", "out.pack"), ("stderr", "err.pack")].map(pack).into_iter().filter(|pack| pack.length > 0).collect()
+}
+
+pub fn json_of(pack: &Pack) -> Value {
+    json!({
+        "lane": pack.lane.to_string(),
+        "slot": pack.slot,
+        "stream": pack.stream,
+        "length": pack.length,
+        "path": pack.path.to_string_lossy(),
+    })
+}
+
+/// Each output under a heading.
 fn show(slot: &Slot, out: &mut impl Write) -> io::Result<()> {
-    for (name, pack) in [("stdout", "out.pack"), ("stderr", "err.pack")] {
-        let Ok(mut file) = File::open(slot.directory.join(pack)) else { continue };
-        if file.metadata()?.len() > 0 {
-            writeln!(out, "==> lane {} slot {} {name} <==", slot.lane, slot.slot)?;
-            io::copy(&mut file, out)?;
-            writeln!(out)?;
-        }
+    for pack in packs(slot) {
+        writeln!(out, "==> lane {} slot {} {} <==", pack.lane, pack.slot, pack.stream)?;
+        io::copy(&mut File::open(&pack.path)?, out)?;
+        writeln!(out)?;
     }
     Ok(())
 }

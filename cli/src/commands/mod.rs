@@ -81,3 +81,6 @@ impl CommandLine {
         self.command.execute(&Place::new(self.home))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,7 @@ use std::io;
 
 use chameleon_core::message::{JobRow, Outcome};
 use chameleon_core::names::JobId;
+use serde_json::{Value, json};
 
 use crate::commands::status;
 use crate::failure::Failure;
@@ -16,7 +17,13 @@ use crate::system::Place;
 pub struct Result {
     /// The job, such as j1
     job: JobId,
+    /// An object with stable keys
+    #[arg(long)]
+    json: bool,
 }
+
+/// Longer output is not put into JSON as text.
+const LONGEST_TEXT: u64 = 16 << 20;
 
 impl Result {
     pub fn execute(self, place: &Place) -> std::result::Result<u8, Failure> {
@@ -25,9 +32,27 @@ impl Result {
         decided(&row)?;
         let packs = Packs::new(system.home(), self.job);
         let length = packs.index()?.unwrap_or_default().iter().map(|piece| piece.stdout.length).sum();
-        Printer::new(packs, screen::raw_stdout()?, io::sink()).print_rest(length)?;
+        if !self.json {
+            Printer::new(packs, screen::Raw::stdout()?, io::sink()).print_rest(length)?;
+            return Ok(0);
+        }
+        let mut bytes = Vec::new();
+        if length <= LONGEST_TEXT {
+            Printer::new(packs, &mut bytes, io::sink()).print_rest(length)?;
+        }
+        screen::print_json(&json_of(&row, length, &bytes))?;
         Ok(0)
     }
+}
+
+pub fn json_of(row: &JobRow, length: u64, bytes: &[u8]) -> Value {
+    let text = std::str::from_utf8(bytes).ok().filter(|text| text.len() as u64 == length);
+    json!({
+        "job": row.job.to_string(),
+        "exit_code": row.outcome.as_ref().map(Outcome::exit_code),
+        "length": length,
+        "stdout": text,
+    })
 }
 
 /// Whether there is a result.

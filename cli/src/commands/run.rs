@@ -1,7 +1,6 @@
 //! `chameleon run`: a program or a job file, as the shell would run it.
 
 use std::ffi::OsString;
-use std::fs::File;
 use std::path::PathBuf;
 use std::sync::mpsc::Sender;
 
@@ -17,6 +16,7 @@ use crate::packs::Packs;
 use crate::printer::Printer;
 use crate::progress::{Beside, Lines};
 use crate::request::{self, Here, JobFlags};
+use crate::screen::Raw;
 use crate::session::Heard;
 use crate::signals::Signals;
 use crate::status_file::Status;
@@ -28,7 +28,7 @@ use crate::{epilogue, screen, stdin};
 #[command(override_usage = "chameleon run [OPTIONS] -- CMD ARG...\n       chameleon run [OPTIONS] JOB.toml")]
 pub struct Run {
     /// A job file, instead of a command
-    #[arg(value_name = "JOB.toml", conflicts_with = "command", required_unless_present = "command")]
+    #[arg(value_name = "JOB.toml", conflicts_with = "command")]
     file: Option<PathBuf>,
     #[command(flatten)]
     flags: JobFlags,
@@ -42,6 +42,8 @@ pub struct Run {
     #[arg(last = true, value_name = "CMD")]
     command: Vec<OsString>,
 }
+
+const NOTHING_TO_RUN: &str = "there is nothing to run, expected `chameleon run -- CMD ARG…` or `chameleon run JOB.toml`";
 
 /// What is known at the end.
 #[derive(Default)]
@@ -75,6 +77,7 @@ impl Run {
         let here = Here::new(stdin::examine()?)?;
         let (mut job, remarks) = match &self.file {
             Some(path) => request::of_file(path, self.flags, here)?,
+            None if self.command.is_empty() => return Err(Failure::Asked(NOTHING_TO_RUN.to_owned())),
             None => (request::of_command(self.command, self.flags, here)?, String::new()),
         };
         if !remarks.is_empty() {
@@ -138,7 +141,7 @@ enum Order {
 
 impl Hands for Person {
     fn accepted(&mut self, job: JobId) -> Result<(), Failure> {
-        let (out, err) = (self.lines.beside(screen::raw_stdout()?), self.lines.beside(screen::raw_stderr()?));
+        let (out, err) = (self.lines.beside(Raw::stdout()?), self.lines.beside(Raw::stderr()?));
         let printer = Printer::new(Packs::new(&self.home, job), out, err);
         let (orders, ordered) = std::sync::mpsc::channel();
         self.printing = Some(orders);
@@ -182,7 +185,7 @@ impl Person {
 
 /// Prints what is ordered until something fails or nobody orders any more.
 fn print_all(
-    mut printer: Printer<Beside<File>, Beside<File>>,
+    mut printer: Printer<Beside<Raw>, Beside<Raw>>,
     ordered: &std::sync::mpsc::Receiver<Order>,
     ear: &Sender<Heard>,
 ) {

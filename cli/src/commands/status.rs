@@ -16,7 +16,7 @@ use crate::system::Place;
 pub struct Status {
     /// The job, such as j1
     job: JobId,
-    /// An object with the keys of `ps --json`, and stages and armors
+    /// An object with the keys of `ps --json`, and directory, stages, injections and armors
     #[arg(long)]
     json: bool,
 }

@@ -57,7 +57,7 @@ fn text_of(strategy: &Strategy) -> String {
     [head].into_iter().chain(rungs).collect::<Vec<_>>().join("\n")
 }
 
-fn json_of(strategy: &Strategy) -> Value {
+pub fn json_of(strategy: &Strategy) -> Value {
     let redundancy = strategy.redundancy;
     json!({
         "name": strategy.name,

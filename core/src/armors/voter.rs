@@ -90,6 +90,8 @@ struct Open {
     prefixes: Prefixes,
     /// Where each lane's output lies.
     places: BTreeMap<LaneId, Region>,
+    /// Where the decided prefix lay when it was decided.
+    holders: Vec<(LaneId, Region)>,
     verdict: Option<Verdict>,
 }
 
@@ -271,8 +273,9 @@ impl Voter {
     fn decide_prefix(&mut self, stage: StageId, task: TaskId, rule: Rule, step: &mut Step<VoterRecord>) {
         let Some(open) = self.open(stage, task) else { return };
         let quorum = open.rule.unwrap_or(rule).quorum;
-        let Some(Decided { offset, digest, lanes }) = open.prefixes.agreed(quorum) else { return };
-        let place = |lane| Region { length: offset, digest, ..open.places.get(&lane).copied().unwrap_or_default() };
+        let Some(decided) = open.prefixes.agreed(quorum) else { return };
+        let Decided { offset: length, digest, lanes } = decided;
+        let place = |lane| Region { length, digest, ..open.places.get(&lane).copied().unwrap_or_default() };
         let holders: Vec<(LaneId, Region)> = lanes.into_iter().map(|lane| (lane, place(lane))).collect();
         step.record(self, VoterRecord::PrefixDecided(stage, task, holders.clone()));
         step.send(self.surrogate(), SurrogateMessage::Prefix { stage, task, holders });
@@ -286,6 +289,17 @@ impl Voter {
         questions.extend(open.unchecked.keys().filter_map(|&lane| Some((lane, decided?))));
         for (lane, offset) in questions {
             step.send(self.execution(lane), ExecutionMessage::PrefixAt { stage, task, offset });
+        }
+    }
+
+    /// The link to the SM came up: the prefixes that are decided may be lost.
+    fn say_prefixes(&self, step: &mut Step<VoterRecord>) {
+        let Some(vote) = &self.stage else { return };
+        for (&task, open) in vote.open.iter().filter(|(_, open)| open.verdict.is_none()) {
+            if !open.holders.is_empty() {
+                let (stage, holders) = (vote.stage, open.holders.clone());
+                step.send(self.surrogate(), SurrogateMessage::Prefix { stage, task, holders });
+            }
         }
     }
 
@@ -435,6 +449,7 @@ impl Armor for Voter {
                 let (Some(open), Some((_, region))) = (self.open(*stage, *task), holders.first()) else { return };
                 let lanes = holders.iter().map(|(lane, _)| *lane).collect();
                 open.prefixes.decide(Decided { offset: region.length, digest: region.digest, lanes });
+                open.holders.clone_from(holders);
             }
             VoterRecord::PrefixChecked(stage, task, lane, has_it) => self.check_prefix(*stage, *task, *lane, *has_it),
             VoterRecord::Began(stage, task, lane, attempt) => {
@@ -458,6 +473,7 @@ impl Armor for Voter {
                 self.stories.repeat();
                 let disputed = self.disputed.clone();
                 self.report(&disputed, &mut step);
+                self.say_prefixes(&mut step);
                 step
             }
             Event::Link(LinkEvent::Up { peer: ArmorName::Execution(job, lane), .. }) if job == self.job => {

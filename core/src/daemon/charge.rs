@@ -17,53 +17,67 @@ use minicbor::{Decode, Encode};
 use crate::daemon::watch::Watch;
 use crate::message::Unit;
 use crate::names::{ArmorName, Incarnation, Millis, Term};
+use crate::shell::Place;
 use crate::world::ProcessMark;
 
-/// A durable change of what a daemon knows.
+/// A durable change of what a daemon knows. There is one living record an ARMOR: a host on which a
+/// million jobs ran remembers those that are there.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub enum DaemonRecord {
     /// The highest term seen.
     #[n(0)]
     Term(#[n(0)] Term),
-    /// This ARMOR is to run here, from this incarnation on, up to the granted one. An earlier life
-    /// that still runs must end first.
     #[n(1)]
-    Installed {
-        #[n(0)]
-        name: ArmorName,
-        #[n(1)]
-        incarnation: Incarnation,
-        #[n(2)]
-        granted: Incarnation,
-    },
-    /// This incarnation runs, or ran, as this process.
+    Charge(#[n(0)] ChargeRecord),
     #[n(2)]
-    Assigned {
-        #[n(0)]
-        name: ArmorName,
-        #[n(1)]
-        incarnation: Incarnation,
-        #[n(2)]
-        process: ProcessMark,
-    },
-    #[n(3)]
-    Retiring {
-        #[n(0)]
-        name: ArmorName,
-    },
-    #[n(4)]
     Retired {
         #[n(0)]
         name: ArmorName,
     },
+}
+
+impl DaemonRecord {
+    #[must_use]
+    pub fn place(&self) -> Place {
+        let armor = |name: &ArmorName| format!("armor/{name}");
+        match self {
+            DaemonRecord::Term(_) => Place::Put("term".to_owned()),
+            DaemonRecord::Charge(record) => Place::Put(armor(&record.name)),
+            DaemonRecord::Retired { name } => Place::Delete(armor(name)),
+        }
+    }
+}
+
+/// What the next life of the daemon must know of an ARMOR.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct ChargeRecord {
+    #[n(0)]
+    pub name: ArmorName,
+    #[n(1)]
+    pub incarnation: Incarnation,
+    #[n(2)]
+    pub floor: Incarnation,
+    #[n(3)]
+    pub granted: Incarnation,
+    #[n(4)]
+    pub kept: Kept,
+}
+
+/// The states that outlive the daemon.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub enum Kept {
+    /// It is to run.
+    #[n(0)]
+    Installed,
+    /// Its incarnation runs, or ran, as this process.
+    #[n(1)]
+    Assigned(#[n(0)] ProcessMark),
+    /// This process of it is to go, and then all that it kept.
+    #[n(2)]
+    Retiring(#[n(0)] ProcessMark),
     /// It could not be kept running, and is not tried again unless it is installed again.
-    #[n(5)]
-    Lost {
-        #[n(0)]
-        name: ArmorName,
-        #[n(1)]
-        why: String,
-    },
+    #[n(3)]
+    Lost(#[n(0)] String),
 }
 
 /// An ARMOR that this daemon answers for.
@@ -111,9 +125,9 @@ pub enum State {
     Adopting {
         process: ProcessMark,
     },
-    /// It is to go for good; the end of its process, if it has one, is awaited.
+    /// It is to go for good; the end of its process is awaited.
     Retiring {
-        process: Option<ProcessMark>,
+        process: ProcessMark,
     },
     Lost {
         why: String,
@@ -121,24 +135,42 @@ pub enum State {
 }
 
 impl Charge {
+    /// One that was just installed.
     #[must_use]
     pub fn new(incarnation: Incarnation, granted: Incarnation) -> Self {
-        Charge { incarnation, floor: incarnation, granted, short_lives: 0, died: None, state: State::Waiting }
+        let state = State::Waiting;
+        Charge { incarnation, floor: incarnation, granted, short_lives: 0, died: None, state }
     }
 
-    /// It is installed again: a life that runs must end first.
-    pub fn install(&mut self, incarnation: Incarnation, granted: Incarnation) {
-        self.floor = self.floor.max(incarnation);
-        self.granted = self.granted.max(granted);
-        match self.state {
-            State::Waiting | State::Resting | State::Lost { .. } => {
-                *self = Charge { died: self.died, ..Charge::new(self.floor, self.granted) };
-            }
-            State::Starting { .. }
-            | State::Running { .. }
-            | State::Killed { .. }
-            | State::Adopting { .. }
-            | State::Retiring { .. } => {}
+    /// What is kept of it as it stands.
+    #[must_use]
+    pub fn record(&self, name: ArmorName) -> ChargeRecord {
+        let (incarnation, floor, granted) = (self.incarnation, self.floor, self.granted);
+        ChargeRecord { name, incarnation, floor, granted, kept: self.kept() }
+    }
+
+    fn kept(&self) -> Kept {
+        match &self.state {
+            State::Waiting | State::Resting => Kept::Installed,
+            State::Starting { process, .. }
+            | State::Running { process, .. }
+            | State::Killed { process, .. }
+            | State::Adopting { process } => Kept::Assigned(process.clone()),
+            State::Retiring { process } => Kept::Retiring(process.clone()),
+            State::Lost { why } => Kept::Lost(why.clone()),
+        }
+    }
+
+    /// Takes over a record. Where that says nothing new about the state, what is known beyond it stays.
+    pub fn restore(&mut self, record: &ChargeRecord) {
+        (self.incarnation, self.floor, self.granted) = (record.incarnation, record.floor, record.granted);
+        if self.kept() != record.kept {
+            self.state = match &record.kept {
+                Kept::Installed => State::Waiting,
+                Kept::Assigned(process) => State::Adopting { process: process.clone() },
+                Kept::Retiring(process) => State::Retiring { process: process.clone() },
+                Kept::Lost(why) => State::Lost { why: why.clone() },
+            };
         }
     }
 
@@ -149,8 +181,8 @@ impl Charge {
             State::Starting { process, .. }
             | State::Running { process, .. }
             | State::Killed { process, .. }
-            | State::Adopting { process } => Some(process),
-            State::Retiring { process } => process.as_ref(),
+            | State::Adopting { process }
+            | State::Retiring { process } => Some(process),
             State::Waiting | State::Resting | State::Lost { .. } => None,
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::armor::{Effect, Moment, Timer};
 use crate::daemon::watch::{self, Watch};
-use crate::daemon::{Daemon, DaemonRecord, DaemonStep, Homecoming, State};
+use crate::daemon::{Charge, Daemon, DaemonStep, Homecoming, State};
 use crate::message::{FtmMessage, Story};
 use crate::names::{ArmorName, Incarnation, Millis};
 use crate::restart::{self, Next};
@@ -35,19 +35,15 @@ impl Daemon {
     }
 
     fn start(&mut self, now: Moment, name: ArmorName, process: ProcessMark, step: &mut DaemonStep) {
-        let Some(incarnation) = self.charges.get(&name).map(|charge| charge.incarnation) else { return };
-        let pid = process.pid;
-        self.save(step, DaemonRecord::Assigned { name, incarnation, process: process.clone() });
+        let Some(charge) = self.charges.get(&name).cloned() else { return };
+        let (pid, incarnation) = (process.pid, charge.incarnation);
+        self.keep(name, Charge { state: self.starting(now, process), ..charge }, step);
         step.then(Effect::Process(ProcessCommand::Assign { pid, name, incarnation }));
         self.last_start = now.boot;
-        self.starting(now, name, process);
     }
 
-    fn starting(&mut self, now: Moment, name: ArmorName, process: ProcessMark) {
-        let watch = Watch::new(now.boot, self.beat, watch::STARTING);
-        if let Some(charge) = self.charges.get_mut(&name) {
-            charge.state = State::Starting { process, since: now.boot, watch };
-        }
+    fn starting(&self, now: Moment, process: ProcessMark) -> State {
+        State::Starting { process, since: now.boot, watch: Watch::new(now.boot, self.beat, watch::STARTING) }
     }
 
     /// An ARMOR says that it has restored its state and can be reached.
@@ -64,8 +60,11 @@ impl Daemon {
             return;
         }
         let Some(charge) = self.charges.get(&name) else { return self.stranger(now, name, incarnation, process, step) };
-        let awaited = matches!(charge.state, State::Starting { .. } | State::Adopting { .. });
-        if awaited && charge.incarnation == incarnation {
+        if charge.incarnation != incarnation {
+            return;
+        }
+        if let State::Starting { process, .. } | State::Adopting { process } = &charge.state {
+            let process = process.clone();
             self.runs(now, name, process, step);
         }
     }
@@ -80,8 +79,8 @@ impl Daemon {
         process: ProcessMark,
         step: &mut DaemonStep,
     ) {
-        self.save(step, DaemonRecord::Installed { name, incarnation, granted: incarnation });
-        self.save(step, DaemonRecord::Assigned { name, incarnation, process: process.clone() });
+        let state = State::Adopting { process: process.clone() };
+        self.keep(name, Charge { state, ..Charge::new(incarnation, incarnation) }, step);
         step.then(Effect::Process(ProcessCommand::Adopt { name, incarnation, process: process.clone() }));
         self.runs(now, name, process, step);
     }
@@ -148,8 +147,9 @@ impl Daemon {
     }
 
     fn lost(&mut self, name: ArmorName, why: String, step: &mut DaemonStep) {
-        let Some(incarnation) = self.charges.get(&name).map(|charge| charge.incarnation) else { return };
-        self.save(step, DaemonRecord::Lost { name, why: why.clone() });
+        let Some(charge) = self.charges.get(&name).cloned() else { return };
+        let incarnation = charge.incarnation;
+        self.keep(name, Charge { state: State::Lost { why: why.clone() }, ..charge }, step);
         step.then(Effect::Forget { peer: name });
         self.tell(FtmMessage::Lost { name, incarnation, why }, step);
     }
@@ -165,20 +165,12 @@ impl Daemon {
     /// A new life of the daemon: looks up everything that the last one left running.
     pub(super) fn come_home(&mut self, now: Moment, step: &mut DaemonStep) {
         let mut home = Homecoming::default();
-        let mut ended = Vec::new();
         for (&name, charge) in &self.charges {
+            let Some(process) = charge.process().cloned() else { continue };
             home.unknown += usize::from(matches!(charge.state, State::Adopting { .. }));
-            match (charge.process(), &charge.state) {
-                (Some(process), _) => step.then(Effect::Process(ProcessCommand::Adopt {
-                    name,
-                    incarnation: charge.incarnation,
-                    process: process.clone(),
-                })),
-                (None, State::Retiring { .. }) => ended.push(name),
-                (None, _) => {}
-            }
+            let incarnation = charge.incarnation;
+            step.then(Effect::Process(ProcessCommand::Adopt { name, incarnation, process }));
         }
-        ended.into_iter().for_each(|name| self.retired(name, step));
         if self.incarnation > Incarnation(1) {
             self.homecoming = Some(home);
             self.tell_homecoming(now, step);
@@ -190,8 +182,8 @@ impl Daemon {
         let Some(charge) = self.charges.get(&name).filter(|charge| charge.incarnation == incarnation) else { return };
         match &charge.state {
             State::Adopting { process } => {
-                let process = process.clone();
-                self.starting(now, name, process);
+                let state = self.starting(now, process.clone());
+                self.charges.insert(name, Charge { state, ..charge.clone() });
                 self.found(now, |home| home.adopted += 1, step);
             }
             State::Running { .. } => self.found(now, |home| home.adopted += 1, step),

@@ -17,13 +17,13 @@ pub mod watch;
 
 use std::collections::{BTreeMap, VecDeque};
 
-pub use charge::{Charge, DaemonRecord, State};
+pub use charge::{Charge, ChargeRecord, DaemonRecord, Kept, State};
 
 use crate::armor::{Armor, Effect, Event, LinkEvent, Moment, Progress, Step, Timer};
 use crate::elements::outbox::Outbox;
 use crate::message::{DaemonMessage, FtmMessage, Occurrence, Story, Unit};
 use crate::names::{ArmorName, HostId, Incarnation, Millis, Term};
-use crate::shell::Identity;
+use crate::shell::{Identity, Place};
 use crate::world::{ProcessCommand, ProcessEvent, ProcessMark};
 
 /// The host on which the FTM lives.
@@ -141,32 +141,59 @@ impl Daemon {
         step: &mut DaemonStep,
     ) {
         let Some(charge) = self.charges.get(&name) else {
-            self.save(step, DaemonRecord::Installed { name, incarnation, granted });
+            self.keep(name, Charge::new(incarnation, granted), step);
             return self.start_waiting(now, step);
         };
-        let (running, newer) = (charge.incarnation, incarnation > charge.incarnation);
+        if incarnation > charge.incarnation {
+            return self.install_anew(now, name, incarnation, granted, step);
+        }
         match &charge.state {
-            State::Retiring { .. } => {}
-            State::Running { .. } if !newer => self.tell(FtmMessage::Running(charge.unit(name)), step),
-            State::Lost { why } if !newer => {
-                let why = why.clone();
-                self.tell(FtmMessage::Lost { name, incarnation: running, why }, step);
+            State::Running { .. } => self.tell(FtmMessage::Running(charge.unit(name)), step),
+            State::Lost { why } => {
+                let lost = FtmMessage::Lost { name, incarnation: charge.incarnation, why: why.clone() };
+                self.tell(lost, step);
             }
-            _ if newer => {
-                self.save(step, DaemonRecord::Installed { name, incarnation, granted });
-                step.then(Effect::CancelTimer { timer: Timer::Restore(name) });
-                step.then(Effect::Process(ProcessCommand::Kill { name, incarnation: running }));
-                self.start_waiting(now, step);
-            }
-            // The same again, and it is on its way.
+            // It is on its way, or goes for good.
             State::Waiting
             | State::Starting { .. }
-            | State::Running { .. }
             | State::Killed { .. }
             | State::Resting
             | State::Adopting { .. }
-            | State::Lost { .. } => {}
+            | State::Retiring { .. } => {}
         }
+    }
+
+    /// The FTM gives an ARMOR new lives: the one that it is in, if any, must end first.
+    fn install_anew(
+        &mut self,
+        now: Moment,
+        name: ArmorName,
+        incarnation: Incarnation,
+        granted: Incarnation,
+        step: &mut DaemonStep,
+    ) {
+        let Some(mut charge) = self.charges.get(&name).cloned() else { return };
+        match charge.state {
+            State::Retiring { .. } => {}
+            State::Waiting | State::Resting | State::Lost { .. } => {
+                step.then(Effect::CancelTimer { timer: Timer::Restore(name) });
+                let died = charge.died;
+                self.keep(name, Charge { died, ..Charge::new(incarnation, granted) }, step);
+                self.start_waiting(now, step);
+            }
+            State::Starting { .. } | State::Running { .. } | State::Killed { .. } | State::Adopting { .. } => {
+                let lower = charge.incarnation;
+                (charge.floor, charge.granted) = (incarnation, granted);
+                self.keep(name, charge, step);
+                step.then(Effect::Process(ProcessCommand::Kill { name, incarnation: lower }));
+            }
+        }
+    }
+
+    /// An ARMOR is as `charge` says from now on, also for the next life of this daemon.
+    fn keep(&mut self, name: ArmorName, charge: Charge, step: &mut DaemonStep) {
+        self.save(step, DaemonRecord::Charge(charge.record(name)));
+        self.charges.insert(name, charge);
     }
 
     fn retire(&mut self, name: ArmorName, step: &mut DaemonStep) {
@@ -175,13 +202,9 @@ impl Daemon {
             return;
         }
         let incarnation = charge.incarnation;
-        let runs = charge.process().is_some();
-        self.save(step, DaemonRecord::Retiring { name });
-        if runs {
-            step.then(Effect::Process(ProcessCommand::Kill { name, incarnation }));
-        } else {
-            self.retired(name, step);
-        }
+        let Some(process) = charge.process().cloned() else { return self.retired(name, step) };
+        self.keep(name, Charge { state: State::Retiring { process }, ..charge.clone() }, step);
+        step.then(Effect::Process(ProcessCommand::Kill { name, incarnation }));
     }
 
     /// The process of a retiring ARMOR is gone.
@@ -281,28 +304,12 @@ impl Armor for Daemon {
     fn apply(&mut self, record: &DaemonRecord) {
         match record {
             DaemonRecord::Term(term) => self.term = *term,
-            DaemonRecord::Installed { name, incarnation, granted } => {
-                let fresh = || Charge::new(*incarnation, *granted);
-                self.charges.entry(*name).or_insert_with(fresh).install(*incarnation, *granted);
-            }
-            DaemonRecord::Assigned { name, incarnation, process } => {
-                if let Some(charge) = self.charges.get_mut(name) {
-                    charge.incarnation = *incarnation;
-                    charge.state = State::Adopting { process: process.clone() };
-                }
-            }
-            DaemonRecord::Retiring { name } => {
-                if let Some(charge) = self.charges.get_mut(name) {
-                    charge.state = State::Retiring { process: charge.process().cloned() };
-                }
+            DaemonRecord::Charge(record) => {
+                let fresh = || Charge::new(record.incarnation, record.granted);
+                self.charges.entry(record.name).or_insert_with(fresh).restore(record);
             }
             DaemonRecord::Retired { name } => {
                 self.charges.remove(name);
-            }
-            DaemonRecord::Lost { name, why } => {
-                if let Some(charge) = self.charges.get_mut(name) {
-                    charge.state = State::Lost { why: why.clone() };
-                }
             }
         }
     }
@@ -326,7 +333,7 @@ impl Armor for Daemon {
         self.come_home(now, &mut step);
         if self.host == FTM_HOST && !self.charges.contains_key(&ArmorName::Ftm) {
             let (incarnation, granted) = (Incarnation(1), Incarnation(u32::MAX));
-            self.save(&mut step, DaemonRecord::Installed { name: ArmorName::Ftm, incarnation, granted });
+            self.keep(ArmorName::Ftm, Charge::new(incarnation, granted), &mut step);
         }
         if !self.charges.contains_key(&ArmorName::Ftm) {
             self.tell(FtmMessage::Joined { host: self.host, units: self.units() }, &mut step);
@@ -341,5 +348,9 @@ impl Armor for Daemon {
 
     fn progress(&self) -> Progress {
         Progress { done: self.beat, pending: 0 }
+    }
+
+    fn place(record: &DaemonRecord) -> Place {
+        record.place()
     }
 }

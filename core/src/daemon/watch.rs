@@ -193,7 +193,8 @@ mod tests {
 
     #[test]
     fn presence_is_not_progress() {
-        let table: [(&str, fn(u64) -> (u64, u64), Option<u64>); 4] = [
+        type Answer = fn(u64) -> (u64, u64);
+        let table: [(&str, Answer, Option<u64>); 4] = [
             ("has work and does none", |_| (7, 2), Some(31)),
             ("has nothing to do", |_| (7, 0), None),
             ("works slowly", |beat| (beat / 20, 1), None),

@@ -64,18 +64,22 @@ impl Guardian {
         if now.boot.since(self.heard) < SILENCE {
             return;
         }
-        let command = if self.linked {
-            ProcessCommand::Sample { name: self.daemon, incarnation: self.incarnation }
-        } else {
-            ProcessCommand::Revive
-        };
-        effects.push(Effect::Process(command));
+        if !self.linked {
+            effects.push(Effect::Process(ProcessCommand::Revive));
+        }
+        // One that holds its lock and answers no greeting is as hung as one that stopped answering.
+        effects.push(Effect::Process(ProcessCommand::Sample { name: self.daemon, incarnation: self.suspect() }));
+    }
+
+    /// The life of the daemon that is looked at: the linked one, else whichever there is.
+    fn suspect(&self) -> Incarnation {
+        if self.linked { self.incarnation } else { Incarnation::default() }
     }
 
     /// What the system says of the daemon's process.
     pub fn process(&mut self, now: Moment, event: &ProcessEvent, effects: &mut Vec<Effect>) {
         let ProcessEvent::Sampled { name, incarnation, sample } = event else { return };
-        if *name != self.daemon || *incarnation != self.incarnation || now.boot.since(self.heard) < SILENCE {
+        if *name != self.daemon || *incarnation != self.suspect() || now.boot.since(self.heard) < SILENCE {
             return;
         }
         let Some((since, first)) = self.looked else {

@@ -7,20 +7,10 @@
 //! node can be passed off as a ballot.
 
 use ed25519_dalek::{Signature, Signer, SigningKey, Verifier, VerifyingKey};
-use minicbor::{Decode, Encode};
+use minicbor::Encode;
 
-use crate::message::{Ballot, Witness};
+use crate::message::{Ballot, Seal, Witness};
 use crate::names::{Digest, LaneId};
-
-/// A signed batch of ballots.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-pub struct Seal {
-    /// The ARMOR's Ed25519 key.
-    #[cbor(n(0), with = "minicbor::bytes")]
-    pub key: [u8; 32],
-    #[cbor(n(1), with = "minicbor::bytes")]
-    pub signature: [u8; 64],
-}
 
 /// Signs what `lane` says: ballots numbered from `first`, made where `witness` says.
 #[must_use]

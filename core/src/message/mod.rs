@@ -24,7 +24,7 @@ pub use ftm::{ArmorState, FtmMessage, Query, Unit};
 pub use occurrence::{Diagnosis, Evidence, Occurrence, Outcome, Story, Why};
 pub use surrogate::SurrogateMessage;
 pub use user::{ArmorRow, EventRow, JobRow, LaneRow, Release, UserMessage};
-pub use voter::{Ballot, Dispute, Rule, Value, Verdict, VoterMessage, Witness};
+pub use voter::{Ballot, Dispute, Rule, Seal, Value, Verdict, VoterMessage, Witness};
 
 /// A message on its way, with the kind of its recipient.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -48,7 +48,8 @@ pub enum Message {
     Pulse(#[n(0)] Pulse),
 }
 
-/// Daemon → any ARMOR of its host. Answered by [`DaemonMessage::Pong`], after all that came before it.
+/// Daemon → any ARMOR of its host: how do you fare? Answered by [`DaemonMessage::Pong`], after all
+/// that came before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
 pub struct Pulse {
     #[n(0)]

@@ -24,14 +24,19 @@ pub enum UserMessage {
         #[n(0)]
         why: String,
     },
+    /// FTM → user: the jobs that were asked for by `Query::Jobs` or `Query::Job`.
     #[n(2)]
     Jobs(#[n(0)] Vec<JobRow>),
+    /// FTM → user: the ARMORs that were asked for by `Query::Armors`.
     #[n(3)]
     Armors(#[n(0)] Vec<ArmorRow>),
+    /// FTM → user: the events that were asked for by `Query::Events`, in order.
     #[n(4)]
     Events(#[n(0)] Vec<EventRow>),
+    /// FTM → user: the job that was asked for by `Query::Submitted`.
     #[n(5)]
     Submitted(#[n(0)] Box<Job>),
+    /// FTM → user: the job is gone, as `FtmMessage::Forget` asked for, with all its output.
     #[n(6)]
     Forgotten {
         #[n(0)]

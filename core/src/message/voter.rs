@@ -2,7 +2,6 @@
 
 use minicbor::{Decode, Encode};
 
-use crate::elements::seal::Seal;
 use crate::names::{Attempt, Digest, HostId, JobId, LaneId, StageId, TaskId};
 use crate::world::{End, Ended, Region};
 
@@ -171,6 +170,16 @@ pub struct Witness {
     /// Operating system and architecture, such as `linux-x86_64`.
     #[n(5)]
     pub platform: String,
+}
+
+/// A signed batch of ballots.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Seal {
+    /// The ARMOR's Ed25519 key.
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub key: [u8; 32],
+    #[cbor(n(1), with = "minicbor::bytes")]
+    pub signature: [u8; 64],
 }
 
 /// What the voter decided of one task.

@@ -12,6 +12,10 @@ use crate::world::End;
 use super::sentence::{count, lanes};
 use super::{Containment, Domain, Fault, Place, Recovery};
 
+/// A lane that ran shorter than this when it was stopped was slow, as lanes are on a busy host, and
+/// not hanging.
+const HANGING: Millis = Millis(1_000);
+
 /// What the events amount to.
 #[derive(Debug, Default)]
 pub(super) struct Assembled {
@@ -188,8 +192,12 @@ impl Assembly {
             Story::LaneDropped { lane, .. } => (*lane, Domain::Time, None),
             _ => return,
         };
+        let injected = self.take_injection(lane, None, &[InjectionKind::Slow, InjectionKind::Stop]);
+        if injected.is_none() && waited.is_some_and(|waited| waited < HANGING) {
+            return;
+        }
         let mut fault = noticed(row, domain, Place::Lane(lane), Containment::BeforeSpread);
-        fault.injected = self.take_injection(lane, None, &[InjectionKind::Slow, InjectionKind::Stop]);
+        fault.injected = injected;
         fault.noticed_after = waited;
         fault.decided.push("the vote goes on without this lane".to_owned());
         fault.recovery = Recovery::Masked;

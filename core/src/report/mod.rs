@@ -182,6 +182,7 @@ fn remark(story: &Story) -> Option<String> {
         | Story::CommitConflict { .. }
         | Story::Committed { .. }
         | Story::NotifyFailed { .. }
+        | Story::Straggler { .. }
         | Story::Masked { .. } => Some(story.to_string()),
         _ => None,
     }

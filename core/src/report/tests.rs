@@ -106,7 +106,7 @@ fn each_kind_of_fault_is_one_story_with_its_end() {
     let hung =
         Story::ArmorHung { name: armor, incarnation: Incarnation(1), evidence: Evidence::Stopped, silent: Millis(500) };
     let restored = || Story::ArmorRestored { name: armor, incarnation: Incarnation(2), after: Millis(7) };
-    let straggler = Story::Straggler { lane: L2, stage: S0, tasks: 1, waited: Millis(60) };
+    let straggler = Story::Straggler { lane: L2, stage: S0, tasks: 1, waited: Millis(6_000) };
     let contradicted = || Story::PrefixContradicted { stage: S0, task: T0, lane: L0, released: 5 };
     let killed = Story::Ended(Outcome::Result { end: End::Signal(9) });
     use Containment::{BeforeError, BeforeFailure, BeforeSpread, Spread};
@@ -193,6 +193,15 @@ fn what_was_decided_about_a_disagreement_is_part_of_its_story() {
     assert!(report.faults[0].decided[0].contains("5 lanes, 3 must agree"), "{report:#?}");
     assert!(report.faults[1].decided[2].starts_with("transient fault"), "{report:#?}");
     assert!(report.limits.iter().any(|limit| limit.ends_with("once in 8 times")), "{:?}", report.limits);
+}
+
+#[test]
+fn a_lane_that_is_merely_the_slowest_is_no_fault() {
+    let straggler = Story::Straggler { lane: L1, stage: S0, tasks: 1, waited: Millis(60) };
+    let natural = report(vec![straggler.clone(), result()]);
+    assert_eq!((natural.faults.len(), natural.remarks.len()), (0, 1));
+    let slowed = only_fault(vec![injected(InjectionKind::Slow), straggler, result()]);
+    assert_eq!((slowed.domain, slowed.injected), (Domain::Time, Some(InjectionKind::Slow)));
 }
 
 #[test]

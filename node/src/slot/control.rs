@@ -53,7 +53,8 @@ pub enum FromShim {
     /// The first process of the slot has this process id, and the pidfd that comes along.
     #[n(0)]
     Forked(#[n(0)] i32),
-    /// The view stands; a program can be started.
+    /// The view stands; a program can be started. With the descriptor through which calls that may be blocked are made
+    /// known, where the kernel allows that.
     #[n(1)]
     Ready,
     /// The view cannot be made: what failed, and why.

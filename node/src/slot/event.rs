@@ -42,7 +42,8 @@ pub enum SlotEvent {
     Started { execution: ExecutionId, pid: u32 },
     /// So much of stdout has arrived: at every multiple of 256 KiB, and whenever the program is quiet for 20 ms.
     Output { execution: ExecutionId, prefix: Prefix },
-    /// A path that the program was not allowed to change, or that it changed and that cannot be kept.
+    /// A path that the program was not allowed to change, or that it changed and that cannot be kept; or a network
+    /// address that it tried to reach. At most eight that were not allowed are named.
     Blocked { execution: ExecutionId, path: PathBuf, why: BlockedWhy },
     /// Nothing was started: the exit code that `env` gives (126 or 127), or 125 if Chameleon failed; and why.
     Refused { execution: ExecutionId, code: u8, why: String },
@@ -57,9 +58,13 @@ pub enum SlotEvent {
 /// Why a path was not changed, or is not kept; it says what would allow it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BlockedWhy {
-    /// It lies outside the run directory: `--output` its directory.
+    /// It lies outside the run directory.
     ReadOnly,
-    /// It lies next to an `--output` that names another path: `--output` its directory.
+    /// It lies in the run directory of a stage that holds no files.
+    NoFiles,
+    /// It is a network address, and the network is off.
+    Network,
+    /// It lies next to an `--output` that names another path.
     Outside,
     /// It is a pipe, a socket or a device, which are not kept.
     Unsupported,
@@ -71,6 +76,8 @@ impl BlockedWhy {
     pub fn hint(self) -> &'static str {
         match self {
             BlockedWhy::ReadOnly | BlockedWhy::Outside => "allow it with --output DIR",
+            BlockedWhy::NoFiles => "allow it with --files overlay",
+            BlockedWhy::Network => "allow it with --net",
             BlockedWhy::Unsupported => "pipes, sockets and devices are not kept; make them in /tmp",
         }
     }

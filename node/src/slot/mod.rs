@@ -10,6 +10,7 @@
 //!                     └────► Refused ─► start …            any ─► Lost
 //! ```
 
+pub mod blocked;
 pub mod control;
 pub mod event;
 pub mod output;
@@ -45,7 +46,9 @@ use crate::files::manifest::Manifest;
 use crate::files::tree::{self, Time};
 use crate::files::{FilesError, OnPath};
 use crate::os::readiness::watch;
+use crate::os::seccomp::{self, Notice};
 
+use blocked::Denied;
 use control::{End, FromShim, ToShim};
 pub use event::{BlockedWhy, Changes, Ended, Exit, Prefix, Region, SlotEvent, Start};
 use output::Output;
@@ -112,6 +115,8 @@ pub struct Slot {
     control: AsyncFd<OwnedFd>,
     stdout: Output,
     stderr: Output,
+    notices: Option<AsyncFd<OwnedFd>>,
+    directory: PathBuf,
     overlays: Vec<Overlay>,
     work: PathBuf,
     blobs: Blobs,
@@ -130,6 +135,7 @@ struct Running {
     since: Time,
     reported: u64,
     quiet_at: Option<Instant>,
+    denied: Vec<PathBuf>,
 }
 
 struct Harvesting {
@@ -139,7 +145,8 @@ struct Harvesting {
 
 /// What `Slot::next` was woken by.
 enum Turn {
-    Heard(io::Result<Option<FromShim>>),
+    Heard(io::Result<Option<(FromShim, Vec<OwnedFd>)>>),
+    Noticed(Notice),
     Out(io::Result<()>),
     Err(io::Result<()>),
     Quiet,
@@ -161,13 +168,15 @@ impl Slot {
         };
         let (stdout, stdout_end) = open("out.pack")?;
         let (stderr, stderr_end) = open("err.pack")?;
-        let overlays = plan.overlays.clone();
+        let (overlays, directory) = (plan.overlays.clone(), as_path(&plan.directory).to_owned());
         let (control, shim) = process::start(&spec.shim, plan, [stdout_end, stderr_end])?;
         Ok(Slot {
             shim,
             control: watch(control, Interest::READABLE).map_err(SlotError::Control)?,
             stdout,
             stderr,
+            notices: None,
+            directory,
             overlays,
             work: spec.work.clone(),
             blobs,
@@ -185,7 +194,13 @@ impl Slot {
     pub fn start(&mut self, start: Start) -> Result<(), SlotError> {
         self.stdout.pack.begin(start.fault == Some(InjectionKind::Flip));
         self.stderr.pack.begin(false);
-        self.running = Some(Running { execution: start.execution, since: Time::now(), reported: 0, quiet_at: None });
+        self.running = Some(Running {
+            execution: start.execution,
+            since: Time::now(),
+            reported: 0,
+            quiet_at: None,
+            denied: Vec::new(),
+        });
         let treatment = start.treatment();
         let stdin: Vec<_> = start.stdin.iter().map(AsFd::as_fd).collect();
         let message = ToShim::Start { arguments: start.argv, treatment };
@@ -275,6 +290,7 @@ impl Slot {
         let quiet_at = self.running.as_ref().and_then(|running| running.quiet_at);
         tokio::select! {
             biased;
+            notice = notice(self.notices.as_ref()) => Turn::Noticed(notice),
             heard = hear(&self.control) => Turn::Heard(heard),
             result = finished(self.harvest.as_mut()) => Turn::Harvested(result),
             read = self.stdout.take(), if !self.held => Turn::Out(read),
@@ -285,7 +301,11 @@ impl Slot {
 
     fn take(&mut self, turn: Turn) -> Result<(), String> {
         match turn {
-            Turn::Heard(Ok(Some(message))) => self.heed(message),
+            Turn::Noticed(notice) => {
+                self.name_blocked(&notice);
+                Ok(())
+            }
+            Turn::Heard(Ok(Some((message, descriptors)))) => self.heed(message, descriptors),
             Turn::Heard(Ok(None)) => Err("its own process has ended".into()),
             Turn::Heard(Err(error)) => Err(format!("its own process cannot be understood: {error}")),
             Turn::Out(Ok(())) => {
@@ -321,10 +341,34 @@ impl Slot {
         }
     }
 
-    fn heed(&mut self, message: FromShim) -> Result<(), String> {
+    /// Names what a call will be denied, and lets it go on.
+    fn name_blocked(&mut self, notice: &Notice) {
+        let Some(listener) = &self.notices else { return };
+        if let Some(running) = self.running.as_mut().filter(|running| running.denied.len() < blocked::MOST)
+            && let Some(denied) = blocked::judge(notice)
+        {
+            let (path, why) = match denied {
+                Denied::Address(address) => (address.into(), BlockedWhy::Network),
+                Denied::Path(path) if path.starts_with(&self.directory) => (path, BlockedWhy::NoFiles),
+                Denied::Path(path) => (path, BlockedWhy::ReadOnly),
+            };
+            if !running.denied.contains(&path) {
+                running.denied.push(path.clone());
+                self.events.push_back(SlotEvent::Blocked { execution: running.execution, path, why });
+            }
+        }
+        seccomp::let_go_on(listener.get_ref(), notice);
+    }
+
+    fn heed(&mut self, message: FromShim, descriptors: Vec<OwnedFd>) -> Result<(), String> {
         match message {
             FromShim::Forked(_) => {}
-            FromShim::Ready => self.events.push_back(SlotEvent::Ready),
+            FromShim::Ready => {
+                let notices =
+                    descriptors.into_iter().next().map(|notices| watch(notices, Interest::READABLE)).transpose();
+                self.notices = notices.map_err(|error| format!("its notices cannot be heard: {error}"))?;
+                self.events.push_back(SlotEvent::Ready);
+            }
             FromShim::Unfit(why) => return Err(format!("its own process failed to {why}")),
             FromShim::Pong(number) => self.events.push_back(SlotEvent::Pong(number)),
             FromShim::Started(_) => {
@@ -423,12 +467,25 @@ fn collect(
     Ok((manifest, changes))
 }
 
-async fn hear(control: &AsyncFd<OwnedFd>) -> io::Result<Option<FromShim>> {
+async fn hear(control: &AsyncFd<OwnedFd>) -> io::Result<Option<(FromShim, Vec<OwnedFd>)>> {
     loop {
         let mut ready = control.readable().await?;
         let heard = ready.try_io(|control| control::receive(control.get_ref().as_fd(), RecvFlags::DONTWAIT));
         if let Ok(heard) = heard {
-            return heard.map(|message| message.map(|(message, _)| message));
+            return heard;
+        }
+    }
+}
+
+/// The next call that waits to go on. Calls of processes that have died meanwhile need no answer.
+async fn notice(listener: Option<&AsyncFd<OwnedFd>>) -> Notice {
+    let Some(listener) = listener else { return pending().await };
+    loop {
+        let Ok(mut ready) = listener.readable().await else { return pending().await };
+        match ready.try_io(|listener| seccomp::receive(listener.get_ref())) {
+            Ok(Ok(notice)) => return notice,
+            Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => return pending().await,
+            Ok(Err(_)) | Err(_) => {}
         }
     }
 }

@@ -16,6 +16,7 @@ use rustix::net::RecvFlags;
 use rustix::process::{Signal, set_parent_process_death_signal};
 use rustix::thread::UnshareFlags;
 
+use super::blocked;
 use super::control::{End, Exit, FromShim, ToShim, Treatment, receive, send};
 use super::plan::Plan;
 use super::program::{Unfound, look_up};
@@ -23,6 +24,7 @@ use super::view::View;
 use crate::os::namespace;
 use crate::os::network::bring_loopback_up;
 use crate::os::process::{self, First, Forked, Launcher, RawExit, Reaped, StringArray};
+use crate::os::seccomp;
 
 /// How long a program runs before its start is reported on its own.
 const NOTEWORTHY: Duration = Duration::from_millis(2);
@@ -104,9 +106,14 @@ fn be_first(plan: Plan, control: Stdin, stdio: [OwnedFd; 3]) -> Result<(), Strin
     process::take_signals();
     process::stop_randomising_addresses();
     let environment = StringArray::new(plan.environment.iter().filter_map(|entry| c_string(entry)).collect());
+    let watched = blocked::watched(plan.net);
     match View::build(plan) {
         Ok(view) => {
-            tell(&control, &FromShim::Ready)?;
+            // Without it nothing is blocked that would not be; it is only not named.
+            let notices = seccomp::watch(&watched).ok();
+            let descriptors: Vec<_> = notices.iter().map(AsFd::as_fd).collect();
+            send(control.as_fd(), &FromShim::Ready, &descriptors).map_err(|error| format!("report: {error}"))?;
+            drop(notices);
             Shim { control, stdio, view, environment, launcher: Launcher::default() }.run()
         }
         Err(error) => tell(&control, &FromShim::Unfit(error.to_string())),

@@ -366,6 +366,8 @@ impl Execution {
             }
             FileEvent::Digested { input: Input::Program(_), outcome, .. } => self.program = outcome.unwrap_or_default(),
             FileEvent::Digested { stage, input, outcome } => {
+                let superseded = |kept: &Input| matches!((kept, &input), (Input::Spool(_), Input::Spool(_)));
+                self.staged.retain(|(of, kept), _| *of == stage && !superseded(kept));
                 self.staged.insert((stage, input.clone()), outcome.clone());
                 let message = FanoutMessage::Staged { stage, lane: self.lane, input, outcome };
                 step.send(ArmorName::Fanout(self.job), message);

@@ -43,7 +43,10 @@ impl Ftm {
 
     /// A host has forgotten an ARMOR that ran there: it gets new lives, so that the old ones count no more.
     fn reinstall(&mut self, now: Moment, host: HostId, name: ArmorName, step: &mut FtmStep) {
-        let Some(entry) = self.registry.get(name).map(|entry| entry.installing(host)) else { return };
+        let ended = name.job().is_none_or(|job| self.jobs.running(job).is_none());
+        let Some(entry) = self.registry.get(name).filter(|_| !ended).map(|entry| entry.installing(host)) else {
+            return;
+        };
         self.registry.unsee(name);
         self.save(step, FtmRecord::Armor(entry));
         let why = format!("{host} does not know it any more; it is installed there again");
@@ -87,8 +90,9 @@ impl Ftm {
         let here: Vec<Entry> =
             self.registry.entries().filter(|entry| entry.decided.host() == Some(host)).cloned().collect();
         for entry in here {
+            let ended = entry.name.job().is_none_or(|job| self.jobs.running(job).is_none());
             match entry.decided {
-                Decided::Installing { .. } if !self.registry.runs(entry.name) => self.install(&entry, step),
+                Decided::Installing { .. } if !ended && !self.registry.runs(entry.name) => self.install(&entry, step),
                 Decided::Retiring { .. } => self.retire_at(host, entry.name, step),
                 Decided::Requested | Decided::Installing { .. } | Decided::Lost { .. } => {}
             }
@@ -132,7 +136,7 @@ impl Ftm {
     }
 
     /// Places for these ARMORs of a job, as far as there are hosts; the others stay requested.
-    pub(super) fn place(&mut self, job: JobId, names: &[ArmorName], step: &mut FtmStep) {
+    pub(super) fn find_places(&mut self, job: JobId, names: &[ArmorName], step: &mut FtmStep) {
         let plan = placement::place(self.registry.loads(self.hosts_but(&[]), job), names);
         for &name in names {
             let requested = Entry::requested(name);
@@ -154,7 +158,7 @@ impl Ftm {
             }
         }
         for (job, names) in requested {
-            self.place(job, &names, step);
+            self.find_places(job, &names, step);
         }
     }
 
@@ -172,6 +176,7 @@ impl Ftm {
             step.then(Effect::Forget { peer: name });
         }
         if let Some(job) = name.job() {
+            self.retire_all(job, step);
             self.forget_if_gone(job, step);
         }
     }
@@ -199,6 +204,11 @@ impl Ftm {
     fn move_or_give_up(&mut self, now: Moment, host: HostId, entry: &Entry, why: &str, step: &mut FtmStep) {
         let Some(job) = entry.name.job() else { return };
         let name = entry.name;
+        if self.jobs.running(job).is_none() {
+            // It has done its part.
+            self.save(step, FtmRecord::Armor(entry.retiring(host)));
+            return self.retire_at(host, name, step);
+        }
         let tried: Vec<HostId> = entry.tried.iter().copied().chain([host]).collect();
         let others = if self.registry.can_move(name) { self.hosts_but(&tried) } else { Vec::new() };
         let plan = placement::place(self.registry.loads(others, job), &[name]);

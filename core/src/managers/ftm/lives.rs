@@ -1,5 +1,7 @@
 //! A job's life: accepted, given its ARMORs, cancelled, ended, forgotten.
 
+use std::collections::BTreeSet;
+
 use crate::armor::Moment;
 use crate::job::Job;
 use crate::managers::ftm::jobs::{JobEnd, JobRecord};
@@ -22,7 +24,7 @@ impl Ftm {
         self.save(step, FtmRecord::Job(record));
         self.note(now, Some(id), Story::Accepted, step);
         self.reply(user, UserMessage::Accepted { request, job: id }, step);
-        self.place(id, &[ArmorName::Surrogate(id)], step);
+        self.find_places(id, &[ArmorName::Surrogate(id)], step);
     }
 
     /// An SM needs ARMORs for its job.
@@ -37,7 +39,7 @@ impl Ftm {
             step.send(surrogate, SurrogateMessage::Unavailable { name, why });
         }
         let new: Vec<ArmorName> = wanted.into_iter().filter(|&name| self.registry.get(name).is_none()).collect();
-        self.place(job, &new, step);
+        self.find_places(job, &new, step);
         self.tell_lost(job, step);
         self.grant(job, step);
     }
@@ -136,18 +138,34 @@ impl Ftm {
         self.drop_old_events(step);
     }
 
-    fn retire_all(&mut self, job: JobId, step: &mut FtmStep) {
-        let entries: Vec<Entry> = self.registry.of_job(job).cloned().collect();
-        for entry in entries {
-            let Some(retiring) = entry.retiring() else {
-                self.save(step, FtmRecord::ArmorGone(entry.name));
-                continue;
-            };
-            if let Some(host) = retiring.decided.host() {
-                self.save(step, FtmRecord::Armor(retiring));
+    /// Retires the ARMORs of an ended job: the SM when the others are gone, so that it has the time to
+    /// say what it still has to say.
+    pub(super) fn retire_all(&mut self, job: JobId, step: &mut FtmStep) {
+        let surrogate = ArmorName::Surrogate(job);
+        let others: Vec<Entry> = self.registry.of_job(job).filter(|entry| entry.name != surrogate).cloned().collect();
+        others.iter().for_each(|entry| self.retire(entry, step));
+        let alone = self.registry.of_job(job).all(|entry| entry.name == surrogate);
+        if let Some(entry) = self.registry.get(surrogate).filter(|_| alone).cloned() {
+            self.retire(&entry, step);
+        }
+    }
+
+    fn retire(&mut self, entry: &Entry, step: &mut FtmStep) {
+        match entry.decided {
+            Decided::Requested => self.save(step, FtmRecord::ArmorGone(entry.name)),
+            Decided::Installing { host, .. } | Decided::Lost { host, .. } => {
+                self.save(step, FtmRecord::Armor(entry.retiring(host)));
                 self.retire_at(host, entry.name, step);
             }
+            Decided::Retiring { .. } => {}
         }
+    }
+
+    /// A new FTM goes on with what the last one had begun.
+    pub(super) fn retire_ended(&mut self, step: &mut FtmStep) {
+        let ended = |entry: &Entry| entry.name.job().filter(|&job| self.jobs.running(job).is_none());
+        let jobs: BTreeSet<JobId> = self.registry.entries().filter_map(ended).collect();
+        jobs.into_iter().for_each(|job| self.retire_all(job, step));
     }
 
     /// A user drops an ended job; answered when its ARMORs are gone and so is the record.

@@ -110,6 +110,9 @@ impl Ftm {
     }
 
     fn message(&mut self, now: Moment, from: ArmorName, message: FtmMessage, step: &mut FtmStep) {
+        if from.kind() == Kind::User && self.users.heard(from, now.boot) {
+            step.timer(Timer::Flush, users::REACHED_WITHIN);
+        }
         match message {
             FtmMessage::Submit { request, job } => self.submit(now, from, request, job, step),
             FtmMessage::Ask(query) => self.answer(from, query, step),
@@ -208,11 +211,24 @@ impl Ftm {
     fn link_down(&mut self, peer: ArmorName, step: &mut FtmStep) {
         self.linked.remove(&peer);
         if peer.kind() == Kind::User {
-            self.users.down(peer);
-            for waiting in self.forgetting.values_mut() {
-                waiting.remove(&peer);
-            }
-            step.then(Effect::Forget { peer });
+            self.forget_user(peer, step);
+        }
+    }
+
+    fn forget_user(&mut self, user: ArmorName, step: &mut FtmStep) {
+        self.users.down(user);
+        for waiting in self.forgetting.values_mut() {
+            waiting.remove(&user);
+        }
+        step.then(Effect::Forget { peer: user });
+    }
+
+    /// Commands that were gone before they could be answered are forgotten.
+    fn forget_unreached(&mut self, now: Moment, step: &mut FtmStep) {
+        let (late, others) = self.users.unreached(now.boot);
+        late.into_iter().for_each(|user| self.forget_user(user, step));
+        if others {
+            step.timer(Timer::Flush, users::REACHED_WITHIN);
         }
     }
 
@@ -305,6 +321,7 @@ impl Armor for Ftm {
         match event {
             Event::Message { from, message } => self.message(now, from, message, &mut step),
             Event::Timer(Timer::Remind) => self.remind(now, &mut step),
+            Event::Timer(Timer::Flush) => self.forget_unreached(now, &mut step),
             Event::Link(LinkEvent::Up { peer, .. }) => self.link_up(peer, &mut step),
             Event::Link(LinkEvent::Down { peer }) => self.link_down(peer, &mut step),
             Event::Process(ProcessEvent::Notified { notice, failure }) => {
@@ -321,6 +338,7 @@ impl Armor for Ftm {
         let (last_job, next_event) = (self.jobs.last(), self.events.next());
         self.save(&mut step, FtmRecord::Reign { term: Term(self.term.0 + 1), last_job, next_event });
         self.registry.inherit();
+        self.retire_ended(&mut step);
         self.deliver(now, &mut step);
         step
     }

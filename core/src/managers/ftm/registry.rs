@@ -114,10 +114,10 @@ impl Entry {
         Entry { decided: Decided::Lost { host, why }, ..self.clone() }
     }
 
-    /// The entry once it is to go; `None` if no host has anything of it.
+    /// The entry once this host is to end it.
     #[must_use]
-    pub fn retiring(&self) -> Option<Self> {
-        self.decided.host().map(|host| Entry { decided: Decided::Retiring { host }, ..self.clone() })
+    pub fn retiring(&self, host: HostId) -> Self {
+        Entry { decided: Decided::Retiring { host }, ..self.clone() }
     }
 }
 
@@ -165,9 +165,10 @@ impl Registry {
         self.inherited.remove(&name);
     }
 
-    /// All entries come from an earlier FTM: whether they ran is not known.
+    /// All entries come from an earlier FTM: whether those that have a host ran is not known.
     pub fn inherit(&mut self) {
-        self.inherited = self.entries.keys().copied().collect();
+        let placed = self.entries.values().filter(|entry| entry.decided.host().is_some());
+        self.inherited = placed.map(|entry| entry.name).collect();
     }
 
     #[must_use]

@@ -4,12 +4,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::message::UserMessage;
-use crate::names::{ArmorName, JobId};
+use crate::names::{ArmorName, JobId, Millis};
+
+/// How long a command may take to be reached: it is there before it asks, so it is gone if it takes longer.
+pub const REACHED_WITHIN: Millis = Millis(10_000);
 
 /// One command.
 #[derive(Debug, Default)]
 struct User {
     linked: bool,
+    /// When it was first heard of.
+    since: Millis,
     /// Answers that wait for the link.
     owed: Vec<UserMessage>,
     awaits: BTreeSet<JobId>,
@@ -22,6 +27,21 @@ pub struct Users {
 }
 
 impl Users {
+    /// A command asks for something; says whether it is new.
+    pub fn heard(&mut self, name: ArmorName, now: Millis) -> bool {
+        let fresh = !self.known.contains_key(&name);
+        self.known.entry(name).or_insert_with(|| User { since: now, ..User::default() });
+        fresh
+    }
+
+    /// Those that could not be reached in time, and whether others are still awaited.
+    #[must_use]
+    pub fn unreached(&self, now: Millis) -> (Vec<ArmorName>, bool) {
+        let waiting = self.known.iter().filter(|(_, user)| !user.linked);
+        let (late, early): (Vec<_>, Vec<_>) = waiting.partition(|(_, user)| now.since(user.since) >= REACHED_WITHIN);
+        (late.into_iter().map(|(&name, _)| name).collect(), !early.is_empty())
+    }
+
     /// An answer to a command; kept if it cannot be reached yet.
     pub fn owe(&mut self, name: ArmorName, message: &UserMessage) {
         let user = self.known.entry(name).or_default();

@@ -1,0 +1,184 @@
+//! `docs/commands.md` says what the commands are; these tests keep it true.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use clap::{Arg, ArgAction, CommandFactory};
+use serde_json::Value;
+
+use super::*;
+
+fn page() -> String {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs/commands.md");
+    std::fs::read_to_string(path).expect("docs/commands.md is part of the tree")
+}
+
+/// The section under this heading.
+fn section<'a>(page: &'a str, heading: &str) -> &'a str {
+    let begins = page.find(&format!("## {heading}\n")).unwrap_or_else(|| panic!("docs/commands.md has no {heading:?}"));
+    let rest = &page[begins + 3..];
+    rest.find("\n## ").map_or(rest, |ends| &rest[..ends])
+}
+
+/// `--replicas <N>`, `JOB.toml`: as it is typed.
+fn typed(argument: &Arg) -> String {
+    let names = argument.get_value_names().unwrap_or_default();
+    let value = names.first().map(ToString::to_string).unwrap_or_default();
+    let takes_value = matches!(argument.get_action(), ArgAction::Set | ArgAction::Append);
+    match argument.get_long() {
+        None => value,
+        Some(long) if takes_value => format!("--{long} {value}"),
+        Some(long) => format!("--{long}"),
+    }
+}
+
+#[test]
+fn every_command_and_every_argument_is_on_the_page_with_its_own_words() {
+    let page = page();
+    for command in CommandLine::command().get_subcommands() {
+        let section = section(&page, &format!("chameleon {}", command.get_name()));
+        let about = command.get_about().expect("a command says what it does").to_string();
+        assert!(section.contains(&about), "{}: {about}", command.get_name());
+        for argument in command.get_arguments().filter(|argument| !argument.is_hide_set()) {
+            let help = argument.get_help().expect("an argument says what it does").to_string();
+            let line = format!("| `{}` | {} |", typed(argument).replace('|', "\\|"), help.replace('|', "\\|"));
+            assert!(section.contains(&line), "{} lacks the line\n{line}", command.get_name());
+        }
+    }
+}
+
+#[test]
+fn the_page_has_no_command_and_no_argument_that_is_not_there() {
+    let page = page();
+    let command = CommandLine::command();
+    let known: BTreeSet<String> = command
+        .get_subcommands()
+        .flat_map(|command| {
+            command.get_arguments().map(|argument| format!("`{}`", typed(argument).replace('|', "\\|")))
+        })
+        .collect();
+    for heading in page.lines().filter_map(|line| line.strip_prefix("## chameleon ")) {
+        assert!(command.find_subcommand(heading).is_some(), "there is no command {heading}");
+        let rows = section(&page, &format!("chameleon {heading}")).lines().filter(|line| line.starts_with("| `"));
+        for row in rows {
+            let name = row.split(" | ").next().unwrap_or_default().trim_start_matches("| ");
+            assert!(known.contains(name), "{heading}: {row}");
+        }
+    }
+}
+
+/// The keys of a JSON object, as the page lists them.
+fn keys_on_the_page(heading: &str) -> BTreeSet<String> {
+    let page = page();
+    let rows = section(&page, heading).lines().filter_map(|line| line.strip_prefix("- `"));
+    rows.filter_map(|row| row.split('`').next()).map(str::to_owned).collect()
+}
+
+fn keys(object: &Value) -> BTreeSet<String> {
+    object.as_object().expect("an object").keys().cloned().collect()
+}
+
+#[test]
+fn the_keys_of_json_are_those_on_the_page() {
+    let (job, armor, event, report) = samples::all();
+    let status = crate::status_file::Status { exit_code: 0, job: None, ending: None, failure: None, faults: 0 };
+    let table = [
+        ("JSON of ps", ps::json_of(&job)),
+        ("JSON of armors", armors::json_of(&armor)),
+        ("JSON of events", events::json_of(&event)),
+        ("JSON of report", crate::story::json(&report)),
+        ("JSON of strategies", strategies::json_of(&strategies::find("tmr").unwrap())),
+        ("JSON of result", result::json_of(&job, 0, b"")),
+        ("JSON of cancel", cancel::json_of(job.job, &chameleon_core::message::Outcome::Deadline)),
+        ("JSON of logs", logs::json_of(&samples::pack())),
+        ("The status file", status.json()),
+    ];
+    for (heading, object) in table {
+        assert_eq!(keys(&object), keys_on_the_page(heading), "{heading}");
+    }
+}
+
+#[test]
+fn the_definitions_fit_together() {
+    CommandLine::command().debug_assert();
+}
+
+#[test]
+fn the_help_says_what_the_commands_are() {
+    let mut command = CommandLine::command().term_width(100);
+    insta::assert_snapshot!(command.render_help().to_string(), @r#"
+    Results you can trust from machines you can't: runs unmodified programs and makes them dependable
+    from the outside
+
+    Usage: chameleon [OPTIONS] <COMMAND>
+
+    Commands:
+      run         Run a program, or a job file, as the shell would, with redundancy behind it
+      submit      Hand a job file to the standing system and print the job's number
+      dev         Start a standing local system
+      down        End the standing system; nothing is left running
+      ps          List jobs, in the order in which they were submitted
+      status      Show one job
+      armors      List ARMORs, the processes that run and guard jobs
+      events      List what happened
+      report      Tell each fault of a job as a story, what the job cost, and what could not be noticed
+      result      Print the decided standard output of a job
+      logs        Print what the lanes of a job printed, decided or not
+      cancel      End a job without a result
+      forget      Drop an ended job with all its output
+      strategies  List and explain strategies
+
+    Options:
+          --home <DIRECTORY>  Where the system keeps everything; several live side by side [default:
+                              $CHAMELEON_HOME, else ~/.local/state/chameleon]
+      -h, --help              Print help
+      -V, --version           Print version
+
+    Exit codes: the program's own; 123 no trustworthy result; 124 deadline; 125 Chameleon failed; 126
+    and 127 the program could not be started.
+    "#);
+}
+
+/// One of each.
+mod samples {
+    use chameleon_core::message::{ArmorRow, ArmorState, EventRow, JobRow, Occurrence, Story};
+    use chameleon_core::names::{ArmorName, HostId, Incarnation, JobId, LaneId, Millis};
+    use chameleon_core::report::Report;
+
+    pub fn pack() -> super::logs::Pack {
+        super::logs::Pack { lane: LaneId(0), slot: 0, stream: "stdout", path: "out.pack".into(), length: 1 }
+    }
+
+    pub fn all() -> (JobRow, ArmorRow, EventRow, Report) {
+        let job = JobRow {
+            job: JobId(1),
+            name: "sum".to_owned(),
+            strategy: "tmr".to_owned(),
+            submitted_unix_ms: 0,
+            ended_unix_ms: None,
+            outcome: None,
+        };
+        let armor = ArmorRow {
+            name: ArmorName::Ftm,
+            host: HostId(1),
+            pid: 1,
+            incarnation: Incarnation(1),
+            state: ArmorState::Running,
+        };
+        let occurrence = Occurrence { unix_ms: 0, boot: Millis(0), noticed_by: ArmorName::Ftm, story: Story::Accepted };
+        let event = EventRow { number: 0, job: None, occurrence };
+        let report = Report {
+            job: JobId(1),
+            name: "sum".to_owned(),
+            strategy: "tmr".to_owned(),
+            outcome: None,
+            unnoticed_injections: vec![],
+            injected: false,
+            faults: vec![],
+            remarks: vec![],
+            cost: None,
+            limits: vec![],
+        };
+        (job, armor, event, report)
+    }
+}

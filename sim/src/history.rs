@@ -1,0 +1,90 @@
+//! What the invariants are shown: every step of every ARMOR, and what became of it.
+
+use chameleon_core::armor::Effect;
+use chameleon_core::follower::Ending;
+use chameleon_core::names::{ExecutionId, HostId, JobId, LaneId};
+use chameleon_core::shell::{Identity, Input, Output};
+use chameleon_core::world::Ended;
+
+use crate::faults::Fault;
+use crate::process::Pid;
+use crate::programs::Truth;
+use crate::user::Fate;
+
+/// Something that happened.
+#[derive(Debug)]
+pub enum Fact<'a> {
+    /// A process became an ARMOR, restored and reachable.
+    Born {
+        who: &'a Identity,
+        pid: Pid,
+    },
+    Died {
+        who: &'a Identity,
+        pid: Pid,
+    },
+    /// An ARMOR or a user's command is about to handle this.
+    Handles {
+        who: &'a Identity,
+        pid: Pid,
+        input: &'a Input,
+    },
+    /// It handled it; `unsaved` of its earlier saves are not confirmed yet.
+    Stepped {
+        who: &'a Identity,
+        pid: Pid,
+        input: &'a Input,
+        output: &'a Output,
+        unsaved: usize,
+    },
+    /// One effect is carried out.
+    Asks {
+        who: &'a Identity,
+        pid: Pid,
+        effect: &'a Effect,
+    },
+    /// A program was started, or ended.
+    Started {
+        host: HostId,
+        job: JobId,
+        lane: LaneId,
+        execution: ExecutionId,
+    },
+    Ended {
+        host: HostId,
+        job: JobId,
+        lane: LaneId,
+        execution: ExecutionId,
+        ended: &'a Ended,
+    },
+    /// A user was told the number of its job; `earlier` if it was told one before.
+    Accepted {
+        user: u64,
+        job: JobId,
+        earlier: Option<JobId>,
+    },
+    /// A user saw the end of its job.
+    UserEnded {
+        user: u64,
+        fate: &'a Fate,
+        ending: &'a Ending,
+        truth: Option<&'a Truth>,
+    },
+    /// A fault struck this process.
+    Struck {
+        fault: &'a Fault,
+        who: &'a Identity,
+    },
+    PowerLost,
+}
+
+/// A moment of an ARMOR's life that a story can name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// It is about to ask for this.
+    About,
+    /// It has asked for this.
+    Says,
+    /// It has handled this; what it saves in consequence is not written yet.
+    Hears,
+}

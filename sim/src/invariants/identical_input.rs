@@ -1,0 +1,69 @@
+//! All lanes get byte-identical input or none does (DESIGN §5): the Fanout lets lanes read only what
+//! every lane of the stage has said to have, alike.
+
+use std::collections::BTreeMap;
+
+use chameleon_core::armor::Effect;
+use chameleon_core::message::{ExecutionMessage, FanoutMessage, Message, SurrogateMessage};
+use chameleon_core::names::{ArmorName, Digest, JobId, LaneId, StageId};
+use chameleon_core::shell::Input;
+use chameleon_core::world;
+
+use crate::history::Fact;
+use crate::invariants::Invariant;
+
+#[derive(Default)]
+pub struct IdenticalInput {
+    /// What is to be distributed: the stage that is under way, its lanes and inputs.
+    distributed: BTreeMap<JobId, (StageId, Vec<LaneId>, Vec<world::Input>)>,
+    /// What the lanes said to have.
+    staged: BTreeMap<(JobId, StageId, world::Input, LaneId), Result<Digest, String>>,
+}
+
+impl IdenticalInput {
+    fn alike(&self, job: JobId, stage: StageId, lanes: &[LaneId], input: &world::Input) -> Result<(), String> {
+        let of = |lane: &LaneId| self.staged.get(&(job, stage, input.clone(), *lane));
+        let first = lanes.first().and_then(of);
+        let same = lanes.iter().all(|lane| of(lane).is_some_and(Result::is_ok) && of(lane) == first);
+        if same { Ok(()) } else { Err(format!("{job} {stage}: {lanes:?} do not all have {input} alike")) }
+    }
+}
+
+impl Invariant for IdenticalInput {
+    fn name(&self) -> &'static str {
+        "all lanes get byte-identical input or none does"
+    }
+
+    fn verify(&self, fact: &Fact<'_>) -> Result<(), String> {
+        let Fact::Asks { who, effect: Effect::Send { message, .. }, .. } = fact else { return Ok(()) };
+        let ArmorName::Fanout(job) = who.name else { return Ok(()) };
+        let Some((stage, lanes, inputs)) = self.distributed.get(&job) else { return Ok(()) };
+        match message {
+            Message::Surrogate(SurrogateMessage::InputsReady { stage: ready, lanes, .. }) if ready == stage => {
+                inputs.iter().try_for_each(|input| self.alike(job, *stage, lanes, input))
+            }
+            Message::Execution(ExecutionMessage::Feed { upto, .. }) if *upto > 0 => {
+                self.alike(job, *stage, lanes, &world::Input::Spool(*upto))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn learn(&mut self, fact: &Fact<'_>) {
+        let Fact::Handles { who, input: Input::Message { message: Message::Fanout(message), .. }, .. } = fact else {
+            return;
+        };
+        let ArmorName::Fanout(job) = who.name else { return };
+        match message {
+            FanoutMessage::Distribute { stage, lanes, inputs, .. } => {
+                if self.distributed.get(&job).is_none_or(|(known, ..)| known <= stage) {
+                    self.distributed.insert(job, (*stage, lanes.clone(), inputs.clone()));
+                }
+            }
+            FanoutMessage::Staged { stage, lane, input, outcome } => {
+                self.staged.insert((job, *stage, input.clone(), *lane), outcome.clone());
+            }
+            FanoutMessage::Spooled { .. } => {}
+        }
+    }
+}

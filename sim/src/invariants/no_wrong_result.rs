@@ -1,0 +1,33 @@
+//! With at most the tolerated number of faulty lanes no wrong result is accepted (DESIGN §5).
+//!
+//! The bytes that the user's command printed and the end it reported are compared with what the
+//! programs of the job are known to result in.
+
+use chameleon_core::message::Outcome;
+
+use crate::history::Fact;
+use crate::invariants::Invariant;
+
+#[derive(Default)]
+pub struct NoWrongResult;
+
+impl Invariant for NoWrongResult {
+    fn name(&self) -> &'static str {
+        "no wrong result is accepted"
+    }
+
+    fn verify(&self, fact: &Fact<'_>) -> Result<(), String> {
+        let Fact::UserEnded { user, fate, ending, truth: Some(truth) } = fact else { return Ok(()) };
+        let Outcome::Result { end } = ending.outcome else { return Ok(()) };
+        if end != truth.end {
+            return Err(format!("user-{user} was told {end:?}, and the programs end with {:?}", truth.end));
+        }
+        if ending.length != truth.stdout.len() as u64 || (ending.printed > 0 && fate.printed != truth.stdout) {
+            let (printed, expected) = (String::from_utf8_lossy(&fate.printed), String::from_utf8_lossy(&truth.stdout));
+            return Err(format!("user-{user} got {printed:?} ({} decided bytes) and not {expected:?}", ending.length));
+        }
+        Ok(())
+    }
+
+    fn learn(&mut self, _fact: &Fact<'_>) {}
+}

@@ -1,0 +1,220 @@
+//! What happened, in words: for the stories, and for whoever looks for a defect.
+
+use chameleon_core::armor::{Effect, LinkEvent};
+use chameleon_core::message::{
+    DaemonMessage, ExecutionMessage, FanoutMessage, FtmMessage, Message, Story, SurrogateMessage, UserMessage, Value,
+    VoterMessage,
+};
+use chameleon_core::names::ArmorName;
+use chameleon_core::shell::Input;
+
+use crate::world::World;
+
+/// Longest line that whoever looks for a defect gets.
+const LINE_MOST: usize = 400;
+
+/// The kind of an input, as a number.
+#[must_use]
+pub fn number(input: &Input) -> u64 {
+    match input {
+        Input::Message { .. } => 0,
+        Input::Timer(_) => 1,
+        Input::Slot(_) => 2,
+        Input::Process(_) => 3,
+        Input::File(_) => 4,
+        Input::Link(LinkEvent::Up { .. }) => 5,
+        Input::Link(LinkEvent::Down { .. }) => 6,
+        Input::Saved(_) => 7,
+    }
+}
+
+/// An input, in full.
+#[must_use]
+pub fn input(input: &Input) -> String {
+    match input {
+        Input::Message { from, incarnation, message } => cut(format!("{from} {incarnation}: {message:?}")),
+        other => cut(format!("{other:?}")),
+    }
+}
+
+/// An effect, in full.
+#[must_use]
+pub fn effect(effect: &Effect) -> String {
+    match effect {
+        Effect::Send { to, message } => cut(format!("{to}: {message:?}")),
+        other => cut(format!("{other:?}")),
+    }
+}
+
+fn cut(text: String) -> String {
+    match text.char_indices().nth(LINE_MOST) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text,
+    }
+}
+
+/// The first word of what a message says, such as `Ballots`.
+fn word(message: &Message) -> String {
+    let text = match message {
+        Message::Ftm(message) => format!("{message:?}"),
+        Message::Daemon(message) => format!("{message:?}"),
+        Message::Surrogate(message) => format!("{message:?}"),
+        Message::Voter(message) => format!("{message:?}"),
+        Message::Fanout(message) => format!("{message:?}"),
+        Message::Execution(message) => format!("{message:?}"),
+        Message::User(message) => format!("{message:?}"),
+        Message::Pulse(_) => "Pulse".to_owned(),
+    };
+    first_word(&text)
+}
+
+fn first_word(text: &str) -> String {
+    text.split(|letter: char| !letter.is_alphanumeric()).next().unwrap_or_default().to_owned()
+}
+
+/// The word by which a story names an input.
+#[must_use]
+pub fn word_of_input(input: &Input) -> String {
+    match input {
+        Input::Message { message, .. } => word(message),
+        Input::Slot(event) => first_word(&format!("{event:?}")),
+        Input::Process(event) => first_word(&format!("{event:?}")),
+        Input::File(event) => first_word(&format!("{event:?}")),
+        Input::Link(event) => first_word(&format!("{event:?}")),
+        Input::Timer(timer) => first_word(&format!("{timer:?}")),
+        Input::Saved(_) => "Saved".to_owned(),
+    }
+}
+
+/// The word by which a story names an effect.
+#[must_use]
+pub fn word_of_effect(effect: &Effect) -> String {
+    match effect {
+        Effect::Send { message, .. } => word(message),
+        Effect::Slot(command) => first_word(&format!("{command:?}")),
+        Effect::Process(command) => first_word(&format!("{command:?}")),
+        Effect::File(command) => first_word(&format!("{command:?}")),
+        Effect::SetTimer { .. } | Effect::CancelTimer { .. } => "Timer".to_owned(),
+        Effect::Forget { .. } => "Forget".to_owned(),
+    }
+}
+
+/// Writes a line of the story about a message on its way, if a story is about such things.
+pub fn message(world: &mut World, from: ArmorName, to: ArmorName, message: &Message) {
+    if world.trace.written()
+        && !world.trace.everything()
+        && let Some(text) = sentence(message)
+    {
+        world.tell(|| format!("{from} → {to}: {text}"));
+    }
+}
+
+fn value(value: &Value) -> String {
+    format!("exit {}, {} bytes {}", value.end.code(), value.length, value.stdout.short())
+}
+
+/// What a message says, if a story is about it.
+fn sentence(message: &Message) -> Option<String> {
+    match message {
+        Message::Ftm(message) => to_ftm(message),
+        Message::Daemon(message) => to_daemon(message),
+        Message::Surrogate(message) => to_surrogate(message),
+        Message::Voter(message) => to_voter(message),
+        Message::Execution(message) => to_execution(message),
+        Message::Fanout(FanoutMessage::Distribute { lanes, inputs, .. }) if !inputs.is_empty() => {
+            Some(format!("{} lanes must have {} inputs alike", lanes.len(), inputs.len()))
+        }
+        Message::User(UserMessage::Refused { why }) => Some(format!("refused: {why}")),
+        Message::Fanout(_) | Message::User(_) | Message::Pulse(_) => None,
+    }
+}
+
+fn to_ftm(message: &FtmMessage) -> Option<String> {
+    match message {
+        FtmMessage::WantPlaces { names, .. } => Some(format!("places for {}", list(names))),
+        FtmMessage::Happened { occurrences, .. } => {
+            let told: Vec<String> = occurrences.iter().filter_map(|occurrence| story(&occurrence.story)).collect();
+            (!told.is_empty()).then(|| told.join("; "))
+        }
+        FtmMessage::Observed { occurrence, .. } => story(&occurrence.story),
+        FtmMessage::Ended { job, outcome, .. } => Some(format!("{job} has ended: {}", outcome.word())),
+        FtmMessage::Gone { name } => Some(format!("{name} is gone")),
+        FtmMessage::Lost { name, why, .. } => Some(format!("{name} is lost: {why}")),
+        _ => None,
+    }
+}
+
+fn story(story: &Story) -> Option<String> {
+    match story {
+        Story::Accepted | Story::StageBegan { .. } | Story::Cost { .. } => None,
+        Story::Dissent { task, loser, won, lost, .. } => {
+            Some(format!("lane {loser} dissents about {task}: {} and not {}", value(lost), value(won)))
+        }
+        Story::NoQuorum { task, quorum, .. } => Some(format!("no {quorum} lanes agree about {task}")),
+        other => Some(cut(format!("{other:?}"))),
+    }
+}
+
+fn to_daemon(message: &DaemonMessage) -> Option<String> {
+    match message {
+        DaemonMessage::Install { name, incarnation, .. } => Some(format!("install {name} {incarnation}")),
+        DaemonMessage::Retire { name, .. } => Some(format!("retire {name}")),
+        _ => None,
+    }
+}
+
+fn to_surrogate(message: &SurrogateMessage) -> Option<String> {
+    match message {
+        SurrogateMessage::Verdicts { verdicts, .. } => {
+            let told = verdicts.iter().map(|verdict| {
+                format!("verdict on {}: {}, by {}", verdict.task, value(&verdict.value), list(&verdict.winners))
+            });
+            Some(told.collect::<Vec<_>>().join("; "))
+        }
+        SurrogateMessage::Disputes(disputes) => {
+            let told = disputes.iter().map(|dispute| format!("dispute about {}", dispute.task));
+            Some(told.collect::<Vec<_>>().join("; "))
+        }
+        SurrogateMessage::Prefix { task, holders, .. } => {
+            let length = holders.first().map_or(0, |(_, region)| region.length);
+            Some(format!("{} lanes agree on the first {length} bytes of {task}", holders.len()))
+        }
+        SurrogateMessage::Repeated { task, value: again, .. } => Some(match again {
+            Some(again) => format!("{task} once more: {}", value(again)),
+            None => format!("{task} could not be repeated"),
+        }),
+        SurrogateMessage::InputsReady { .. } => Some("all lanes have the input alike".to_owned()),
+        SurrogateMessage::InputsRefused { why, .. } => Some(format!("input refused: {why}")),
+        SurrogateMessage::CannotRun { why, .. } => Some(format!("cannot run: {why}")),
+        SurrogateMessage::EndKept => Some("the end is kept".to_owned()),
+        SurrogateMessage::Cancel { .. } => Some("cancel".to_owned()),
+        _ => None,
+    }
+}
+
+fn to_voter(message: &VoterMessage) -> Option<String> {
+    match message {
+        VoterMessage::Ballots { ballots, .. } => {
+            let told = ballots.iter().map(|ballot| format!("ballot on {}: {}", ballot.task, value(&ballot.value())));
+            Some(told.collect::<Vec<_>>().join("; "))
+        }
+        VoterMessage::Extend { tasks, rule, .. } => {
+            Some(format!("{} of {} lanes decide {}", rule.quorum, rule.lanes, list(tasks)))
+        }
+        VoterMessage::Absent { lane, .. } => Some(format!("lane {lane} will not vote")),
+        _ => None,
+    }
+}
+
+fn to_execution(message: &ExecutionMessage) -> Option<String> {
+    match message {
+        ExecutionMessage::Run { ranges, purpose, .. } => Some(format!("run {ranges:?}, {purpose:?}")),
+        ExecutionMessage::Stop { .. } => Some("stop".to_owned()),
+        ExecutionMessage::Commit { .. } => Some("commit".to_owned()),
+        _ => None,
+    }
+}
+
+fn list(items: &[impl std::fmt::Display]) -> String {
+    items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}

@@ -42,6 +42,7 @@ pub enum UserMessage {
         #[n(0)]
         job: JobId,
     },
+    /// FTM → user: how many notices of the job its notify command has not taken yet. No answer.
     #[n(10)]
     Notices {
         #[n(0)]

@@ -1,7 +1,6 @@
 //! `cargo xtask sim`: campaigns in the invented world. `cargo xtask stories`: the scenarios.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use chameleon_core::armors::raise;
@@ -10,11 +9,15 @@ use chameleon_sim::stories;
 use chameleon_sim::trace::Detail;
 
 use crate::failure::Failure;
+use crate::tree::root;
 
 /// Lines of the trace that come with a failure, unless more are asked for.
 const LINES: usize = 40;
 
 /// Replays one seed, or runs many.
+///
+/// # Errors
+/// An invariant was broken.
 pub fn sim(words: &[String]) -> Result<(), Failure> {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words.as_slice() {
@@ -62,6 +65,9 @@ fn many(count: &str, from: &str) -> Result<(), Failure> {
 }
 
 /// Tells the stories of `scenarios/`, and looks whether they are as recorded.
+///
+/// # Errors
+/// One is not.
 pub fn stories(words: &[String]) -> Result<(), Failure> {
     let bless = words.iter().any(|word| word == "--bless");
     let names: Vec<&str> = words.iter().map(String::as_str).filter(|word| !word.starts_with("--")).collect();
@@ -78,8 +84,4 @@ pub fn stories(words: &[String]) -> Result<(), Failure> {
         0 => Ok(()),
         _ => Err(Failure::NotAsItMustBe(format!("{failed} stories are told otherwise than recorded"))),
     }
-}
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new(".")).to_owned()
 }

@@ -59,13 +59,15 @@ pub struct Standing {
     pub mischief: BTreeMap<LaneId, Mischief>,
     /// The system was told to end.
     pub stopping: bool,
+    /// Faults that struck a process.
+    pub struck: u64,
     /// Processes that ever were.
     pub processes: u32,
 }
 
 impl Default for Standing {
     fn default() -> Self {
-        Standing { slow_saves: 1, mischief: BTreeMap::new(), stopping: false, processes: 0 }
+        Standing { slow_saves: 1, mischief: BTreeMap::new(), stopping: false, struck: 0, processes: 0 }
     }
 }
 
@@ -144,6 +146,7 @@ impl World {
             Fault::StopProgram(_) => format!("✗ the programs of {name} are stopped"),
             other => format!("✗ {other:?}"),
         });
+        self.standing.struck += 1;
         self.observe(&Fact::Struck { fault, who: &who });
         Some(pid)
     }

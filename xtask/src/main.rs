@@ -7,7 +7,8 @@ mod failure;
 mod measurements;
 mod prepare;
 mod protocol;
-mod simulate;
+mod sim;
+mod stories;
 mod tidy;
 mod tree;
 
@@ -33,8 +34,8 @@ const COMMANDS: &[Command] = &[
     Command { name: "check", words: "[--prepare]", about: "all there is to check", run: check::run },
     Command { name: "prepare", words: "", about: "what tests need from the system, installed", run: prepare::run },
     Command { name: "protocol", words: "[--write]", about: "docs/protocol.md from the messages", run: protocol::run },
-    Command { name: "sim", words: "SEED | --seeds N", about: "the same core in an invented world", run: simulate::sim },
-    Command { name: "stories", words: "[NAME…] [--bless]", about: "the scenarios, told", run: simulate::stories },
+    Command { name: "sim", words: "SEED | --seeds N", about: "campaigns in the invented world", run: sim::run },
+    Command { name: "stories", words: "[NAME…] [--bless]", about: "the scenarios, told", run: stories::run },
     Command { name: "tidy", words: "", about: "the rules of the house that no compiler knows", run: tidy::run },
 ];
 

@@ -10,7 +10,7 @@ use std::process::{Command, ExitStatus, Stdio};
 
 use crate::failure::{Failure, only};
 use crate::tree::{Tree, root};
-use crate::{simulate, tidy};
+use crate::{sim, stories, tidy};
 use tally::Tally;
 
 /// Invented worlds to run through: a taste; `cargo xtask sim --seeds 10000` is the meal.
@@ -69,11 +69,11 @@ fn tidy(tally: &mut Tally) -> Result<(), Failure> {
 }
 
 fn campaign(tally: &mut Tally) -> Result<(), Failure> {
-    command(tally, "sim", simulate::sim, &["--seeds", SEEDS])
+    command(tally, "sim", sim::run, &["--seeds", SEEDS])
 }
 
 fn tell(tally: &mut Tally) -> Result<(), Failure> {
-    command(tally, "stories", simulate::stories, &[])
+    command(tally, "stories", stories::run, &[])
 }
 
 /// A step that is another command of `cargo xtask`.

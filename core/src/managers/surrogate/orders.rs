@@ -26,6 +26,11 @@ impl Surrogate {
                 self.say_outcome(step);
             }
             ArmorName::User(_) => {
+                // What was released before the link was up is lost.
+                if let Some(follower) = self.followers.get_mut(&peer) {
+                    follower.next = self.ledger.output.number_at(follower.consumed);
+                }
+                self.say_releases(step);
                 self.say_end(peer, step);
             }
             ArmorName::Voter(_) | ArmorName::Fanout(_) | ArmorName::Execution(..) => self.say_all(peer, step),

@@ -75,6 +75,8 @@ pub enum Fact<'a> {
         fault: &'a Fault,
         who: &'a Identity,
     },
+    /// Saves take very long from now on.
+    DiskSlow,
     PowerLost,
 }
 

@@ -40,7 +40,7 @@ pub fn invite(world: &mut World) -> u64 {
             world.after(chance.within(20_000, 2_000_000), Next::Fault(Fault::Interrupt(number)));
         }
         let lanes = user.job.strategy.redundancy;
-        if number == 1 && chance.per_mille(350) {
+        if users == 1 && chance.per_mille(350) {
             spoil(world, &mut chance, lanes.replicas, lanes.quorum);
         }
         world.expect_user(number, user, chance.within(10_000, 60_000));

@@ -11,6 +11,7 @@ use chameleon_core::shell::Identity;
 
 use crate::armor_process::{self, Raise, StartError};
 use crate::home::{Home, Lock, LockError};
+use crate::limits;
 use crate::os::descriptor;
 use crate::process::Factory;
 use crate::random;
@@ -37,6 +38,7 @@ fn run(arguments: &[OsString], raise: Raise) -> Result<Infallible, StartError> {
         Err(_started_by_hand) => Lock::take(&home.host(host).join("daemon.lock"))?,
     };
     std::env::set_current_dir("/")?;
+    limits::raise();
     let incarnation = next_incarnation(&lock)?;
     let cores = std::thread::available_parallelism().map_or(1, |cores| u16::try_from(cores.get()).unwrap_or(u16::MAX));
     let identity = Identity { name: ArmorName::Daemon(host), incarnation, host, cores, seed: random::bytes() };

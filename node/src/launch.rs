@@ -17,6 +17,7 @@ use chameleon_core::names::{ArmorName, HostId};
 
 use crate::files::commit::{self, Recovered};
 use crate::home::{Home, HomeError, Lock, LockError};
+use crate::limits;
 use crate::os::spawn::{self, Descriptors};
 use crate::process::Process;
 
@@ -87,7 +88,9 @@ pub(crate) fn spawn_daemon(home: &Home, host: HostId, blanks: u16) -> Result<Opt
             text(blanks.to_string().as_bytes())?,
         ];
         let descriptors = Descriptors { stdin: stdin.as_fd(), log: log.as_fd(), handed: lock.as_fd() };
-        Process::open_pid(spawn::this_program(&arguments, descriptors)?)
+        let pid = spawn::this_program(&arguments, descriptors)?;
+        limits::give_back(pid);
+        Process::open_pid(pid)
     };
     spawn().map(Some).map_err(|source| LaunchError::System { host, source })
 }

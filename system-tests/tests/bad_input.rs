@@ -22,7 +22,7 @@ fn wrong_words_are_refused_with_what_was_expected() {
     let cases: [(&str, i32, &[&str]); 9] = [
         ("--strategy tmrr -- true", 125, &["tmrr", "tmr"]),
         ("--strategy tmr --replicas 3 --quorum 4 -- true", 125, &["quorum", "4", "3"]),
-        ("--strategy tmr --replicas 4 --quorum 2 -- true", 125, &["quorum", "half"]),
+        ("--strategy tmr --replicas 4 --quorum 2 -- true", 125, &["quorum", "both"]),
         ("--deadline 10 -- true", 125, &["10", "10s"]),
         ("--inject eat:1 -- true", 125, &["eat", "kill"]),
         ("--inject kill:7 -- true", 125, &["7"]),

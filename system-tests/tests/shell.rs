@@ -208,7 +208,7 @@ fn a_conflicting_change_is_named_and_nothing_is_overwritten() {
     });
     trial.write("shared", "somebody else's");
     let run = started.wait();
-    assert_eq!(run.end.code(), 125, "{run}");
+    assert_eq!(run.end.code(), 123, "{run}");
     assert!(run.err().contains("shared"), "the conflict is named: {run}");
     assert_eq!(trial.read("shared"), b"somebody else's");
     assert!(!trial.directory().join("made").exists(), "all or nothing");

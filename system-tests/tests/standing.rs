@@ -43,7 +43,7 @@ fn every_process_that_runs_or_guards_a_job_is_listed_with_its_keys() {
     assert_eq!(armors.iter().filter(|armor| armor.kind == "execution").count(), 3, "a lane is an Execution");
     for armor in &armors {
         assert_eq!(armor.host, "h1", "{armor:?}");
-        assert!(armor.process().is_some_and(|process| trial.processes().contains(&process)), "{armor:?}");
+        assert!(trial.processes().iter().any(|process| process.pid == armor.pid), "{armor:?}");
         let serves = !matches!(armor.kind.as_str(), "ftm" | "daemon");
         assert_eq!(armor.job.as_deref(), serves.then_some(id.as_str()), "{armor:?}");
     }
@@ -72,7 +72,7 @@ fn events_are_followed_while_they_happen_and_a_report_tells_the_fault() {
     assert!(report.contains("could not"), "it tells what it could not have noticed: {report}");
     let _ = system.json(&["report", &id]);
     let logs = system.command(&["logs", &id, "--lane", "1"]).run().exits(0);
-    assert_eq!(logs.out(), "fine\n", "{logs}");
+    assert!(logs.out().contains("fine\n"), "{logs}");
     assert_eq!(system.json(&["status", &id])["state"], "result");
     system.down();
 }

@@ -1,5 +1,7 @@
 //! A slot with everything it needs around it, for tests that run real programs in real namespaces.
 
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

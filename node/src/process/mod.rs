@@ -4,6 +4,7 @@ mod factory;
 mod handle;
 pub mod mark;
 mod notify;
+pub(crate) mod shims;
 mod stop;
 
 use std::collections::BTreeMap;

@@ -17,6 +17,8 @@ use rustix::mount::{
 };
 
 use super::plan::{Overlay, Plan, as_path};
+use crate::files::FilesError;
+use crate::files::copy::{CopyError, LIMIT, copy_directory};
 use crate::os::mount::{Reach, set_read_only};
 
 /// A step of building the view that did not work: what it was for, and on which path.
@@ -44,22 +46,20 @@ pub struct View {
     plan: Plan,
     work: OwnedFd,
     lowers: Vec<OwnedFd>,
-    layers: Option<Layers>,
+    /// One an overlay of the plan; `None`: unmounted.
+    layers: Option<Vec<Layer>>,
     generation: u64,
     private: Vec<Private>,
     last_pid: Option<OwnedFd>,
 }
 
-/// The writable layers that are mounted now.
+/// The writable layer that is mounted over a directory now.
 #[derive(Debug)]
-struct Layers {
-    uppers: Vec<Upper>,
-}
-
-#[derive(Debug)]
-struct Upper {
-    directory: OwnedFd,
-    mode: u32,
+enum Layer {
+    /// The upper layer of an overlay, and the mode it began with.
+    Upper { directory: OwnedFd, mode: u32 },
+    /// A copy of the directory, where no overlay can be made. Whether anything was written is found by comparing.
+    Copy,
 }
 
 /// A private directory, and how many files it can take while it is empty.
@@ -132,7 +132,7 @@ impl View {
             private.empty_if_used();
         }
         let written = match &self.layers {
-            Some(layers) => layers.uppers.iter().any(Upper::is_written),
+            Some(layers) => layers.iter().any(Layer::may_be_written),
             None => false,
         };
         if !written {
@@ -147,12 +147,11 @@ impl View {
         Ok(Some(self.generation))
     }
 
-    fn mount_layers(&self) -> Result<Layers, ViewError> {
-        let uppers = self.plan.overlays.iter().zip(&self.lowers).map(|(overlay, lower)| self.mount(overlay, lower));
-        Ok(Layers { uppers: uppers.collect::<Result<_, _>>()? })
+    fn mount_layers(&self) -> Result<Vec<Layer>, ViewError> {
+        self.plan.overlays.iter().zip(&self.lowers).map(|(overlay, lower)| self.mount(overlay, lower)).collect()
     }
 
-    fn mount(&self, overlay: &Overlay, lower: &OwnedFd) -> Result<Upper, ViewError> {
+    fn mount(&self, overlay: &Overlay, lower: &OwnedFd) -> Result<Layer, ViewError> {
         let target = overlay.directory();
         let base = layer_directory(self.generation, overlay.root);
         let outside = as_path(&self.plan.work).join(&base);
@@ -169,8 +168,26 @@ impl View {
             let (user, group) = (attributes.st_uid, attributes.st_gid);
             std::os::unix::fs::fchown(&upper, Some(user), Some(group)).on("preparing the layer", &outside)?;
         }
-        self.mount_overlay(lower, &inside, target).on("mounting an overlay over", target)?;
-        Ok(Upper { directory: upper, mode })
+        match self.mount_overlay(lower, &inside, target) {
+            Ok(()) => Ok(Layer::Upper { directory: upper, mode }),
+            Err(no_overlay) => self.mount_copy(lower, &inside, target).map(|()| Layer::Copy).map_err(|no_copy| {
+                let both = format!("{no_overlay}; and a copy instead of it: failed to {no_copy}");
+                ViewError { step: "mounting an overlay over", path: target.to_owned(), source: io::Error::other(both) }
+            }),
+        }
+    }
+
+    /// Serves where the kernel makes no overlay, such as with layers that lie on an overlay themselves.
+    fn mount_copy(&self, lower: &OwnedFd, layer: &Path, target: &Path) -> Result<(), CopyError> {
+        let source = PathBuf::from(format!("/proc/self/fd/{}", lower.as_raw_fd()));
+        let copy = layer.join(COPY);
+        copy_directory(&source, &copy, target, LIMIT)?;
+        let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+        let mount = rustix::mount::open_tree(CWD, &copy, flags).and_then(|mount| attach(&mount, target));
+        mount.map_err(|source| {
+            let action = "show the copy of";
+            FilesError::Path { action, path: target.to_owned(), source: source.into() }.into()
+        })
     }
 
     fn mount_overlay(&self, lower: &OwnedFd, layer: &Path, target: &Path) -> io::Result<()> {
@@ -194,13 +211,27 @@ impl View {
 /// Where the layer of one root lies inside the slot's work directory.
 #[must_use]
 pub fn layer_directory(generation: u64, root: u16) -> PathBuf {
-    PathBuf::from(format!("layers/{generation}/{root}"))
+    layers(generation).join(root.to_string())
 }
 
-impl Upper {
-    fn is_written(&self) -> bool {
-        let changed = rustix::fs::fstat(&self.directory).map_or(true, |now| now.st_mode & 0o7777 != self.mode);
-        changed || has_entries(&self.directory)
+/// Where all layers of a generation lie inside the slot's work directory.
+#[must_use]
+pub fn layers(generation: u64) -> PathBuf {
+    PathBuf::from(format!("layers/{generation}"))
+}
+
+/// The name of a copied directory in its layer; an overlay's layer has none.
+pub const COPY: &str = "copy";
+
+impl Layer {
+    fn may_be_written(&self) -> bool {
+        match self {
+            Layer::Copy => true,
+            Layer::Upper { directory, mode } => {
+                let changed = rustix::fs::fstat(directory).map_or(true, |now| now.st_mode & 0o7777 != *mode);
+                changed || has_entries(directory)
+            }
+        }
     }
 }
 

@@ -58,10 +58,8 @@ fn lints(tally: &mut Tally) -> Result<(), Failure> {
 
 fn tidy(tally: &mut Tally) -> Result<(), Failure> {
     let broken = tidy::report(&Tree::read()?);
-    tally.pass(tidy::RULES.len() - broken);
-    for rule in 0..broken {
-        tally.fail(&format!("tidy, rule {} of {broken} that are broken (see above)", rule + 1));
-    }
+    tally.pass(tidy::RULES.len() - broken.len());
+    broken.iter().for_each(|rule| tally.fail(&format!("tidy: {rule}")));
     Ok(())
 }
 

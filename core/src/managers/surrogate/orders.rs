@@ -26,6 +26,7 @@ impl Surrogate {
                 self.say_outcome(step);
             }
             ArmorName::User(_) => {
+                // What was released before the link was up is lost.
                 if let Some(follower) = self.followers.get_mut(&peer) {
                     follower.next = self.ledger.output.number_at(follower.consumed);
                 }

@@ -27,7 +27,8 @@ const PROGRAMS: [&str; 12] = [
 ];
 
 /// Programs of which nobody can say what they result in.
-const LOTS: [&str; 3] = ["prog unique", "prog wait:3 coin", "prog out:same wait:2 unique"];
+const LOTS: [&str; 4] =
+    ["prog unique", "prog wait:3 coin", "prog out:same wait:2 unique", "prog unique out:x*3000 wait:2 unique"];
 
 /// Lets users come, and returns how many faults at most are to strike.
 pub fn invite(world: &mut World) -> u64 {

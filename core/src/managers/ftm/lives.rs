@@ -89,7 +89,13 @@ impl Ftm {
         let Some(record) = self.jobs.get(job) else { return self.refuse_unknown(user, job, step) };
         match &record.end {
             Some(end) => self.reply(user, ended(job, end), step),
-            None => self.users.awaits(user, job),
+            None => {
+                // Said so that the way back is open when the job ends: one who waits in silence could
+                // not be told from one who is gone.
+                let accepted = UserMessage::Accepted { request: record.request, job };
+                self.users.awaits(user, job);
+                self.reply(user, accepted, step);
+            }
         }
     }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use chameleon_core::armor::LinkEvent;
 use chameleon_core::job::Injection;
-use chameleon_core::message::{DaemonMessage, Message};
+use chameleon_core::message::{DaemonMessage, FtmMessage, Message, Query};
 use chameleon_core::names::{ArmorName, HostId, Incarnation};
 use chameleon_node::client::{Client, ClientEvent, block_on};
 use chameleon_node::home::{Bases, Home, HomeError, clear_abandoned};
@@ -27,6 +27,10 @@ const BLANKS: u16 = 8;
 /// How long an ending system may take.
 const ENDING: Duration = Duration::from_secs(20);
 const PAUSE: Duration = Duration::from_millis(1);
+/// How often a starting FTM's log is looked at.
+const LOOK: Duration = Duration::from_millis(50);
+/// What an ARMOR writes into its log in front of the reason.
+const DIES: &str = " dies: ";
 /// The first host of a home.
 const FIRST: HostId = HostId(1);
 
@@ -86,6 +90,10 @@ impl Place {
                 return Err(system(why));
             }
         }
+        if let Err(why) = started.await_ftm() {
+            let _ = started.stop();
+            return Err(why);
+        }
         Ok(started)
     }
 
@@ -116,6 +124,30 @@ impl System {
     pub fn connect(&self) -> Result<Line, Failure> {
         let path = self.home.path().to_owned();
         Line::new(|ear| talk(path, ear))
+    }
+
+    /// Waits until the FTM can be spoken to.
+    ///
+    /// # Errors
+    /// It dies again and again, in its own words; or it is not there within [`ENDING`].
+    fn await_ftm(&self) -> Result<(), Failure> {
+        let log = self.home.armor(FIRST, ArmorName::Ftm).join("log");
+        let deaths = || fs::read_to_string(&log).unwrap_or_default();
+        let earlier = deaths().matches(DIES).count();
+        let mut line = self.connect()?;
+        line.send(ArmorName::Ftm, FtmMessage::Ask(Query::Armors).into());
+        let began = Instant::now();
+        while began.elapsed() < ENDING {
+            if let Some(Heard::Link(LinkEvent::Up { peer: ArmorName::Ftm, .. })) = line.next(LOOK) {
+                return Ok(());
+            }
+            let log = deaths();
+            if log.matches(DIES).count() > earlier + 1 {
+                let words = log.lines().rev().find_map(|line| line.split_once(DIES)).map_or("", |(_, words)| words);
+                return Err(Failure::System(format!("the FTM cannot start: {words}")));
+            }
+        }
+        Err(Failure::Silent { home: self.home().to_owned(), waited: ENDING })
     }
 
     /// Faults that are put into every job of this system.

@@ -45,7 +45,8 @@ pub fn first(packs: &Packs, masks: &[Mask], left: (LaneId, Digest), right: (Lane
             }
             std::cmp::Ordering::Equal => {}
         }
-        (mine.next(), theirs.next());
+        mine.next();
+        theirs.next();
     }
 }
 
@@ -142,7 +143,9 @@ mod tests {
             let home = tempfile::tempdir().unwrap();
             let blobs = Blobs::open(&home.path().join("hosts/h1/jobs/j1/blobs")).unwrap();
             let voted = [left, right].map(|files| {
-                files.iter().for_each(|(_, bytes)| drop(blobs.put(bytes).unwrap()));
+                for (_, bytes) in files {
+                    blobs.put(bytes).unwrap();
+                }
                 let set = set(files);
                 blobs.put(&minicbor::to_vec(&set).unwrap()).unwrap();
                 set.vote_digest(&|_| false)

@@ -2,6 +2,7 @@
 //! command.
 
 use std::fs;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
@@ -100,7 +101,7 @@ impl Place {
     /// The system of this home, if one runs.
     fn running(&self) -> Result<Option<System>, Failure> {
         match Home::open(&self.home) {
-            Ok(home) if home.has_daemon() && !home.is_stopping() => Ok(Some(System { home, ephemeral: false })),
+            Ok(home) if is_alive(&home) && !home.is_stopping() => Ok(Some(System { home, ephemeral: false })),
             Ok(_) | Err(HomeError::Absent { .. }) => Ok(None),
             Err(why) => Err(system(why)),
         }
@@ -186,11 +187,13 @@ impl System {
     /// # Errors
     /// It did not end within [`ENDING`].
     pub fn stop(self) -> Result<(), Failure> {
-        let daemons = self.home.linked().unwrap_or_default();
         let mut line = self.connect()?;
-        let daemons: Vec<ArmorName> = daemons.into_iter().filter(|name| matches!(name, ArmorName::Daemon(_))).collect();
-        for daemon in &daemons {
-            line.send(*daemon, DaemonMessage::Stop.into());
+        for name in self.home.linked().unwrap_or_default() {
+            if let ArmorName::Daemon(host) = name {
+                // One that has just died would be missed, and be back when we are gone.
+                launch::start(&self.home, host, 0).map_err(system)?;
+                line.send(name, DaemonMessage::Stop.into());
+            }
         }
         let began = Instant::now();
         while began.elapsed() < ENDING {
@@ -204,6 +207,11 @@ impl System {
         }
         Err(Failure::Silent { home: self.home().to_owned(), waited: ENDING })
     }
+}
+
+/// Whether a system runs: its daemon, or an FTM that will start one again in a moment.
+fn is_alive(home: &Home) -> bool {
+    home.has_daemon() || UnixStream::connect(home.socket(ArmorName::Ftm)).is_ok()
 }
 
 /// Runs a client in a thread of its own until the line is dropped.

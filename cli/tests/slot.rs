@@ -498,6 +498,8 @@ fn an_armor_that_is_killed_leaves_nothing_running() {
         let bound = rustix::event::Timespec { tv_sec: 60, tv_nsec: 0 };
         assert_eq!(rustix::event::poll(&mut polled, Some(&bound)), Ok(1));
     }
+    // A killed ARMOR leaves its layers, which an ordinary removal cannot enter without privileges.
+    chameleon_node::files::tree::remove(folder.path()).unwrap();
 }
 
 /// Run by the test below where `CHAMELEON_TEST_KEEP` lies on an overlay; by itself it keeps its things elsewhere.

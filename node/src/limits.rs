@@ -11,7 +11,7 @@ static ORIGINAL: OnceLock<Rlimit> = OnceLock::new();
 /// This process takes all it may have.
 pub(crate) fn raise() {
     let original = getrlimit(Resource::Nofile);
-    if setrlimit(Resource::Nofile, Rlimit { current: original.maximum, ..original.clone() }).is_ok() {
+    if setrlimit(Resource::Nofile, Rlimit { current: original.maximum, ..original }).is_ok() {
         let _ = ORIGINAL.set(original);
     }
 }
@@ -19,6 +19,6 @@ pub(crate) fn raise() {
 /// A process that this one has started gets what this one had at first.
 pub(crate) fn give_back(pid: u32) {
     if let (Some(original), Some(pid)) = (ORIGINAL.get(), Pid::from_raw(pid.cast_signed())) {
-        let _ = prlimit(Some(pid), Resource::Nofile, original.clone());
+        let _ = prlimit(Some(pid), Resource::Nofile, *original);
     }
 }

@@ -167,8 +167,9 @@ fn is_killed(world: &World, action: &str, manifest: &Path, step: u32) -> bool {
 }
 
 struct Attempt {
-    folder: tempfile::TempDir,
+    // Dropped first, so that the folder can be removed.
     world: World,
+    folder: tempfile::TempDir,
     before: [BTreeMap<String, String>; 2],
 }
 
@@ -179,7 +180,7 @@ impl Attempt {
         let world = changed_world(folder.path());
         fs::write(folder.path().join("manifest"), minicbor::to_vec(world.harvest()).unwrap()).unwrap();
         let before = states(&world);
-        Attempt { folder, world, before }
+        Attempt { world, folder, before }
     }
 
     fn is_killed(&self, action: &str, step: u32) -> bool {

@@ -125,7 +125,11 @@ impl World {
             }
             Fault::Break(one, other) => self.break_links(|a, b| (a, b) == (*one, *other) || (b, a) == (*one, *other)),
             Fault::BreakAll => self.break_links(|_, _| true),
-            Fault::SlowSaves(times) => self.standing.slow_saves = (*times).max(1),
+            Fault::SlowSaves(times) => {
+                self.tell(|| format!("✗ saves take {times} times as long"));
+                self.standing.slow_saves = (*times).max(1);
+                self.observe(&Fact::DiskSlow);
+            }
             Fault::PowerLoss => self.lose_power(),
             Fault::Mischief(lane, mischief) => {
                 self.tell(|| format!("from now on lane {lane} has a fault: {mischief:?}"));

@@ -281,6 +281,7 @@ fn slow_readers_forks_signals_and_exits_are_as_plain() {
         Case::sh("echo before; kill -SEGV $$; echo never"),
         Case::sh("echo partly > y; kill -9 $$"),
         Case::sh("echo three; echo err >&2; exit 3"),
+        Case::sh("mv x y; ln y z; chmod 600 z; echo new > x"),
         Case::new(&["false"]),
         Case::new(&["printf", "%s|", "a b", "", "*", "'"]),
     ];

@@ -40,7 +40,7 @@ pub fn spec(directory: &Path, keep: &Path) -> SlotSpec {
         outputs: Vec::new(),
         inputs: Vec::new(),
         program: OsString::from("sh"),
-        environment: vec!["PATH=/usr/local/bin:/usr/bin:/bin".into(), "LC_ALL=C".into(), "HOME=/root".into()],
+        environment: vec!["PATH=/usr/local/bin:/usr/bin:/bin".into(), "LC_ALL=C".into(), "HOME=/nonexistent".into()],
         umask: 0o022,
         net: false,
         masked: Arc::new(|_| false),

@@ -19,6 +19,7 @@ use super::blobs::Blobs;
 use super::manifest::{Before, Change, Content, Manifest, Owner, Root, path_order};
 use super::tree::{self, Stamp, Time, present};
 use super::{FilesError, OnPath, compare};
+use crate::os::handle::FileHandle;
 
 /// What is collected, and from where.
 #[derive(Debug, Clone)]
@@ -62,8 +63,9 @@ pub fn harvest(harvest: &Harvest) -> Result<Manifest, FilesError> {
             Layer::Upper(upper) => (Some(upper.clone()), before.clone()),
             Layer::Copy(copy) => (None, Some(copy.clone())),
         };
-        let mut walk = Walk { harvest, root, manifest: &mut manifest };
+        let mut walk = Walk { harvest, root, manifest: &mut manifest, copied_up: Vec::new() };
         walk.visit(Vec::new(), before, upper, from)?;
+        walk.mark_disturbed()?;
     }
     manifest.changes.sort_by(|one, other| one.root.cmp(&other.root).then_with(|| path_order(&one.path, &other.path)));
     Ok(manifest)
@@ -73,6 +75,8 @@ struct Walk<'a> {
     harvest: &'a Harvest,
     root: &'a HeldRoot,
     manifest: &'a mut Manifest,
+    /// Files that were copied up from a file which is not in their place: its handle, and the change.
+    copied_up: Vec<(FileHandle, usize)>,
 }
 
 /// What is at a path after the execution, and in which place it was found.
@@ -164,14 +168,32 @@ impl Walk<'_> {
                 return Ok(());
             }
         }
-        let copied_up = after.written && was.is_none() && mark(&after.path, "origin")?.is_some();
+        let origin = if after.written && was.is_none() { mark(&after.path, "origin")? } else { None };
+        // What is taken over is changed in place, which must not show under another name of the same file.
+        let ours_alone = after.written && after.metadata.nlink() == 1;
         let kept =
-            if after.written { self.harvest.blobs.adopt(&after.path) } else { self.harvest.blobs.copy(&after.path) };
+            if ours_alone { self.harvest.blobs.adopt(&after.path) } else { self.harvest.blobs.copy(&after.path) };
         let (digest, len) = kept?;
         self.note(path, Content::File { mode, len, digest }, Some(&after.metadata), before)?;
-        if copied_up && let Some(change) = self.manifest.changes.last_mut() {
-            // It was copied up from a file that is no longer there.
-            change.before = Before::Disturbed;
+        if let Some(handle) = origin.as_deref().and_then(origin_handle) {
+            self.copied_up.push((handle, self.manifest.changes.len() - 1));
+        }
+        Ok(())
+    }
+
+    /// A file that was copied up from another place was moved there by the program, or linked. If the file it comes
+    /// from is nowhere any more, somebody else has removed it meanwhile.
+    fn mark_disturbed(&mut self) -> Result<(), FilesError> {
+        if self.copied_up.is_empty() {
+            return Ok(());
+        }
+        let directory = &self.root.directory;
+        let found = tree::beneath(directory).on("list", directory)?;
+        let files = found.into_iter().filter(|(_, stamp)| !stamp.is_directory());
+        let handle = |path: OsBytes| FileHandle::at(&directory.join(OsStr::from_bytes(&path))).ok();
+        let there: BTreeSet<FileHandle> = files.filter_map(|(path, _)| handle(path)).collect();
+        for (_, change) in self.copied_up.iter().filter(|(handle, _)| !there.contains(handle)) {
+            self.manifest.changes[*change].before = Before::Disturbed;
         }
         Ok(())
     }
@@ -247,6 +269,12 @@ fn is_whiteout(path: &Path, metadata: &Metadata) -> Result<bool, FilesError> {
         return Ok(metadata.rdev() == 0);
     }
     Ok(kind.is_file() && metadata.len() == 0 && mark(path, "whiteout")?.is_some())
+}
+
+/// The file that an overlay's mark `origin` names (`struct ovl_fb`: five bytes, the last of which is the kind of the
+/// handle, a UUID, and the handle); `None`: the file system beneath has no handles.
+fn origin_handle(mark: &[u8]) -> Option<FileHandle> {
+    Some(FileHandle { kind: *mark.get(4)?, bytes: mark.get(21..)?.to_vec() })
 }
 
 /// The value of a mark that the overlay has left on a path: privileged overlays use one namespace of extended

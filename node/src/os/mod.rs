@@ -2,6 +2,7 @@
 
 pub mod closed;
 pub mod descriptor;
+pub mod handle;
 pub mod mount;
 pub mod namespace;
 pub mod network;

@@ -27,6 +27,8 @@ pub(super) fn stop(home: &Home, own: ArmorName) -> ! {
     }
     end_all(home, own);
     shims::end_all(home);
+    // Whoever starts the system anew must not take this process for it.
+    let _ = std::fs::remove_file(home.socket(own));
     clear(home);
     std::process::exit(0);
 }

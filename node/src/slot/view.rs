@@ -21,7 +21,7 @@ use crate::files::FilesError;
 use crate::files::copy::{CopyError, LIMIT, copy_directory};
 use crate::os::mount::{Reach, set_read_only};
 
-/// A step of building the view that did not work: what it was for, and on which path.
+/// A step of building the view that did not work: it finishes "failed to".
 #[derive(Debug, thiserror::Error)]
 #[error("{step} {}: {source}", .path.display())]
 pub struct ViewError {
@@ -79,14 +79,14 @@ impl View {
     pub fn build(plan: Plan) -> Result<View, ViewError> {
         let root = Path::new("/");
         rustix::mount::mount_change(root, MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
-            .on("keeping mounts private beneath", root)?;
+            .on("keep mounts private beneath", root)?;
         let lowers = plan.overlays.iter().map(|overlay| open_path(overlay.directory())).collect::<Result<_, _>>()?;
         let visible = plan.visible.iter().map(|path| Ok((as_path(path), copy_of_mount(as_path(path))?)));
         let visible: Vec<_> = visible.collect::<Result<_, ViewError>>()?;
         let work = Path::new(PROC);
-        rustix::mount::mount_bind(as_path(&plan.work), work).on("keeping the work directory", as_path(&plan.work))?;
-        set_read_only(root, Reach::Tree, true).on("making read-only", root)?;
-        set_read_only(work, Reach::One, false).on("keeping writable", as_path(&plan.work))?;
+        rustix::mount::mount_bind(as_path(&plan.work), work).on("keep the work directory", as_path(&plan.work))?;
+        set_read_only(root, Reach::Tree, true).on("make read-only", root)?;
+        set_read_only(work, Reach::One, false).on("keep writable", as_path(&plan.work))?;
         let work = open_path(work)?;
         let hidden: Vec<&Path> = plan.hidden.iter().map(as_path).collect();
         let mut private = hidden.iter().map(|path| Private::mount(path)).collect::<Result<Vec<_>, _>>()?;
@@ -117,7 +117,7 @@ impl View {
             self.generation += 1;
             self.layers = Some(self.mount_layers()?);
             let directory = as_path(&self.plan.directory);
-            rustix::process::chdir(directory).on("entering", directory)?;
+            rustix::process::chdir(directory).on("enter", directory)?;
         }
         if let Some(last_pid) = &self.last_pid {
             let _ = rustix::io::pwrite(last_pid, b"1", 0);
@@ -138,11 +138,11 @@ impl View {
         if !written {
             return Ok(None);
         }
-        rustix::process::chdir("/").on("leaving", as_path(&self.plan.directory))?;
+        rustix::process::chdir("/").on("leave", as_path(&self.plan.directory))?;
         self.layers = None;
         for overlay in self.plan.overlays.iter().rev() {
             let directory = overlay.directory();
-            rustix::mount::unmount(directory, UnmountFlags::DETACH).on("unmounting the overlay over", directory)?;
+            rustix::mount::unmount(directory, UnmountFlags::DETACH).on("unmount the overlay over", directory)?;
         }
         Ok(Some(self.generation))
     }
@@ -155,24 +155,24 @@ impl View {
         let target = overlay.directory();
         let base = layer_directory(self.generation, overlay.root);
         let outside = as_path(&self.plan.work).join(&base);
-        let attributes = rustix::fs::fstat(lower).on("reading", target)?;
+        let attributes = rustix::fs::fstat(lower).on("read", target)?;
         let inside = Path::new("/proc/self/fd").join(self.work.as_raw_fd().to_string()).join(&base);
         for part in ["upper", "work"] {
-            std::fs::create_dir_all(inside.join(part)).on("making a layer in", &outside)?;
+            std::fs::create_dir_all(inside.join(part)).on("make a layer in", &outside)?;
         }
         let upper = rustix::fs::open(inside.join("upper"), OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
-            .on("opening the layer", &outside)?;
+            .on("open the layer", &outside)?;
         let mode = attributes.st_mode & 0o7777;
-        rustix::fs::fchmod(&upper, Mode::from_raw_mode(mode)).on("preparing the layer", &outside)?;
+        rustix::fs::fchmod(&upper, Mode::from_raw_mode(mode)).on("prepare the layer", &outside)?;
         if self.plan.mapped.is_none() {
             let (user, group) = (attributes.st_uid, attributes.st_gid);
-            std::os::unix::fs::fchown(&upper, Some(user), Some(group)).on("preparing the layer", &outside)?;
+            std::os::unix::fs::fchown(&upper, Some(user), Some(group)).on("prepare the layer", &outside)?;
         }
         match self.mount_overlay(lower, &inside, target) {
             Ok(()) => Ok(Layer::Upper { directory: upper, mode }),
             Err(no_overlay) => self.mount_copy(lower, &inside, target).map(|()| Layer::Copy).map_err(|no_copy| {
                 let both = format!("{no_overlay}; and a copy instead of it: failed to {no_copy}");
-                ViewError { step: "mounting an overlay over", path: target.to_owned(), source: io::Error::other(both) }
+                ViewError { step: "mount an overlay over", path: target.to_owned(), source: io::Error::other(both) }
             }),
         }
     }
@@ -200,7 +200,12 @@ impl View {
         rustix::mount::fsconfig_set_flag(overlay, "volatile")?;
         match self.plan.mapped {
             Some(_) => rustix::mount::fsconfig_set_flag(overlay, "userxattr")?,
-            None => set("redirect_dir", Path::new("on"))?,
+            None => {
+                // Renamed directories are understood by the harvest; a system's other defaults might not be.
+                for (option, value) in [("redirect_dir", "on"), ("metacopy", "off"), ("index", "off")] {
+                    set(option, Path::new(value))?;
+                }
+            }
         }
         rustix::mount::fsconfig_create(overlay)?;
         let mount = rustix::mount::fsmount(overlay, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())?;
@@ -253,7 +258,7 @@ fn has_entries(directory: &OwnedFd) -> bool {
 
 impl Private {
     fn mount(path: &Path) -> Result<Private, ViewError> {
-        let mode = rustix::fs::stat(path).on("reading", path)?.st_mode & 0o7777;
+        let mode = rustix::fs::stat(path).on("read", path)?.st_mode & 0o7777;
         let directory = (|| {
             let tmpfs = rustix::mount::fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
             rustix::mount::fsconfig_set_string(&tmpfs, "mode", format!("{mode:o}"))?;
@@ -263,11 +268,11 @@ impl Private {
             attach(&mount, path)?;
             rustix::fs::open(path, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
         })();
-        Ok(Private { directory: directory.on("making private", path)?, free_when_empty: 0 })
+        Ok(Private { directory: directory.on("make private", path)?, free_when_empty: 0 })
     }
 
     fn remember_empty(&mut self) -> Result<(), ViewError> {
-        self.free_when_empty = self.free().on("measuring", Path::new("a private directory"))?;
+        self.free_when_empty = self.free().on("measure", Path::new("a private directory"))?;
         Ok(())
     }
 
@@ -300,12 +305,12 @@ fn empty(directory: &OwnedFd) {
 }
 
 fn open_path(path: &Path) -> Result<OwnedFd, ViewError> {
-    rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).on("opening", path)
+    rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).on("open", path)
 }
 
 fn copy_of_mount(path: &Path) -> Result<OwnedFd, ViewError> {
     let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_RECURSIVE;
-    rustix::mount::open_tree(CWD, path, flags).on("keeping visible", path)
+    rustix::mount::open_tree(CWD, path, flags).on("keep visible", path)
 }
 
 fn attach(mount: &OwnedFd, target: &Path) -> rustix::io::Result<()> {
@@ -314,19 +319,19 @@ fn attach(mount: &OwnedFd, target: &Path) -> rustix::io::Result<()> {
 
 /// Shows a path again, read-only, beneath a directory that has been hidden.
 fn show(path: &Path, copy: OwnedFd) -> Result<(), ViewError> {
-    let is_directory = rustix::fs::fstat(&copy).on("reading", path)?.st_mode & libc::S_IFMT == libc::S_IFDIR;
+    let is_directory = rustix::fs::fstat(&copy).on("read", path)?.st_mode & libc::S_IFMT == libc::S_IFDIR;
     if rustix::fs::stat(path).is_err() {
         make_mount_point(path, is_directory)?;
     }
-    attach(&copy, path).on("keeping visible", path)?;
-    set_read_only(path, Reach::Tree, true).on("making read-only", path)
+    attach(&copy, path).on("keep visible", path)?;
+    set_read_only(path, Reach::Tree, true).on("make read-only", path)
 }
 
 fn make_mount_point(path: &Path, is_directory: bool) -> Result<(), ViewError> {
     let parents = if is_directory { Some(path) } else { path.parent() };
-    parents.map_or(Ok(()), std::fs::create_dir_all).on("making a place for", path)?;
+    parents.map_or(Ok(()), std::fs::create_dir_all).on("make a place for", path)?;
     if !is_directory {
-        std::fs::File::create(path).on("making a place for", path)?;
+        std::fs::File::create(path).on("make a place for", path)?;
     }
     Ok(())
 }
@@ -343,12 +348,12 @@ fn mount_proc(privileged: bool) -> Result<Option<OwnedFd>, ViewError> {
         attach(&mount, target)?;
         Ok::<_, rustix::io::Errno>(mount)
     })()
-    .on("mounting a fresh", target)?;
+    .on("mount a fresh", target)?;
     let flags = OFlags::WRONLY | OFlags::CLOEXEC;
     let last_pid = rustix::fs::openat(&mount, "sys/kernel/ns_last_pid", flags, Mode::empty()).ok();
     for settings in KERNEL_SETTINGS.map(Path::new).into_iter().filter(|path| privileged && path.exists()) {
-        rustix::mount::mount_bind(settings, settings).on("protecting", settings)?;
-        set_read_only(settings, Reach::One, true).on("protecting", settings)?;
+        rustix::mount::mount_bind(settings, settings).on("protect", settings)?;
+        set_read_only(settings, Reach::One, true).on("protect", settings)?;
     }
     Ok(last_pid)
 }

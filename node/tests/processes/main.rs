@@ -22,6 +22,7 @@ const TESTS: &[(&str, fn())] = &[
     ("of_many_who_start_a_daemon_one_succeeds", of_many_who_start_a_daemon_one_succeeds),
     ("stopping_ends_every_process_and_an_ephemeral_home", stopping_ends_every_process_and_an_ephemeral_home),
     ("a_home_ends_with_its_owner", a_home_ends_with_its_owner),
+    ("a_system_whose_store_is_damaged_is_not_started", a_system_whose_store_is_damaged_is_not_started),
     ("a_standing_home_starts_again_where_it_was", a_standing_home_starts_again_where_it_was),
 ];
 
@@ -109,6 +110,15 @@ fn a_home_ends_with_its_owner() {
     system.kill_owner();
     system.await_end(&processes);
     assert!(system.is_empty());
+}
+
+fn a_system_whose_store_is_damaged_is_not_started() {
+    let mut system = System::start_standing();
+    system.stop();
+    std::fs::write(system.home().store(), "nothing that a store would hold").unwrap();
+    let error = launch::start(system.home(), HOST, 0).unwrap_err();
+    assert!(matches!(error, launch::LaunchError::Store(_)), "{error}");
+    assert!(!system.home().has_daemon());
 }
 
 fn a_standing_home_starts_again_where_it_was() {

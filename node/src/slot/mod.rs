@@ -90,7 +90,7 @@ pub struct SlotSpec {
 pub enum SlotError {
     #[error("use {}: {source}", .path.display())]
     Path { path: PathBuf, source: io::Error },
-    #[error("hold what is written in /: it is the whole system; run in a directory of your own")]
+    #[error("hold what is written in /: it is the whole system; run in a directory of your own, or with --files none")]
     WholeSystem,
     #[error(
         "hold what is written in {}: another file system is mounted beneath it at {}; run in a directory without \

@@ -5,6 +5,7 @@ mod difference;
 mod epilogue;
 mod failure;
 mod line;
+mod notices;
 mod packs;
 mod printer;
 mod program;

@@ -39,13 +39,15 @@ impl Lines {
             return;
         }
         for row in lanes {
-            let line = self.lanes.entry(row.lane).or_insert_with(|| {
-                let style =
-                    ProgressStyle::with_template("{prefix} {spinner} {wide_msg}").expect("the template is right");
-                self.screen.add(ProgressBar::new_spinner().with_style(style).with_prefix(row.lane.to_string()))
-            });
-            line.set_message(message(stage, decided, tasks, row));
-            line.tick();
+            if !self.lanes.contains_key(&row.lane) {
+                let place = self.lanes.range(..row.lane).count();
+                let line = self.screen.insert(place, ProgressBar::new_spinner().with_style(style()));
+                self.lanes.insert(row.lane, line.with_prefix(row.lane.to_string()));
+            }
+            if let Some(line) = self.lanes.get(&row.lane) {
+                line.set_message(message(stage, decided, tasks, row));
+                line.tick();
+            }
         }
     }
 
@@ -61,6 +63,10 @@ impl Lines {
     }
 }
 
+fn style() -> ProgressStyle {
+    ProgressStyle::with_template("{prefix} {spinner} {elapsed} {wide_msg}").expect("the template is right")
+}
+
 /// What a lane does, in a few words.
 fn message(stage: StageId, decided: u64, tasks: u64, row: &LaneRow) -> String {
     let mut parts = vec![format!("stage {stage}")];
@@ -70,7 +76,9 @@ fn message(stage: StageId, decided: u64, tasks: u64, row: &LaneRow) -> String {
     if let Some((task, bytes)) = row.running {
         parts.push(format!("{task} has printed {}", HumanBytes(bytes)));
     }
-    parts.push(format!("{} of CPU time", seconds(row.cpu_us)));
+    if row.cpu_us > 0 {
+        parts.push(format!("{} of CPU time", seconds(row.cpu_us)));
+    }
     if row.paused {
         parts.push("waits for the others".to_owned());
     }

@@ -452,3 +452,110 @@ async fn a_reopened_slot_continues_its_packs() {
     let second = lane.sh("echo two").await;
     assert_eq!((lane.stdout(&first), lane.stdout(&second)), ("one\n".into(), "two\n".into()));
 }
+
+/// Run by the test below as a process of its own, which is killed; by itself it only shows that the slot works.
+#[tokio::test]
+async fn an_armor_with_a_program_that_never_ends() {
+    let Some(report) = std::env::var_os("CHAMELEON_TEST_REPORT") else {
+        let place = Place::new();
+        assert_eq!(place.lane().sh("exit 5").await.ended.exit, Exit::Code(5));
+        return;
+    };
+    let place = Place::new();
+    let mut lane = place.lane();
+    lane.start(&["sh", "-c", "sleep 1000 & setsid sleep 1000 & sleep 1000"], None);
+    let pids = [started(&mut lane).await, lane.slot.shim_pid()];
+    std::fs::write(report, format!("{} {}", pids[0], pids[1])).unwrap();
+    std::future::pending().await
+}
+
+#[test]
+fn an_armor_that_is_killed_leaves_nothing_running() {
+    let folder = lane::folder(None);
+    let report = folder.path().join("report");
+    let mut armor = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "an_armor_with_a_program_that_never_ends", "--quiet"])
+        .env("CHAMELEON_TEST_REPORT", &report)
+        .env("TMPDIR", folder.path())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let begin = Instant::now();
+    let pids = loop {
+        let text = std::fs::read_to_string(&report).unwrap_or_default();
+        if let [program, shim] = text.split(' ').collect::<Vec<_>>()[..] {
+            break [program, shim].map(|pid| rustix::process::Pid::from_raw(pid.parse().unwrap()).unwrap());
+        }
+        assert!(begin.elapsed() < lane::BOUND);
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    let open = |pid| rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).unwrap();
+    let pidfds = pids.map(open);
+    armor.kill().unwrap();
+    armor.wait().unwrap();
+    for pidfd in &pidfds {
+        let mut polled = [rustix::event::PollFd::new(pidfd, rustix::event::PollFlags::IN)];
+        let bound = rustix::event::Timespec { tv_sec: 60, tv_nsec: 0 };
+        assert_eq!(rustix::event::poll(&mut polled, Some(&bound)), Ok(1));
+    }
+    // A killed ARMOR leaves its layers, which an ordinary removal cannot enter without privileges.
+    chameleon_node::files::tree::remove(folder.path()).unwrap();
+}
+
+/// Run by the test below where `CHAMELEON_TEST_KEEP` lies on an overlay; by itself it keeps its things elsewhere.
+#[tokio::test]
+async fn a_lane_that_keeps_its_things_in_a_given_place() {
+    let (place, elsewhere) = (Place::new(), Place::new());
+    let keep = std::env::var_os("CHAMELEON_TEST_KEEP").map_or(elsewhere.path("keep"), Into::into);
+    std::fs::create_dir(place.path("d")).unwrap();
+    for name in ["kept", "changed", "gone", "d/in"] {
+        std::fs::write(place.path(name), name).unwrap();
+    }
+    let mut lane = Lane::open(lane::spec(place.run.path(), &keep));
+    assert!(matches!(lane.next().await, SlotEvent::Ready));
+    let copied = keep.join("slot/layers/1/0/copy").exists();
+    assert_eq!(copied, std::env::var_os("CHAMELEON_TEST_KEEP").is_some());
+    for _ in 0..2 {
+        let outcome = lane.sh("cat *; echo new > changed; rm gone; mv d e; ls").await;
+        assert_eq!(lane.stdout(&outcome), "changedgonekeptchanged\ne\nkept\n");
+        assert_eq!(lane.changed(&outcome), ["f changed", "- d", "d e", "f e/in", "- gone"]);
+    }
+    let outcome = lane.sh("true").await;
+    assert_eq!(outcome.ended.changes, None);
+    assert!(place.path("d/in").exists());
+}
+
+#[test]
+fn where_no_overlay_can_be_made_a_copy_serves() {
+    let folder = lane::folder(Some("/var/tmp"));
+    let base = lane::text(folder.path());
+    let mount = format!(
+        "cd {base} && mkdir lower upper work merged && \
+         mount -t overlay -o lowerdir=lower,upperdir=upper,workdir=work none merged"
+    );
+    let own_mounts = |script: &str| {
+        let mut command = std::process::Command::new("unshare");
+        command.args(["--mount", "--user", "--map-root-user", "sh", "-c", script, "sh"]);
+        command
+    };
+    if !own_mounts(&format!("{mount} && rm -r merged/../work/*")).status().unwrap().success() {
+        return println!("skipped: no overlay can be mounted here");
+    }
+    std::process::Command::new("rm")
+        .args(["-rf", "lower", "upper", "work", "merged"])
+        .current_dir(base)
+        .status()
+        .unwrap();
+    let output = own_mounts(&format!("{mount} && exec \"$@\""))
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", "a_lane_that_keeps_its_things_in_a_given_place"])
+        .env("CHAMELEON_TEST_KEEP", folder.path().join("merged/keep"))
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+}

@@ -186,7 +186,8 @@ impl Follower {
             | UserMessage::Armors(_)
             | UserMessage::Events(_)
             | UserMessage::Submitted(_)
-            | UserMessage::Forgotten { .. } => Vec::new(),
+            | UserMessage::Forgotten { .. }
+            | UserMessage::Notices { .. } => Vec::new(),
         }
     }
 

@@ -346,11 +346,16 @@ pub enum CommitOutcome {
 }
 
 impl ProcessSample {
+    /// Whether it used the CPU for a quarter of the time at least.
+    #[must_use]
+    pub fn spun(&self, earlier: &ProcessSample, silent: Millis) -> bool {
+        self.cpu_us.saturating_sub(earlier.cpu_us) * 4 >= silent.0 * 1000
+    }
+
     /// Whether a process that is silent had the chance to speak: it is stopped, or it used the CPU.
     #[must_use]
     pub fn could_have_answered(&self, earlier: &ProcessSample, silent: Millis) -> bool {
-        let used_us = self.cpu_us.saturating_sub(earlier.cpu_us);
         let waited_us = self.starved_us.saturating_sub(earlier.starved_us);
-        self.stopped || used_us * 4 >= silent.0 * 1000 || waited_us * 4 < silent.0 * 1000
+        self.stopped || self.spun(earlier, silent) || waited_us * 4 < silent.0 * 1000
     }
 }

@@ -5,11 +5,13 @@ use std::fs::{self, OpenOptions};
 use std::io;
 use std::process::ExitCode;
 
+use chameleon_core::names::ArmorName;
 use chameleon_core::shell::Identity;
 use rustix::process::{Signal, set_parent_process_death_signal};
 
 use crate::armor_process::{self, Raise, StartError};
 use crate::home::Home;
+use crate::limits;
 use crate::os::descriptor;
 use crate::process::Assignment;
 
@@ -42,6 +44,9 @@ fn become_named() -> io::Result<Option<(Home, Identity)>> {
 
 fn run(home: Home, identity: Identity, raise: Raise) -> Result<Infallible, StartError> {
     write_own_log(&home, &identity)?;
+    if identity.name == ArmorName::Ftm {
+        limits::raise();
+    }
     armor_process::run(home, identity, raise, None)
 }
 

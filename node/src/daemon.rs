@@ -2,15 +2,19 @@
 
 use std::convert::Infallible;
 use std::ffi::OsString;
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use chameleon_core::names::{ArmorName, HostId, Incarnation};
+use chameleon_core::names::{ArmorName, HostId, Incarnation, Kind};
 use chameleon_core::shell::Identity;
 
 use crate::armor_process::{self, Raise, StartError};
 use crate::home::{Home, Lock, LockError};
+use crate::limits;
 use crate::os::descriptor;
 use crate::process::Factory;
 use crate::random;
@@ -37,11 +41,23 @@ fn run(arguments: &[OsString], raise: Raise) -> Result<Infallible, StartError> {
         Err(_started_by_hand) => Lock::take(&home.host(host).join("daemon.lock"))?,
     };
     std::env::set_current_dir("/")?;
+    limits::raise();
+    remove_dead_users(&home);
     let incarnation = next_incarnation(&lock)?;
     let cores = std::thread::available_parallelism().map_or(1, |cores| u16::try_from(cores.get()).unwrap_or(u16::MAX));
     let identity = Identity { name: ArmorName::Daemon(host), incarnation, host, cores, seed: random::bytes() };
     let factory = Factory::new(Arc::new(Home::open(&path)?), host, cores)?;
     armor_process::run(home, identity, raise, Some((factory, blanks)))
+}
+
+/// Commands that were killed could not remove their sockets.
+fn remove_dead_users(home: &Home) {
+    let users = home.linked().unwrap_or_default().into_iter().filter(|name| name.kind() == Kind::User);
+    for socket in users.map(|name| home.socket(name)) {
+        if UnixStream::connect(&socket).is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused) {
+            let _ = fs::remove_file(socket);
+        }
+    }
 }
 
 fn parse(arguments: &[OsString]) -> Result<(PathBuf, HostId, u16), StartError> {

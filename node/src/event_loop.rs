@@ -7,9 +7,9 @@
 use std::convert::Infallible;
 
 use chameleon_core::armor::LinkEvent;
-use chameleon_core::message::DaemonMessage;
+use chameleon_core::message::{DaemonMessage, Message};
 use chameleon_core::names::ArmorName;
-use chameleon_core::shell::{Input, Output, Running};
+use chameleon_core::shell::{Identity, Input, Output, Running};
 use chameleon_core::world::{FileEvent, ProcessEvent, SlotEvent};
 use tokio::sync::mpsc;
 
@@ -76,17 +76,13 @@ impl EventLoop {
     /// # Errors
     /// See [`SavingError`]: what cannot be saved must not be said.
     pub async fn run(mut self) -> Result<Infallible, SavingError> {
-        let daemon = ArmorName::Daemon(self.armor.identity().host);
-        if self.armor.identity().name != daemon {
-            self.world.links.open(daemon);
-        }
         let output = self.armor.resume(timers::now());
         self.take(output);
-        if self.armor.identity().name == daemon {
-            // A daemon tells its own process like that of any other.
-            let incarnation = self.armor.identity().incarnation;
-            let message = self.ready().into();
-            self.handle(Input::Message { from: daemon, incarnation, message });
+        let (from, incarnation) = (self.armor.identity().name, self.armor.identity().incarnation);
+        let daemon = ArmorName::Daemon(self.armor.identity().host);
+        match from == daemon {
+            true => self.handle(Input::Message { from, incarnation, message: self.ready() }),
+            false => self.world.links.open(daemon),
         }
         loop {
             let saved = self.saving.flush()?;
@@ -150,15 +146,15 @@ impl EventLoop {
 
     /// A daemon that has just come, or come back, learns that this ARMOR runs.
     fn report_ready(&mut self, peer: ArmorName) {
-        let identity = self.armor.identity();
-        if peer == ArmorName::Daemon(identity.host) && peer != identity.name {
-            self.world.links.send(peer, self.ready().into());
+        if peer == ArmorName::Daemon(self.armor.identity().host) {
+            self.world.links.send(peer, self.ready());
         }
     }
 
-    fn ready(&self) -> DaemonMessage {
-        let identity = self.armor.identity();
-        DaemonMessage::Ready { name: identity.name, incarnation: identity.incarnation, process: mark::own() }
+    /// A daemon says it to itself.
+    fn ready(&self) -> Message {
+        let Identity { name, incarnation, .. } = *self.armor.identity();
+        DaemonMessage::Ready { name, incarnation, process: mark::own() }.into()
     }
 
     fn take(&mut self, output: Output) {
@@ -187,9 +183,9 @@ mod tests {
     use std::time::Duration;
 
     use chameleon_core::armor::{Armor, Event, Moment, Progress, Step};
-    use chameleon_core::message::{FtmMessage, Message, Query, UserMessage};
+    use chameleon_core::message::{FtmMessage, Query, UserMessage};
     use chameleon_core::names::{HostId, Incarnation, JobId};
-    use chameleon_core::shell::{Identity, Saved, Shell};
+    use chameleon_core::shell::{Saved, Shell};
 
     use super::*;
     use crate::client::{Client, ClientEvent};

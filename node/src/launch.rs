@@ -17,8 +17,10 @@ use chameleon_core::names::{ArmorName, HostId};
 
 use crate::files::commit::{self, Recovered};
 use crate::home::{Home, HomeError, Lock, LockError};
+use crate::limits;
 use crate::os::spawn::{self, Descriptors};
 use crate::process::Process;
+use crate::store::{Embedded, StoreError};
 
 /// How long a daemon may take until it can be reached, and an ending system until it has ended.
 const ATTEMPTS: u32 = 10_000;
@@ -33,6 +35,8 @@ pub enum LaunchError {
     Home(#[from] HomeError),
     #[error(transparent)]
     Lock(#[from] LockError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
     #[error("cannot start a daemon on {host}: {source}")]
     System { host: HostId, source: io::Error },
     #[error("the daemon on {host} died as it started: {log}")]
@@ -50,6 +54,7 @@ pub fn start(home: &Home, host: HostId, blanks: u16) -> Result<(), LaunchError> 
     home.make_host(host)?;
     await_end(home)?;
     finish_commits();
+    examine_store(home)?;
     let mut started = None;
     for _ in 0..ATTEMPTS {
         if UnixStream::connect(home.socket(ArmorName::Daemon(host))).is_ok() {
@@ -87,9 +92,23 @@ pub(crate) fn spawn_daemon(home: &Home, host: HostId, blanks: u16) -> Result<Opt
             text(blanks.to_string().as_bytes())?,
         ];
         let descriptors = Descriptors { stdin: stdin.as_fd(), log: log.as_fd(), handed: lock.as_fd() };
-        Process::open_pid(spawn::this_program(&arguments, descriptors)?)
+        let pid = spawn::this_program(&arguments, descriptors)?;
+        limits::give_back(pid);
+        Process::open_pid(pid)
     };
     spawn().map(Some).map_err(|source| LaunchError::System { host, source })
+}
+
+/// A store that no FTM could open is told at once, and not only in the log of each that tries.
+fn examine_store(home: &Home) -> Result<(), LaunchError> {
+    if home.has_daemon() {
+        return Ok(());
+    }
+    match Embedded::examine(&home.store()) {
+        // An FTM that outlived its daemon.
+        Err(StoreError::InUse { .. }) => Ok(()),
+        outcome => Ok(outcome?),
+    }
 }
 
 /// Commits that a sudden end left half done are finished before anything else happens.

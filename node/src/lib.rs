@@ -22,6 +22,7 @@ pub mod timers;
 
 mod armor_process;
 mod blank;
+mod limits;
 
 pub use armor_process::{Raise, StartError};
 pub use blank::armor_main;

@@ -87,7 +87,10 @@ impl Saving {
         {
             journal.append(self.queue.iter().flat_map(|request| &request.records))?;
             self.written = Some(last.number);
-            self.unsynced.extend(self.queue.iter().filter(|request| request.to_disk).map(|request| request.number));
+            if !journal.is_in_memory() {
+                let to_disk = self.queue.iter().filter(|request| request.to_disk);
+                self.unsynced.extend(to_disk.map(|request| request.number));
+            }
             self.queue.clear();
         }
         self.start_elsewhere();

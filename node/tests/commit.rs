@@ -136,7 +136,8 @@ fn a_process_that_commits() {
         let world = changed_world(folder.path());
         return commit_to(&world, &world.harvest(), &mut |_| {}).unwrap();
     };
-    let world = World { base: base.into() };
+    // The world is the other process's: it is left as it is.
+    let world = std::mem::ManuallyDrop::new(World { base: base.into() });
     let mut left: u32 = std::env::var(KILL_BEFORE).unwrap().parse().unwrap();
     let mut between = |_: &str| {
         if left == 0 {
@@ -166,8 +167,9 @@ fn is_killed(world: &World, action: &str, manifest: &Path, step: u32) -> bool {
 }
 
 struct Attempt {
-    folder: tempfile::TempDir,
+    // Dropped first, so that the folder can be removed.
     world: World,
+    folder: tempfile::TempDir,
     before: [BTreeMap<String, String>; 2],
 }
 
@@ -178,7 +180,7 @@ impl Attempt {
         let world = changed_world(folder.path());
         fs::write(folder.path().join("manifest"), minicbor::to_vec(world.harvest()).unwrap()).unwrap();
         let before = states(&world);
-        Attempt { folder, world, before }
+        Attempt { world, folder, before }
     }
 
     fn is_killed(&self, action: &str, step: u32) -> bool {
@@ -242,4 +244,60 @@ fn killed_again_before_any_step_of_the_recovery_it_is_still_done_wholly() {
             break;
         }
     }
+}
+
+/// Run by the test below where the run directory lies on a tiny disk; by itself there is room enough.
+#[test]
+fn a_commit_of_a_large_file() {
+    let given = std::env::var_os("CHAMELEON_TEST_TINY");
+    let folder = tempfile::tempdir().unwrap();
+    let base = given.as_ref().map_or(folder.path(), Path::new);
+    let world = World::new(base);
+    edit(&world.root("run"), &["f changed 644 old"]);
+    edit(&world.copy("run"), &["f changed 644 new"]);
+    fs::write(world.copy("run").join("large"), vec![7; 1_000_000]).unwrap();
+    let before = states(&world);
+    let result = commit_to(&world, &world.harvest(), &mut |_| {});
+    if given.is_none() {
+        return result.unwrap();
+    }
+    let Err(CommitError::Staging(error)) = result else { panic!("{result:?}") };
+    assert!(error.is_disk_full() && error.to_string().contains("chameleon-commit"), "{error}");
+    assert_eq!(states(&world), before);
+    assert_eq!(fs::read_dir(world.pointers()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_full_disk_stops_the_commit_before_anything_is_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("run")).unwrap();
+    let script = format!("mount -t tmpfs -o size=100k none {}/run && exec \"$@\"", folder.path().display());
+    let run = |program: &Path, arguments: &[&str]| {
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--user", "--map-root-user", "sh", "-c", &script, "sh"]).arg(program).args(arguments);
+        command.env("CHAMELEON_TEST_TINY", folder.path()).output().unwrap()
+    };
+    if !run(Path::new("true"), &[]).status.success() {
+        return println!("skipped: no file system can be mounted here");
+    }
+    let output = run(&std::env::current_exe().unwrap(), &["--exact", "a_commit_of_a_large_file"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
+#[test]
+fn commits_hold_for_any_user() {
+    const USER: &str = "65534";
+    if !rustix::process::geteuid().is_root() {
+        return println!("skipped: all tests run without privileges already");
+    }
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid", USER, "--regid", USER, "--clear-groups"]).arg(std::env::current_exe().unwrap());
+        command.args(arguments).current_dir("/").env("TMPDIR", "/tmp").output()
+    };
+    if !run(&["--list"]).is_ok_and(|output| output.status.success()) {
+        return println!("skipped: the tests cannot be run by another user here");
+    }
+    let output = run(&["--skip", "killed_again"]).unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
 }

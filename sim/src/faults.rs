@@ -59,13 +59,15 @@ pub struct Standing {
     pub mischief: BTreeMap<LaneId, Mischief>,
     /// The system was told to end.
     pub stopping: bool,
+    /// Faults that struck a process.
+    pub struck: u64,
     /// Processes that ever were.
     pub processes: u32,
 }
 
 impl Default for Standing {
     fn default() -> Self {
-        Standing { slow_saves: 1, mischief: BTreeMap::new(), stopping: false, processes: 0 }
+        Standing { slow_saves: 1, mischief: BTreeMap::new(), stopping: false, struck: 0, processes: 0 }
     }
 }
 
@@ -123,7 +125,11 @@ impl World {
             }
             Fault::Break(one, other) => self.break_links(|a, b| (a, b) == (*one, *other) || (b, a) == (*one, *other)),
             Fault::BreakAll => self.break_links(|_, _| true),
-            Fault::SlowSaves(times) => self.standing.slow_saves = (*times).max(1),
+            Fault::SlowSaves(times) => {
+                self.tell(|| format!("✗ saves take {times} times as long"));
+                self.standing.slow_saves = (*times).max(1);
+                self.observe(&Fact::DiskSlow);
+            }
             Fault::PowerLoss => self.lose_power(),
             Fault::Mischief(lane, mischief) => {
                 self.tell(|| format!("from now on lane {lane} has a fault: {mischief:?}"));
@@ -144,6 +150,7 @@ impl World {
             Fault::StopProgram(_) => format!("✗ the programs of {name} are stopped"),
             other => format!("✗ {other:?}"),
         });
+        self.standing.struck += 1;
         self.observe(&Fact::Struck { fault, who: &who });
         Some(pid)
     }

@@ -2,6 +2,7 @@
 
 use chameleon_core::armor::Effect;
 use chameleon_core::follower::Ending;
+use chameleon_core::job::Job;
 use chameleon_core::names::{ExecutionId, HostId, JobId, LaneId};
 use chameleon_core::shell::{Identity, Input, Output};
 use chameleon_core::world::Ended;
@@ -66,6 +67,7 @@ pub enum Fact<'a> {
     /// A user saw the end of its job.
     UserEnded {
         user: u64,
+        job: &'a Job,
         fate: &'a Fate,
         ending: &'a Ending,
         truth: Option<&'a Truth>,
@@ -75,6 +77,8 @@ pub enum Fact<'a> {
         fault: &'a Fault,
         who: &'a Identity,
     },
+    /// Saves take very long from now on.
+    DiskSlow,
     PowerLost,
 }
 

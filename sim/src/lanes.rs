@@ -121,6 +121,10 @@ impl World {
         fault: Option<InjectionKind>,
     ) {
         let (Some(name), Some((_, who))) = (self.pack_name(pid, slot), self.lane_of(pid)) else { return };
+        if !self.lanes.slots.contains_key(&(pid, slot)) {
+            // It died meanwhile, and said so.
+            return;
+        }
         let mischief = self.standing.mischief.get(&name.2).copied();
         let now_us = self.agenda.now_us();
         self.lanes.runs += 1;

@@ -31,6 +31,8 @@ pub struct Run {
     pub lines: Vec<String>,
     /// The word of each outcome that a user saw.
     pub outcomes: Vec<&'static str>,
+    /// Faults that struck a process.
+    pub faults: u64,
     /// Inputs that were handled, and simulated time in ms.
     pub handled: u64,
     pub lasted_ms: u64,
@@ -104,6 +106,7 @@ fn report(world: &World, seed: u64) -> Run {
         violation: world.broken.clone(),
         lines: world.trace.lines().map(str::to_owned).collect(),
         outcomes: endings.map(|ending| ending.outcome.word()).collect(),
+        faults: world.standing.struck,
         handled: world.handled,
         lasted_ms: world.agenda.now_us() / 1_000,
     }

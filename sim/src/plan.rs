@@ -27,7 +27,8 @@ const PROGRAMS: [&str; 12] = [
 ];
 
 /// Programs of which nobody can say what they result in.
-const LOTS: [&str; 3] = ["prog unique", "prog wait:3 coin", "prog out:same wait:2 unique"];
+const LOTS: [&str; 4] =
+    ["prog unique", "prog wait:3 coin", "prog out:same wait:2 unique", "prog unique out:x*3000 wait:2 unique"];
 
 /// Lets users come, and returns how many faults at most are to strike.
 pub fn invite(world: &mut World) -> u64 {
@@ -40,7 +41,7 @@ pub fn invite(world: &mut World) -> u64 {
             world.after(chance.within(20_000, 2_000_000), Next::Fault(Fault::Interrupt(number)));
         }
         let lanes = user.job.strategy.redundancy;
-        if number == 1 && chance.per_mille(350) {
+        if users == 1 && chance.per_mille(350) {
             spoil(world, &mut chance, lanes.replicas, lanes.quorum);
         }
         world.expect_user(number, user, chance.within(10_000, 60_000));

@@ -277,7 +277,7 @@ impl World {
     fn user_ends(&mut self, number: u64, ending: Ending) {
         let Some(user) = self.users.get_mut(&number) else { return };
         user.fate.ending = Some(ending.clone());
-        let (truth, fate) = (user.truth(), user.fate.clone());
+        let (job, truth, fate) = (user.job.clone(), user.truth(), user.fate.clone());
         self.tell(|| {
             format!(
                 "user-{number} sees the end of {}: {}, exit code {}",
@@ -286,7 +286,8 @@ impl World {
                 ending.outcome.exit_code()
             )
         });
-        self.observe(&Fact::UserEnded { user: number, fate: &fate, ending: &ending, truth: truth.as_ref() });
+        let (ending, truth) = (&ending, truth.as_ref());
+        self.observe(&Fact::UserEnded { user: number, job: &job, fate: &fate, ending, truth });
         if let Some(pid) = self.bound.get(&ArmorName::User(number)).copied() {
             self.kill(pid);
         }

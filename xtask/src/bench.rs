@@ -1,22 +1,18 @@
 //! `cargo xtask bench [GROUP…]`: what we promise, measured in release mode and written to `docs/measurements.md`.
 
-use std::path::Path;
-use std::process::{Command, Stdio};
+use crate::failure::Failure;
+use crate::measurements::{self, Measured};
 
-use crate::measurements;
-
-/// Measures all groups of rows, or those named; each is a section of its own.
-pub fn run(root: &Path, groups: &[String]) -> Result<(), String> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
-    command.current_dir(root).args(["run", "--quiet", "--release", "--package", "chameleon-benches", "--"]);
-    let output = command.args(groups).stderr(Stdio::inherit()).output().map_err(|why| format!("run cargo: {why}"))?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    print!("{text}");
-    if !output.status.success() {
-        return Err("measure: see above".to_owned());
+/// Measures all groups of rows, or those named, each of which is a section of its own.
+///
+/// # Errors
+/// The measuring program could not be started or did not succeed, or the page not be written.
+pub fn run(groups: &[String]) -> Result<(), Failure> {
+    let Measured { text, success } = measurements::take("chameleon-benches", groups, None)?;
+    if !success {
+        return Err(Failure::NotAsItMustBe("not everything could be measured: see above".to_owned()));
     }
-    let section = if groups.is_empty() { "benchmarks".to_owned() } else { format!("benchmarks of {}", groups.join(", ")) };
-    measurements::put(root, &section, &format!("## Benchmarks\n\n{text}"))
-        .map_err(|why| format!("write docs/measurements.md: {why}"))
+    let section =
+        if groups.is_empty() { "benchmarks".to_owned() } else { format!("benchmarks of {}", groups.join(", ")) };
+    measurements::put(&section, &format!("## Benchmarks\n\n{text}"))
 }

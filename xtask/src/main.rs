@@ -1,10 +1,14 @@
 //! What keeps the house true: `cargo xtask COMMAND`, one command a file and one line in the table.
 
+mod bench;
+mod chaos;
 mod check;
 mod failure;
+mod measurements;
 mod prepare;
 mod protocol;
-mod simulate;
+mod sim;
+mod stories;
 mod tidy;
 mod tree;
 
@@ -23,16 +27,15 @@ struct Command {
 }
 
 const COMMANDS: &[Command] = &[
-    Command { name: "check", words: "[--prepare]", about: "run all there is to check", run: check::run },
-    Command { name: "prepare", words: "", about: "install what tests need from the system", run: prepare::run },
-    Command { name: "protocol", words: "[--write]", about: "docs/protocol.md from the messages", run: protocol::run },
-    Command { name: "sim", words: "SEED | --seeds N", about: "the same core in an invented world", run: simulate::sim },
+    Command { name: "bench", words: "[GROUP…]", about: "what we promise, measured", run: bench::run },
     Command {
-        name: "stories",
-        words: "[NAME…] [--bless]",
-        about: "the scenarios, as recorded",
-        run: simulate::stories,
+        name: "chaos", words: "[--rounds N] [KIND…]", about: "real processes, hurt at random", run: chaos::run
     },
+    Command { name: "check", words: "[--prepare]", about: "all there is to check", run: check::run },
+    Command { name: "prepare", words: "", about: "what tests need from the system, installed", run: prepare::run },
+    Command { name: "protocol", words: "[--write]", about: "docs/protocol.md from the messages", run: protocol::run },
+    Command { name: "sim", words: "SEED | --seeds N", about: "campaigns in the invented world", run: sim::run },
+    Command { name: "stories", words: "[NAME…] [--bless]", about: "the scenarios, told", run: stories::run },
     Command { name: "tidy", words: "", about: "the rules of the house that no compiler knows", run: tidy::run },
 ];
 

@@ -22,7 +22,7 @@ use crate::signals::Signals;
 use crate::status_file::Status;
 use crate::system::{Place, System};
 use crate::watch::{Hands, Watch, Watched};
-use crate::{epilogue, screen, stdin};
+use crate::{epilogue, notices, screen, stdin};
 
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "chameleon run [OPTIONS] -- CMD ARG...\n       chameleon run [OPTIONS] JOB.toml")]
@@ -119,10 +119,29 @@ fn follow(system: &System, mut line: Line, job: Job, report: bool) -> Result<Con
         Watched::Ended { ending, broken } => {
             let rows = commands::report::rows(&mut line, ending.job).unwrap_or_default();
             let faults = epilogue::tell(&epilogue::Scene { system, job: &job, ending: &ending, rows: &rows }, report);
+            if !system.outlives_command() && !job.notify.is_empty() {
+                await_notices(&mut line, ending.job);
+            }
             let code = broken.as_ref().map_or(ending.outcome.exit_code(), Failure::exit_code);
             Ok(Concluded { code, job: Some(ending.job), ending: Some(ending), failure: broken, faults })
         }
     }
+}
+
+/// What could not be delivered is said here, since nobody can ask the system any more.
+fn await_notices(line: &mut Line, job: JobId) {
+    match notices::delivered(line, job) {
+        Ok(0) => {}
+        Ok(lost) => screen::remark(&format!(
+            "chameleon: {} not delivered: the notify command fails, or has not ended",
+            count(lost, "notice was", "notices were")
+        )),
+        Err(failure) => failure.show(),
+    }
+}
+
+fn count(number: u64, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
 }
 
 /// The hands of a command with a person behind it: threads that print and spool.

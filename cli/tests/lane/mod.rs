@@ -1,5 +1,7 @@
 //! A slot with everything it needs around it, for tests that run real programs in real namespaces.
 
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -38,7 +40,7 @@ pub fn spec(directory: &Path, keep: &Path) -> SlotSpec {
         outputs: Vec::new(),
         inputs: Vec::new(),
         program: OsString::from("sh"),
-        environment: vec!["PATH=/usr/local/bin:/usr/bin:/bin".into(), "LC_ALL=C".into(), "HOME=/root".into()],
+        environment: vec!["PATH=/usr/local/bin:/usr/bin:/bin".into(), "LC_ALL=C".into(), "HOME=/nonexistent".into()],
         umask: 0o022,
         net: false,
         masked: Arc::new(|_| false),

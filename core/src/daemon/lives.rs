@@ -1,7 +1,7 @@
 //! How an ARMOR gets a process, loses it, and gets the next one.
 
 use crate::armor::{Effect, Moment, Timer};
-use crate::daemon::watch::{self, Watch};
+use crate::daemon::watch::{self, BEAT, Watch};
 use crate::daemon::{Charge, Daemon, DaemonStep, Homecoming, State};
 use crate::message::{FtmMessage, Story};
 use crate::names::{ArmorName, Incarnation, Millis};
@@ -9,8 +9,8 @@ use crate::restart::{self, Next};
 use crate::strategy::Restart;
 use crate::world::{ProcessCommand, ProcessMark};
 
-/// An ARMOR that was ready for this long has paid for its restart: the next one is immediate.
-pub const STEADY: Millis = Millis(250);
+/// An ARMOR that was ready for this long, a beat, has paid for its restart: the next one is immediate.
+pub const STEADY: Millis = BEAT;
 /// What is done about short lives in a row, beyond the first, which costs no wait.
 pub const SHORT_LIVES: Restart = Restart { limit: 10, backoff: Millis(20), backoff_most: Millis(2_000) };
 

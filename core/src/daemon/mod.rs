@@ -48,6 +48,8 @@ pub struct Daemon {
     last_beat: Millis,
     last_start: Millis,
     ftm_linked: bool,
+    /// When any other process was heard last, in this life.
+    heard: Option<Millis>,
     observed: Outbox<(ArmorName, Occurrence)>,
     homecoming: Option<Homecoming>,
 }
@@ -77,6 +79,7 @@ impl Daemon {
             last_beat: Millis::default(),
             last_start: Millis::default(),
             ftm_linked: false,
+            heard: None,
             observed: Outbox::default(),
             homecoming: None,
         }
@@ -99,6 +102,9 @@ impl Daemon {
     }
 
     fn message(&mut self, now: Moment, from: ArmorName, message: DaemonMessage, step: &mut DaemonStep) {
+        if from != self.name {
+            self.heard = Some(now.boot);
+        }
         match message {
             DaemonMessage::Install { term, name, incarnation, granted } => {
                 if self.obeys(term, step) {

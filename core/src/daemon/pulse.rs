@@ -82,9 +82,20 @@ impl Daemon {
             State::Running { watch, .. } if watch.is_silent(self.beat) => watch.looked(now.boot, sample),
             _ => None,
         };
-        if let Some(evidence) = evidence {
-            self.hung(now, name, evidence, step);
+        match evidence {
+            Some(Evidence::Silent) if self.hears_nobody(now) => {
+                let (name, incarnation) = (self.name, self.incarnation);
+                step.then(Effect::Process(ProcessCommand::Kill { name, incarnation }));
+            }
+            Some(evidence) => self.hung(now, name, evidence, step),
+            None => {}
         }
+    }
+
+    /// Whether this daemon heard others before and has heard nobody since: then it is itself that is
+    /// deaf, and a new one, which finds all ARMORs alive, is the smaller loss.
+    fn hears_nobody(&self, now: Moment) -> bool {
+        self.heard.is_some_and(|heard| now.boot.since(heard) >= watch::RUNNING.silent)
     }
 
     /// An ARMOR that lives but does not work is ended; its next life begins when its process is gone.

@@ -12,6 +12,9 @@ use crate::world::{ProcessCommand, ProcessEvent, ProcessSample};
 pub const LOOK_EVERY: Millis = Millis(500);
 /// Silence after which the daemon is looked at.
 pub const SILENCE: Millis = Millis(1_000);
+/// Silence after which a daemon that sleeps is ended. One that is well replaces a deaf ARMOR sooner, so
+/// that the deaf cannot end the hearing; one that hears nobody ends itself.
+pub const ASLEEP: Millis = Millis(15_000);
 
 /// What an ARMOR knows of the daemon of its host.
 #[derive(Debug)]
@@ -86,8 +89,12 @@ impl Guardian {
             self.looked = Some((now.boot, *sample));
             return;
         };
-        if sample.could_have_answered(&first, now.boot.since(since)) {
-            self.looked = None;
+        let window = now.boot.since(since);
+        let asleep = !sample.stopped && !sample.spun(&first, window);
+        let long_enough = !asleep || now.boot.since(self.heard) >= ASLEEP;
+        if long_enough && sample.could_have_answered(&first, window) {
+            // The next daemon has as much time.
+            self.heard(now);
             effects.push(Effect::Process(ProcessCommand::Kill { name: *name, incarnation: *incarnation }));
         }
     }
@@ -108,23 +115,38 @@ mod tests {
         ProcessEvent::Sampled { name: DAEMON, incarnation: Incarnation(1), sample }
     }
 
-    /// Looks at a silent daemon twice, 500 ms apart, and says whether it is killed.
-    fn killed(first: &ProcessEvent, second: &ProcessEvent) -> bool {
+    /// Looks at a daemon that is silent for so long twice, 500 ms apart, and says whether it is killed.
+    fn killed(silent_ms: u64, first: &ProcessEvent, second: &ProcessEvent) -> bool {
         let mut guardian = Guardian::new(DAEMON);
         let mut effects = Vec::new();
         guardian.start(at(0), &mut effects);
         guardian.link(at(0), LinkEvent::Up { peer: DAEMON, incarnation: Incarnation(1) }, &mut effects);
-        guardian.process(at(2_000), first, &mut effects);
-        guardian.process(at(2_500), second, &mut effects);
+        guardian.process(at(silent_ms - 500), first, &mut effects);
+        guardian.process(at(silent_ms), second, &mut effects);
         effects.iter().any(|effect| matches!(effect, Effect::Process(ProcessCommand::Kill { .. })))
     }
 
     #[test]
     fn only_a_daemon_that_could_have_answered_is_killed() {
-        assert!(killed(&sampled(true, 0, 0), &sampled(true, 0, 0)), "stopped");
-        assert!(killed(&sampled(false, 0, 0), &sampled(false, 490_000, 0)), "spinning");
-        assert!(killed(&sampled(false, 0, 0), &sampled(false, 0, 0)), "asleep, and deaf");
-        assert!(!killed(&sampled(false, 0, 0), &sampled(false, 20_000, 480_000)), "starved");
+        let still = sampled(false, 0, 0);
+        assert!(killed(1_500, &sampled(true, 0, 0), &sampled(true, 0, 0)), "stopped");
+        assert!(killed(1_500, &still, &sampled(false, 490_000, 0)), "spinning");
+        assert!(!killed(1_500, &still, &still), "asleep: perhaps it is this ARMOR that is deaf");
+        assert!(killed(15_000, &still, &still), "asleep for long");
+        assert!(!killed(15_000, &still, &sampled(false, 20_000, 480_000)), "starved");
+    }
+
+    #[test]
+    fn a_deaf_armor_does_not_end_one_daemon_after_the_other() {
+        let mut guardian = Guardian::new(DAEMON);
+        let mut effects = Vec::new();
+        guardian.start(at(0), &mut effects);
+        guardian.link(at(0), LinkEvent::Up { peer: DAEMON, incarnation: Incarnation(1) }, &mut effects);
+        for look in 1..=118 {
+            guardian.process(at(look * 500), &sampled(false, 0, 0), &mut effects);
+        }
+        let kills = effects.iter().filter(|effect| matches!(effect, Effect::Process(ProcessCommand::Kill { .. })));
+        assert_eq!(kills.count(), 3, "in 59 s");
     }
 
     #[test]

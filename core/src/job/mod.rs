@@ -15,7 +15,7 @@ use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 
 pub use self::syntax::{Accepted, Surroundings, parse};
-use crate::names::{LaneId, Millis};
+use crate::names::{LaneId, Millis, StageId};
 use crate::strategy::Strategy;
 
 /// A path, an argument or an environment entry, as the system has it.
@@ -65,6 +65,15 @@ pub struct Job {
     /// The most bytes of undecided output a lane may hold before it is paused.
     #[n(14)]
     pub spool_quota: u64,
+}
+
+impl Job {
+    /// Whether a prefix of this stage's output may be decided while it runs: it is one task, and
+    /// nothing is held back.
+    #[must_use]
+    pub fn streams(&self, stage: StageId) -> bool {
+        !self.hold && self.stages.get(usize::from(stage.0)).is_some_and(|stage| stage.tasks.is_none())
+    }
 }
 
 /// One step of a job: a command, run once or once a task.

@@ -173,7 +173,8 @@ pub enum Query {
     /// `UserMessage::Armors`: those that are not retired.
     #[n(2)]
     Armors,
-    /// `UserMessage::Events`: from number `from` on, of one job or of all.
+    /// `UserMessage::Events`: from number `from` on, of one job or of all; as many as fit in a message,
+    /// none if there are no more.
     #[n(3)]
     Events {
         #[n(0)]
@@ -184,4 +185,7 @@ pub enum Query {
     /// `UserMessage::Submitted`: the job as it was accepted.
     #[n(4)]
     Submitted(#[n(0)] JobId),
+    /// `UserMessage::Notices`: how many notices of the job its notify command has not taken yet.
+    #[n(5)]
+    Notices(#[n(0)] JobId),
 }

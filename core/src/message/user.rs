@@ -42,6 +42,14 @@ pub enum UserMessage {
         #[n(0)]
         job: JobId,
     },
+    /// FTM → user: how many notices of the job its notify command has not taken yet. No answer.
+    #[n(10)]
+    Notices {
+        #[n(0)]
+        job: JobId,
+        #[n(1)]
+        waiting: u64,
+    },
 
     /// SM → user: more decided output, in order. Answered by `SurrogateMessage::Consumed`.
     #[n(7)]

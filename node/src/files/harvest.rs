@@ -9,7 +9,6 @@
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Metadata};
-use std::io::{self, Read};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -19,7 +18,7 @@ use chameleon_core::job::OsBytes;
 use super::blobs::Blobs;
 use super::manifest::{Before, Change, Content, Manifest, Owner, Root, path_order};
 use super::tree::{self, Stamp, Time, present};
-use super::{FilesError, OnPath};
+use super::{FilesError, OnPath, compare};
 use crate::os::handle::FileHandle;
 
 /// What is collected, and from where.
@@ -308,27 +307,5 @@ fn names_to_visit(
 
 fn equal_bytes(one: &Path, other: &Path) -> Result<bool, FilesError> {
     let open = |path: &Path| File::open(path).on("read", path);
-    let (mut left, mut right) = (open(one)?, open(other)?);
-    let mut buffers = [vec![0; 256 * 1024], vec![0; 256 * 1024]];
-    loop {
-        let read = fill(&mut left, &mut buffers[0]).on("read", one)?;
-        let also = fill(&mut right, &mut buffers[1]).on("read", other)?;
-        if buffers[0][..read] != buffers[1][..also] {
-            return Ok(false);
-        }
-        if read == 0 {
-            return Ok(true);
-        }
-    }
-}
-
-fn fill(file: &mut File, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match file.read(&mut buffer[filled..])? {
-            0 => break,
-            read => filled += read,
-        }
-    }
-    Ok(filled)
+    compare::equal(open(one)?, open(other)?).on("compare", one)
 }

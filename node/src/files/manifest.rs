@@ -182,7 +182,9 @@ impl Manifest {
 }
 
 impl Content {
-    fn voted(&self, overlooked: bool) -> Content {
+    /// What is voted on; of a path that is `overlooked`, that it exists, its kind and its mode.
+    #[must_use]
+    pub fn voted(&self, overlooked: bool) -> Content {
         match self {
             Content::File { mode, .. } if overlooked => {
                 Content::File { mode: *mode, len: 0, digest: Digest::default() }

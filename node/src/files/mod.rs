@@ -6,6 +6,8 @@
 
 pub mod blobs;
 pub mod commit;
+pub mod compare;
+pub mod copy;
 pub mod harvest;
 pub mod manifest;
 pub mod redo;

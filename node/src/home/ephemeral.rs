@@ -127,7 +127,8 @@ fn ours(base: &Path) -> Result<PathBuf, HomeError> {
     if is_ours { Ok(path) } else { Err(HomeError::NotOurs { path }) }
 }
 
-fn in_memory(path: &Path) -> bool {
+/// Whether a directory lies in memory and not on a disk.
+pub(crate) fn in_memory(path: &Path) -> bool {
     const TMPFS: u64 = 0x0102_1994;
     rustix::fs::statfs(path).is_ok_and(|system| system.f_type as u64 == TMPFS)
 }

@@ -25,6 +25,7 @@ use chameleon_core::names::{ArmorName, HostId, JobId, LaneId};
 use chameleon_core::world::ProcessMark;
 use rustix::fs::{Mode, OFlags};
 
+pub(crate) use ephemeral::in_memory;
 pub use ephemeral::{Bases, clear_abandoned, remove};
 pub use lock::{Lock, LockError};
 

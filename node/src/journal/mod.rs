@@ -48,6 +48,7 @@ pub struct Journal {
     /// Bytes of the living record of each key.
     keyed: BTreeMap<String, u64>,
     dead: u64,
+    in_memory: bool,
 }
 
 impl Journal {
@@ -71,7 +72,9 @@ impl Journal {
         let (living, keyed, dead) = fold(contents);
         let write_error = |source| JournalError::Write { path: path.clone(), source };
         let file = open_for_appending(&path, length).map_err(write_error)?;
-        let mut journal = Journal { path, file: Arc::new(file), _lock: lock, length, durable: 0, keyed, dead };
+        let in_memory = crate::home::in_memory(directory);
+        let mut journal =
+            Journal { path, file: Arc::new(file), _lock: lock, length, durable: 0, keyed, dead, in_memory };
         if foreign || journal.is_untidy() {
             journal.rewrite(&living)?;
         }
@@ -133,6 +136,12 @@ impl Journal {
         self.durable = self.length;
         self.dead = 0;
         Ok(())
+    }
+
+    /// Whether there is no disk behind it, so that syncing takes no time and changes nothing.
+    #[must_use]
+    pub fn is_in_memory(&self) -> bool {
+        self.in_memory
     }
 
     /// The file, to be synced elsewhere, and how much of it will then be on disk.

@@ -19,6 +19,7 @@ use tokio::task::JoinHandle;
 use crate::event_loop::Reporter;
 use crate::home::Home;
 use crate::perform::spool::Feeder;
+use crate::process::shims;
 use crate::slot::{self, Exit, Slot, SlotSpec, Start};
 use crate::timers;
 
@@ -178,10 +179,12 @@ struct Served {
 }
 
 async fn serve(spec: SlotSpec, spool: PathBuf, mut commands: UnboundedReceiver<SlotCommand>, reports: Reports) {
+    shims::end_earlier(&spec.work).await;
     let slot = match Slot::open(&spec) {
         Ok(slot) => slot,
         Err(error) => return reports.unavailable(format!("failed to {error}")),
     };
+    shims::note(&spec.work, slot.shim_pid());
     let id = reports.slot;
     let (is_ready, running, feeder) = (false, None, None);
     let mut served = Served {

@@ -21,6 +21,7 @@ use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, 
 
 use super::Process;
 use crate::home::Home;
+use crate::limits;
 use crate::os::spawn::{self, Descriptors};
 use crate::random;
 
@@ -123,6 +124,7 @@ impl Factory {
         let descriptors = Descriptors { stdin: self.stdin.as_fd(), log: self.log.as_fd(), handed: theirs.as_fd() };
         let pid = spawn::this_program(&arguments, descriptors)?;
         let process = Process::open_pid(pid)?;
+        limits::give_back(pid);
         self.blanks.insert(pid, Blank { process: process.clone(), socket: ours });
         Ok(process)
     }

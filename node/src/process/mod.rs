@@ -4,6 +4,7 @@ mod factory;
 mod handle;
 pub mod mark;
 mod notify;
+pub(crate) mod shims;
 mod stop;
 
 use std::collections::BTreeMap;
@@ -91,6 +92,10 @@ impl Processes {
 
     /// Ends a process. `linked` is the one at the other end of our link to that name, if any.
     pub fn kill(&mut self, name: ArmorName, incarnation: Incarnation, linked: Option<(Incarnation, Process)>) {
+        if (name, incarnation) == (self.identity.name, self.identity.incarnation) {
+            crate::log!("this process ends itself: it hears nobody any more");
+            std::process::exit(1);
+        }
         match self.find(name, incarnation, linked) {
             Some(process) => process.kill(),
             None if self.factory.is_some() => self.reporter.process(ProcessEvent::Exited { name, incarnation }),

@@ -11,7 +11,7 @@ use std::time::Duration;
 use chameleon_core::names::{ArmorName, Kind};
 use rustix::event::Timespec;
 
-use super::Process;
+use super::{Process, shims};
 use crate::home::{self, Home};
 
 /// How long a killed process may take to be gone before it is looked for again.
@@ -26,6 +26,9 @@ pub(super) fn stop(home: &Home, own: ArmorName) -> ! {
         crate::log!("cannot mark the home as stopping: {error}");
     }
     end_all(home, own);
+    shims::end_all(home);
+    // Whoever starts the system anew must not take this process for it.
+    let _ = std::fs::remove_file(home.socket(own));
     clear(home);
     std::process::exit(0);
 }

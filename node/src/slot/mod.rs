@@ -11,6 +11,7 @@
 //! ```
 
 pub mod blocked;
+mod collect;
 pub mod control;
 pub mod event;
 pub mod output;
@@ -23,12 +24,11 @@ pub mod shim;
 pub mod view;
 
 use std::collections::VecDeque;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::future::pending;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,18 +37,17 @@ use chameleon_core::names::{Digest, ExecutionId};
 use rustix::net::RecvFlags;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::files::blobs::Blobs;
-use crate::files::harvest::{Harvest, HeldRoot, Layer, harvest};
-use crate::files::manifest::Manifest;
+use crate::files::harvest::Harvest;
 use crate::files::tree::{self, Time};
 use crate::files::{FilesError, OnPath};
 use crate::os::readiness::watch;
 use crate::os::seccomp::{self, Notice};
 
 use blocked::Denied;
+use collect::{Collected, Harvesting};
 use control::{End, FromShim, ToShim};
 pub use event::{BlockedWhy, Changes, Ended, Exit, Prefix, Region, SlotEvent, Start};
 use output::Output;
@@ -138,11 +137,6 @@ struct Running {
     denied: Vec<PathBuf>,
 }
 
-struct Harvesting {
-    ended: Ended,
-    task: JoinHandle<Result<(Manifest, Option<Changes>), FilesError>>,
-}
-
 /// What `Slot::next` was woken by.
 enum Turn {
     Heard(io::Result<Option<(FromShim, Vec<OwnedFd>)>>),
@@ -150,7 +144,7 @@ enum Turn {
     Out(io::Result<()>),
     Err(io::Result<()>),
     Quiet,
-    Harvested(Result<(Manifest, Option<Changes>), FilesError>),
+    Harvested(Result<Collected, FilesError>),
 }
 
 impl Slot {
@@ -292,7 +286,7 @@ impl Slot {
             biased;
             notice = notice(self.notices.as_ref()) => Turn::Noticed(notice),
             heard = hear(&self.control) => Turn::Heard(heard),
-            result = finished(self.harvest.as_mut()) => Turn::Harvested(result),
+            result = collect::finished(self.harvest.as_mut()) => Turn::Harvested(result),
             read = self.stdout.take(), if !self.held => Turn::Out(read),
             read = self.stderr.take(), if !self.held => Turn::Err(read),
             () = until(quiet_at) => Turn::Quiet,
@@ -411,22 +405,18 @@ impl Slot {
 
     /// Collects what was written, away from the event loop: it may take long.
     fn begin_harvest(&mut self, ended: Ended, generation: u64, since: Time) {
-        let layers = self.work.join(format!("layers/{generation}"));
-        let roots = self.overlays.iter().filter(|overlay| overlay.kept).map(|overlay| HeldRoot {
-            number: overlay.root,
-            directory: overlay.directory().to_owned(),
-            layer: Layer::Upper(self.work.join(view::layer_directory(generation, overlay.root)).join("upper")),
-            only: overlay.only.as_ref().map(|only| OsStr::from_bytes(only).to_owned()),
-        });
-        let job = Harvest { roots: roots.collect(), blobs: self.blobs.clone(), since };
-        let masked = Arc::clone(&self.masked);
-        let task = tokio::task::spawn_blocking(move || collect(&job, &*masked, &layers));
-        self.harvest = Some(Harvesting { ended, task });
+        let job = Harvest {
+            roots: collect::held_roots(&self.overlays, &self.work, generation),
+            blobs: self.blobs.clone(),
+            since,
+        };
+        let layers = self.work.join(view::layers(generation));
+        self.harvest = Some(Harvesting::begin(ended, job, layers, Arc::clone(&self.masked)));
     }
 
-    fn finish_harvest(&mut self, result: Result<(Manifest, Option<Changes>), FilesError>) -> Result<(), String> {
+    fn finish_harvest(&mut self, result: Result<Collected, FilesError>) -> Result<(), String> {
         let Some(Harvesting { mut ended, .. }) = self.harvest.take() else { return Ok(()) };
-        let (manifest, changes) =
+        let Collected { manifest, changes } =
             result.map_err(|error| format!("what was written cannot be kept: failed to {error}"))?;
         let execution = ended.execution;
         for (paths, why) in [(&manifest.outside, BlockedWhy::Outside), (&manifest.unsupported, BlockedWhy::Unsupported)]
@@ -447,24 +437,13 @@ impl Slot {
     }
 }
 
-fn collect(
-    job: &Harvest,
-    masked: &dyn Fn(&[u8]) -> bool,
-    layers: &Path,
-) -> Result<(Manifest, Option<Changes>), FilesError> {
-    let manifest = harvest(job)?;
-    tree::remove(layers).on("remove the used layers in", layers)?;
-    let changes = if manifest.changes.is_empty() {
-        None
-    } else {
-        Some(Changes {
-            vote: manifest.vote_digest(masked),
-            manifest: manifest.keep(&job.blobs)?,
-            count: manifest.changes.len() as u64,
-            bytes: manifest.bytes(),
-        })
-    };
-    Ok((manifest, changes))
+/// Ends everything that runs in the slot and removes its layers; the packs and the contents stay.
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.shim.end();
+        // What cannot be removed now is removed when the slot is opened again.
+        let _ = tree::remove(&self.work.join("layers"));
+    }
 }
 
 async fn hear(control: &AsyncFd<OwnedFd>) -> io::Result<Option<(FromShim, Vec<OwnedFd>)>> {
@@ -486,15 +465,6 @@ async fn notice(listener: Option<&AsyncFd<OwnedFd>>) -> Notice {
             Ok(Ok(notice)) => return notice,
             Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => return pending().await,
             Ok(Err(_)) | Err(_) => {}
-        }
-    }
-}
-
-async fn finished(harvest: Option<&mut Harvesting>) -> Result<(Manifest, Option<Changes>), FilesError> {
-    match harvest {
-        None => pending().await,
-        Some(harvest) => {
-            (&mut harvest.task).await.unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic()))
         }
     }
 }

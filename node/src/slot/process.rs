@@ -65,11 +65,16 @@ impl ShimProcess {
     pub(super) fn kill(&self) {
         let _ = rustix::process::pidfd_send_signal(&self.pidfd, Signal::KILL);
     }
+
+    /// Kills it and waits until it is gone, and with it all that ran in the slot. Harmless if that has been done.
+    pub(super) fn end(&self) {
+        self.kill();
+        let _ = rustix::process::waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED);
+    }
 }
 
 impl Drop for ShimProcess {
     fn drop(&mut self) {
-        self.kill();
-        let _ = rustix::process::waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED);
+        self.end();
     }
 }

@@ -17,9 +17,11 @@ use rustix::mount::{
 };
 
 use super::plan::{Overlay, Plan, as_path};
+use crate::files::FilesError;
+use crate::files::copy::{CopyError, LIMIT, copy_directory};
 use crate::os::mount::{Reach, set_read_only};
 
-/// A step of building the view that did not work: what it was for, and on which path.
+/// A step of building the view that did not work: it finishes "failed to".
 #[derive(Debug, thiserror::Error)]
 #[error("{step} {}: {source}", .path.display())]
 pub struct ViewError {
@@ -44,22 +46,20 @@ pub struct View {
     plan: Plan,
     work: OwnedFd,
     lowers: Vec<OwnedFd>,
-    layers: Option<Layers>,
+    /// One an overlay of the plan; `None`: unmounted.
+    layers: Option<Vec<Layer>>,
     generation: u64,
     private: Vec<Private>,
     last_pid: Option<OwnedFd>,
 }
 
-/// The writable layers that are mounted now.
+/// The writable layer that is mounted over a directory now.
 #[derive(Debug)]
-struct Layers {
-    uppers: Vec<Upper>,
-}
-
-#[derive(Debug)]
-struct Upper {
-    directory: OwnedFd,
-    mode: u32,
+enum Layer {
+    /// The upper layer of an overlay, and the mode it began with.
+    Upper { directory: OwnedFd, mode: u32 },
+    /// A copy of the directory, where no overlay can be made. Whether anything was written is found by comparing.
+    Copy,
 }
 
 /// A private directory, and how many files it can take while it is empty.
@@ -79,14 +79,14 @@ impl View {
     pub fn build(plan: Plan) -> Result<View, ViewError> {
         let root = Path::new("/");
         rustix::mount::mount_change(root, MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
-            .on("keeping mounts private beneath", root)?;
+            .on("keep mounts private beneath", root)?;
         let lowers = plan.overlays.iter().map(|overlay| open_path(overlay.directory())).collect::<Result<_, _>>()?;
         let visible = plan.visible.iter().map(|path| Ok((as_path(path), copy_of_mount(as_path(path))?)));
         let visible: Vec<_> = visible.collect::<Result<_, ViewError>>()?;
         let work = Path::new(PROC);
-        rustix::mount::mount_bind(as_path(&plan.work), work).on("keeping the work directory", as_path(&plan.work))?;
-        set_read_only(root, Reach::Tree, true).on("making read-only", root)?;
-        set_read_only(work, Reach::One, false).on("keeping writable", as_path(&plan.work))?;
+        rustix::mount::mount_bind(as_path(&plan.work), work).on("keep the work directory", as_path(&plan.work))?;
+        set_read_only(root, Reach::Tree, true).on("make read-only", root)?;
+        set_read_only(work, Reach::One, false).on("keep writable", as_path(&plan.work))?;
         let work = open_path(work)?;
         let hidden: Vec<&Path> = plan.hidden.iter().map(as_path).collect();
         let mut private = hidden.iter().map(|path| Private::mount(path)).collect::<Result<Vec<_>, _>>()?;
@@ -117,7 +117,7 @@ impl View {
             self.generation += 1;
             self.layers = Some(self.mount_layers()?);
             let directory = as_path(&self.plan.directory);
-            rustix::process::chdir(directory).on("entering", directory)?;
+            rustix::process::chdir(directory).on("enter", directory)?;
         }
         if let Some(last_pid) = &self.last_pid {
             let _ = rustix::io::pwrite(last_pid, b"1", 0);
@@ -132,45 +132,62 @@ impl View {
             private.empty_if_used();
         }
         let written = match &self.layers {
-            Some(layers) => layers.uppers.iter().any(Upper::is_written),
+            Some(layers) => layers.iter().any(Layer::may_be_written),
             None => false,
         };
         if !written {
             return Ok(None);
         }
-        rustix::process::chdir("/").on("leaving", as_path(&self.plan.directory))?;
+        rustix::process::chdir("/").on("leave", as_path(&self.plan.directory))?;
         self.layers = None;
         for overlay in self.plan.overlays.iter().rev() {
             let directory = overlay.directory();
-            rustix::mount::unmount(directory, UnmountFlags::DETACH).on("unmounting the overlay over", directory)?;
+            rustix::mount::unmount(directory, UnmountFlags::DETACH).on("unmount the overlay over", directory)?;
         }
         Ok(Some(self.generation))
     }
 
-    fn mount_layers(&self) -> Result<Layers, ViewError> {
-        let uppers = self.plan.overlays.iter().zip(&self.lowers).map(|(overlay, lower)| self.mount(overlay, lower));
-        Ok(Layers { uppers: uppers.collect::<Result<_, _>>()? })
+    fn mount_layers(&self) -> Result<Vec<Layer>, ViewError> {
+        self.plan.overlays.iter().zip(&self.lowers).map(|(overlay, lower)| self.mount(overlay, lower)).collect()
     }
 
-    fn mount(&self, overlay: &Overlay, lower: &OwnedFd) -> Result<Upper, ViewError> {
+    fn mount(&self, overlay: &Overlay, lower: &OwnedFd) -> Result<Layer, ViewError> {
         let target = overlay.directory();
         let base = layer_directory(self.generation, overlay.root);
         let outside = as_path(&self.plan.work).join(&base);
-        let attributes = rustix::fs::fstat(lower).on("reading", target)?;
+        let attributes = rustix::fs::fstat(lower).on("read", target)?;
         let inside = Path::new("/proc/self/fd").join(self.work.as_raw_fd().to_string()).join(&base);
         for part in ["upper", "work"] {
-            std::fs::create_dir_all(inside.join(part)).on("making a layer in", &outside)?;
+            std::fs::create_dir_all(inside.join(part)).on("make a layer in", &outside)?;
         }
         let upper = rustix::fs::open(inside.join("upper"), OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
-            .on("opening the layer", &outside)?;
+            .on("open the layer", &outside)?;
         let mode = attributes.st_mode & 0o7777;
-        rustix::fs::fchmod(&upper, Mode::from_raw_mode(mode)).on("preparing the layer", &outside)?;
+        rustix::fs::fchmod(&upper, Mode::from_raw_mode(mode)).on("prepare the layer", &outside)?;
         if self.plan.mapped.is_none() {
             let (user, group) = (attributes.st_uid, attributes.st_gid);
-            std::os::unix::fs::fchown(&upper, Some(user), Some(group)).on("preparing the layer", &outside)?;
+            std::os::unix::fs::fchown(&upper, Some(user), Some(group)).on("prepare the layer", &outside)?;
         }
-        self.mount_overlay(lower, &inside, target).on("mounting an overlay over", target)?;
-        Ok(Upper { directory: upper, mode })
+        match self.mount_overlay(lower, &inside, target) {
+            Ok(()) => Ok(Layer::Upper { directory: upper, mode }),
+            Err(no_overlay) => self.mount_copy(lower, &inside, target).map(|()| Layer::Copy).map_err(|no_copy| {
+                let both = format!("{no_overlay}; and a copy instead of it: failed to {no_copy}");
+                ViewError { step: "mount an overlay over", path: target.to_owned(), source: io::Error::other(both) }
+            }),
+        }
+    }
+
+    /// Serves where the kernel makes no overlay, such as with layers that lie on an overlay themselves.
+    fn mount_copy(&self, lower: &OwnedFd, layer: &Path, target: &Path) -> Result<(), CopyError> {
+        let source = PathBuf::from(format!("/proc/self/fd/{}", lower.as_raw_fd()));
+        let copy = layer.join(COPY);
+        copy_directory(&source, &copy, target, LIMIT)?;
+        let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+        let mount = rustix::mount::open_tree(CWD, &copy, flags).and_then(|mount| attach(&mount, target));
+        mount.map_err(|source| {
+            let action = "show the copy of";
+            FilesError::Path { action, path: target.to_owned(), source: source.into() }.into()
+        })
     }
 
     fn mount_overlay(&self, lower: &OwnedFd, layer: &Path, target: &Path) -> io::Result<()> {
@@ -183,7 +200,12 @@ impl View {
         rustix::mount::fsconfig_set_flag(overlay, "volatile")?;
         match self.plan.mapped {
             Some(_) => rustix::mount::fsconfig_set_flag(overlay, "userxattr")?,
-            None => set("redirect_dir", Path::new("on"))?,
+            None => {
+                // Renamed directories are understood by the harvest; a system's other defaults might not be.
+                for (option, value) in [("redirect_dir", "on"), ("metacopy", "off"), ("index", "off")] {
+                    set(option, Path::new(value))?;
+                }
+            }
         }
         rustix::mount::fsconfig_create(overlay)?;
         let mount = rustix::mount::fsmount(overlay, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())?;
@@ -194,13 +216,27 @@ impl View {
 /// Where the layer of one root lies inside the slot's work directory.
 #[must_use]
 pub fn layer_directory(generation: u64, root: u16) -> PathBuf {
-    PathBuf::from(format!("layers/{generation}/{root}"))
+    layers(generation).join(root.to_string())
 }
 
-impl Upper {
-    fn is_written(&self) -> bool {
-        let changed = rustix::fs::fstat(&self.directory).map_or(true, |now| now.st_mode & 0o7777 != self.mode);
-        changed || has_entries(&self.directory)
+/// Where all layers of a generation lie inside the slot's work directory.
+#[must_use]
+pub fn layers(generation: u64) -> PathBuf {
+    PathBuf::from(format!("layers/{generation}"))
+}
+
+/// The name of a copied directory in its layer; an overlay's layer has none.
+pub const COPY: &str = "copy";
+
+impl Layer {
+    fn may_be_written(&self) -> bool {
+        match self {
+            Layer::Copy => true,
+            Layer::Upper { directory, mode } => {
+                let changed = rustix::fs::fstat(directory).map_or(true, |now| now.st_mode & 0o7777 != *mode);
+                changed || has_entries(directory)
+            }
+        }
     }
 }
 
@@ -222,7 +258,7 @@ fn has_entries(directory: &OwnedFd) -> bool {
 
 impl Private {
     fn mount(path: &Path) -> Result<Private, ViewError> {
-        let mode = rustix::fs::stat(path).on("reading", path)?.st_mode & 0o7777;
+        let mode = rustix::fs::stat(path).on("read", path)?.st_mode & 0o7777;
         let directory = (|| {
             let tmpfs = rustix::mount::fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
             rustix::mount::fsconfig_set_string(&tmpfs, "mode", format!("{mode:o}"))?;
@@ -232,11 +268,11 @@ impl Private {
             attach(&mount, path)?;
             rustix::fs::open(path, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
         })();
-        Ok(Private { directory: directory.on("making private", path)?, free_when_empty: 0 })
+        Ok(Private { directory: directory.on("make private", path)?, free_when_empty: 0 })
     }
 
     fn remember_empty(&mut self) -> Result<(), ViewError> {
-        self.free_when_empty = self.free().on("measuring", Path::new("a private directory"))?;
+        self.free_when_empty = self.free().on("measure", Path::new("a private directory"))?;
         Ok(())
     }
 
@@ -269,12 +305,12 @@ fn empty(directory: &OwnedFd) {
 }
 
 fn open_path(path: &Path) -> Result<OwnedFd, ViewError> {
-    rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).on("opening", path)
+    rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).on("open", path)
 }
 
 fn copy_of_mount(path: &Path) -> Result<OwnedFd, ViewError> {
     let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_RECURSIVE;
-    rustix::mount::open_tree(CWD, path, flags).on("keeping visible", path)
+    rustix::mount::open_tree(CWD, path, flags).on("keep visible", path)
 }
 
 fn attach(mount: &OwnedFd, target: &Path) -> rustix::io::Result<()> {
@@ -283,19 +319,19 @@ fn attach(mount: &OwnedFd, target: &Path) -> rustix::io::Result<()> {
 
 /// Shows a path again, read-only, beneath a directory that has been hidden.
 fn show(path: &Path, copy: OwnedFd) -> Result<(), ViewError> {
-    let is_directory = rustix::fs::fstat(&copy).on("reading", path)?.st_mode & libc::S_IFMT == libc::S_IFDIR;
+    let is_directory = rustix::fs::fstat(&copy).on("read", path)?.st_mode & libc::S_IFMT == libc::S_IFDIR;
     if rustix::fs::stat(path).is_err() {
         make_mount_point(path, is_directory)?;
     }
-    attach(&copy, path).on("keeping visible", path)?;
-    set_read_only(path, Reach::Tree, true).on("making read-only", path)
+    attach(&copy, path).on("keep visible", path)?;
+    set_read_only(path, Reach::Tree, true).on("make read-only", path)
 }
 
 fn make_mount_point(path: &Path, is_directory: bool) -> Result<(), ViewError> {
     let parents = if is_directory { Some(path) } else { path.parent() };
-    parents.map_or(Ok(()), std::fs::create_dir_all).on("making a place for", path)?;
+    parents.map_or(Ok(()), std::fs::create_dir_all).on("make a place for", path)?;
     if !is_directory {
-        std::fs::File::create(path).on("making a place for", path)?;
+        std::fs::File::create(path).on("make a place for", path)?;
     }
     Ok(())
 }
@@ -312,12 +348,12 @@ fn mount_proc(privileged: bool) -> Result<Option<OwnedFd>, ViewError> {
         attach(&mount, target)?;
         Ok::<_, rustix::io::Errno>(mount)
     })()
-    .on("mounting a fresh", target)?;
+    .on("mount a fresh", target)?;
     let flags = OFlags::WRONLY | OFlags::CLOEXEC;
     let last_pid = rustix::fs::openat(&mount, "sys/kernel/ns_last_pid", flags, Mode::empty()).ok();
     for settings in KERNEL_SETTINGS.map(Path::new).into_iter().filter(|path| privileged && path.exists()) {
-        rustix::mount::mount_bind(settings, settings).on("protecting", settings)?;
-        set_read_only(settings, Reach::One, true).on("protecting", settings)?;
+        rustix::mount::mount_bind(settings, settings).on("protect", settings)?;
+        set_read_only(settings, Reach::One, true).on("protect", settings)?;
     }
     Ok(last_pid)
 }

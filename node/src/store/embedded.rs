@@ -39,21 +39,27 @@ impl Embedded {
     /// # Errors
     /// See [`StoreError`]. A file that is damaged or newer is left as it is and never replaced.
     pub fn open(path: &Path, holder: &str) -> Result<Embedded, StoreError> {
-        let errors = Errors(path);
-        if std::fs::metadata(path).is_ok_and(|file| file.len() == 0) {
-            return Err(errors.damaged("it is empty"));
-        }
-        let is_new = !path.exists();
-        let beside = path.with_extension("new");
-        if is_new {
-            let _ = std::fs::remove_file(&beside);
-            errors.database(Database::builder().set_cache_size(CACHE).create(&beside).map(drop))?;
-            std::fs::rename(&beside, path).map_err(|error| errors.system(&error))?;
-        }
-        let database = errors.database(Database::builder().set_cache_size(CACHE).open(path))?;
+        let database = match open_existing(path)? {
+            Some(database) => database,
+            None => create(path)?,
+        };
         let mut store = Embedded { database: Arc::new(database), path: path.to_owned(), reign: Reign::default() };
         store.reign = store.begin_reign(holder)?;
         Ok(store)
+    }
+
+    /// Whether the store, if there is one, could be opened, without beginning a reign.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn examine(path: &Path) -> Result<(), StoreError> {
+        let errors = Errors(path);
+        let Some(database) = open_existing(path)? else { return Ok(()) };
+        let transaction = errors.transaction(database.begin_read())?;
+        match transaction.open_table(META) {
+            Err(TableError::TableDoesNotExist(_)) => Ok(()),
+            meta => check_format(&errors, &errors.table(meta)?),
+        }
     }
 
     /// The term and the holder that every transaction is compared with.
@@ -67,10 +73,7 @@ impl Embedded {
         let transaction = self.begin()?;
         let reign = {
             let mut meta = errors.table(transaction.open_table(META))?;
-            let found = read(&errors, &meta, "format")?.unwrap_or(FORMAT);
-            if found > FORMAT {
-                return Err(StoreError::Newer { path: self.path.clone(), found });
-            }
+            check_format(&errors, &meta)?;
             let last: Reign = read(&errors, &meta, "reign")?.unwrap_or_default();
             let reign = Reign { term: Term(last.term.0 + 1), holder: holder.to_owned() };
             for (key, value) in [("format", encoded(&FORMAT)), ("reign", encoded(&reign))] {
@@ -146,6 +149,36 @@ impl Store for Embedded {
 
     fn share(&self) -> Box<dyn Store> {
         Box::new(self.clone())
+    }
+}
+
+/// `None`: there is no store yet.
+fn open_existing(path: &Path) -> Result<Option<Database>, StoreError> {
+    let errors = Errors(path);
+    match std::fs::metadata(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(errors.system(&error)),
+        Ok(file) if file.len() == 0 => return Err(errors.damaged("it is empty")),
+        Ok(_) => {}
+    }
+    errors.database(Database::builder().set_cache_size(CACHE).open(path)).map(Some)
+}
+
+/// Makes a store beside its place and moves it there, so that it is there whole or not at all.
+fn create(path: &Path) -> Result<Database, StoreError> {
+    let errors = Errors(path);
+    let beside = path.with_extension("new");
+    let _ = std::fs::remove_file(&beside);
+    let database = errors.database(Database::builder().set_cache_size(CACHE).create(&beside))?;
+    std::fs::rename(&beside, path).map_err(|error| errors.system(&error))?;
+    Ok(database)
+}
+
+fn check_format(errors: &Errors<'_>, meta: &impl ReadableTable<&'static str, &'static [u8]>) -> Result<(), StoreError> {
+    match read(errors, meta, "format")?.unwrap_or(FORMAT) {
+        FORMAT => Ok(()),
+        found if found < FORMAT => Err(errors.damaged(&format!("its format is {found}, which never was"))),
+        found => Err(StoreError::Newer { path: errors.0.to_owned(), found }),
     }
 }
 
@@ -282,8 +315,9 @@ mod tests {
         zeroed[..4096].fill(0);
         for bad in [Vec::new(), b"not a database".to_vec(), good[..good.len() / 2].to_vec(), zeroed] {
             std::fs::write(&path, &bad).unwrap();
-            let error = Embedded::open(&path, "b").unwrap_err();
-            assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
+            for error in [Embedded::examine(&path).unwrap_err(), Embedded::open(&path, "b").unwrap_err()] {
+                assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
+            }
             assert_eq!(std::fs::read(&path).unwrap(), bad);
         }
         std::fs::write(&path, &good).unwrap();
@@ -292,6 +326,7 @@ mod tests {
         transaction.open_table(META).unwrap().insert("format", encoded(&99u64).as_slice()).unwrap();
         transaction.commit().unwrap();
         drop(store);
+        assert!(matches!(Embedded::examine(&path), Err(StoreError::Newer { found: 99, .. })));
         assert!(matches!(Embedded::open(&path, "c"), Err(StoreError::Newer { found: 99, .. })));
     }
 }

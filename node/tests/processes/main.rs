@@ -1,7 +1,8 @@
 //! Real processes, really killed: what was confirmed survives, what dies comes back, and what ends
 //! leaves nothing. The ARMORs are toys; everything around them is what the product runs.
 //!
-//! This program is its own daemon and its own ARMORs, so that it has no ordinary test harness.
+//! This program is its own daemon and its own ARMORs, so that it has no ordinary test harness. With the word
+//! `figures` it prints what processes and links cost here.
 
 #[path = "../harness.rs"]
 mod harness;
@@ -21,8 +22,8 @@ const TESTS: &[(&str, fn())] = &[
     ("of_many_who_start_a_daemon_one_succeeds", of_many_who_start_a_daemon_one_succeeds),
     ("stopping_ends_every_process_and_an_ephemeral_home", stopping_ends_every_process_and_an_ephemeral_home),
     ("a_home_ends_with_its_owner", a_home_ends_with_its_owner),
+    ("a_system_whose_store_is_damaged_is_not_started", a_system_whose_store_is_damaged_is_not_started),
     ("a_standing_home_starts_again_where_it_was", a_standing_home_starts_again_where_it_was),
-    ("figures", system::figures),
 ];
 
 fn main() -> ExitCode {
@@ -30,6 +31,10 @@ fn main() -> ExitCode {
     match arguments.get(1).and_then(|word| word.to_str()) {
         Some("armor") => chameleon_node::armor_main(toys::raise),
         Some("daemon") => chameleon_node::daemon_main(&arguments[2..], toys::raise),
+        Some("figures") => {
+            system::figures();
+            ExitCode::SUCCESS
+        }
         _ => harness::run_tests(TESTS),
     }
 }
@@ -105,6 +110,15 @@ fn a_home_ends_with_its_owner() {
     system.kill_owner();
     system.await_end(&processes);
     assert!(system.is_empty());
+}
+
+fn a_system_whose_store_is_damaged_is_not_started() {
+    let mut system = System::start_standing();
+    system.stop();
+    std::fs::write(system.home().store(), "nothing that a store would hold").unwrap();
+    let error = launch::start(system.home(), HOST, 0).unwrap_err();
+    assert!(matches!(error, launch::LaunchError::Store(_)), "{error}");
+    assert!(!system.home().has_daemon());
 }
 
 fn a_standing_home_starts_again_where_it_was() {

@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 
 use chameleon_core::armor::Progress;
 use chameleon_core::message::{ArmorRow, ArmorState, DaemonMessage, Message, UserMessage, Vitals, VoterMessage};
-use chameleon_core::names::{ArmorName, HostId, Incarnation};
+use chameleon_core::names::{ArmorName, HostId, Incarnation, JobId};
 use chameleon_node::client::{Client, ClientEvent, block_on};
 use chameleon_node::home::{Bases, Home};
 use chameleon_node::launch;
-use chameleon_node::process::{Process, mark};
+use chameleon_node::process::{Factory, Process, mark};
 use rustix::event::Timespec;
 use rustix::process::{Pid, Signal};
 use tokio::time::timeout;
@@ -235,17 +235,19 @@ fn numbers(journal: &[u8]) -> Vec<u64> {
     contents.records.iter().map(|saved| minicbor::decode(&saved.bytes).unwrap()).collect()
 }
 
-/// Prints what a blank process and a link cost here; compares nothing.
+/// Prints what processes and links cost here; compares nothing.
 pub fn figures() {
     let mut system = System::start();
     let rows = system.all_running();
-    for row in &rows {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", row.pid)).unwrap();
-        let rss = status.lines().find(|line| line.starts_with("VmRSS")).unwrap_or_default();
-        println!("{}: {rss}", row.name);
+    for (name, pid) in rows.iter().map(|row| (row.name, row.pid)).chain([(DAEMON, system.process(DAEMON).mark().pid)]) {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        println!("{name}: {}", status.lines().find(|line| line.starts_with("VmRSS")).unwrap_or_default());
+    }
+    for (what, warm) in [("a new process becomes an ARMOR", false), ("a blank process becomes an ARMOR", true)] {
+        print_times(what, (0..40).map(|number| installed(&system.home, number, warm)).collect());
     }
     let counter = rows[0].name;
-    let mut took = system.client(async |client| {
+    let took = system.client(async |client| {
         client.open(counter);
         while !matches!(client.recv().await, ClientEvent::Up(_)) {}
         let mut took = Vec::new();
@@ -257,6 +259,32 @@ pub fn figures() {
         }
         took
     });
+    print_times("a message is saved and answered", took);
+}
+
+/// From the decision until the ARMOR can be reached.
+fn installed(home: &Home, number: u64, warm: bool) -> Duration {
+    let name = ArmorName::Voter(JobId(1_000 + number + if warm { 1_000 } else { 0 }));
+    let home = std::sync::Arc::new(Home::open(home.path()).unwrap());
+    let mut factory = Factory::new(home.clone(), HOST, 1).unwrap();
+    let mut since = Instant::now();
+    let blank = factory.make().unwrap();
+    if warm {
+        std::thread::sleep(Duration::from_millis(30));
+        since = Instant::now();
+    }
+    factory.assign(blank.mark().pid, name, Incarnation(1)).unwrap();
+    while UnixStream::connect(home.socket(name)).is_err() {
+        std::thread::sleep(Duration::from_micros(20));
+    }
+    let took = since.elapsed();
+    blank.kill();
+    blank.wait(None);
+    blank.reap();
+    took
+}
+
+fn print_times(what: &str, mut took: Vec<Duration>) {
     took.sort();
-    println!("save and answer: p50 {:?}, p99 {:?}", took[took.len() / 2], took[took.len() * 99 / 100]);
+    println!("{what}: p50 {:?}, p99 {:?}", took[took.len() / 2], took[took.len() * 99 / 100]);
 }

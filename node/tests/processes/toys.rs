@@ -146,8 +146,9 @@ impl Armor for Keeper {
         let mut step = Step::none();
         match event {
             Event::Process(event) => self.process(event, &mut step),
-            Event::Message { message: DaemonMessage::Ready { name: ArmorName::Daemon(_), .. }, .. } => {}
-            Event::Message { message: DaemonMessage::Ready { name, incarnation, process }, .. } => {
+            Event::Message { message: DaemonMessage::Ready { name, incarnation, process }, .. }
+                if name != self.identity.name =>
+            {
                 step.record(self, Kept { name, incarnation, process: Some(process) });
                 self.ready.insert(name);
             }

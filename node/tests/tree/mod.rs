@@ -56,6 +56,15 @@ impl World {
     }
 }
 
+/// Directories without permissions withstand an ordinary removal.
+impl Drop for World {
+    fn drop(&mut self) {
+        for name in ["run", "out", "copies"] {
+            let _ = chameleon_node::files::tree::remove(&self.base.join(name));
+        }
+    }
+}
+
 /// Everything beneath a directory: path → kind, mode and content.
 pub fn state(directory: &Path) -> BTreeMap<String, String> {
     let paths = beneath(directory).unwrap();
@@ -135,7 +144,9 @@ pub const EDITS: &[&str] = &[
     "f new 644 new",
     "d deep/er/est 700",
     "f deep/er/est/file 400 deep",
+    "d closed 755",
     "f closed/inside 644 in",
+    "d closed 555",
     "d opened 500",
     "l dangling /nowhere",
 ];

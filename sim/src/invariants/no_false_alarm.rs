@@ -16,6 +16,7 @@ use crate::process::Condition;
 #[derive(Default)]
 pub struct NoFalseAlarm {
     struck: BTreeSet<ArmorName>,
+    disk_slow: bool,
     paused: BTreeSet<(JobId, LaneId)>,
 }
 
@@ -30,7 +31,7 @@ impl Invariant for NoFalseAlarm {
         };
         match message {
             FtmMessage::Observed { occurrence, .. } => match &occurrence.story {
-                Story::ArmorHung { name, evidence, .. } if !self.struck.contains(name) => {
+                Story::ArmorHung { name, evidence, .. } if !self.disk_slow && !self.struck.contains(name) => {
                     Err(format!("{} calls {name} hung ({evidence:?}), and nothing is wrong with it", who.name))
                 }
                 _ => Ok(()),
@@ -55,7 +56,8 @@ impl Invariant for NoFalseAlarm {
             Fact::Struck { fault: Fault::Fare(name, condition, _), .. } if *condition != Condition::Starved => {
                 self.struck.insert(*name);
             }
-            Fact::Struck { fault: Fault::SlowSaves(_), who } => drop(self.struck.insert(who.name)),
+            // Whoever waits for such a disk answers nobody.
+            Fact::DiskSlow => self.disk_slow = true,
             Fact::Handles { who, input: Input::Message { message: Message::Surrogate(message), .. }, .. } => {
                 let (Some(job), SurrogateMessage::LaneProgress { lane, paused, .. }) = (who.name.job(), message) else {
                     return;

@@ -5,11 +5,17 @@
 
 use chameleon_core::message::Outcome;
 
+use chameleon_core::world::End;
+
+use crate::faults::Fault;
 use crate::history::Fact;
 use crate::invariants::Invariant;
 
 #[derive(Default)]
-pub struct NoWrongResult;
+pub struct NoWrongResult {
+    /// How often programs were killed.
+    kills: u64,
+}
 
 impl Invariant for NoWrongResult {
     fn name(&self) -> &'static str {
@@ -17,8 +23,13 @@ impl Invariant for NoWrongResult {
     }
 
     fn verify(&self, fact: &Fact<'_>) -> Result<(), String> {
-        let Fact::UserEnded { user, fate, ending, truth: Some(truth) } = fact else { return Ok(()) };
+        let Fact::UserEnded { user, job, fate, ending, truth: Some(truth) } = fact else { return Ok(()) };
         let Outcome::Result { end } = ending.outcome else { return Ok(()) };
+        // A program killed beyond its restart limit in a quorum of lanes has that end for its result.
+        let enough = u64::from(job.strategy.redundancy.quorum) * u64::from(job.strategy.restart.limit + 1);
+        if end == End::Signal(9) && self.kills >= enough {
+            return Ok(());
+        }
         if end != truth.end {
             return Err(format!("user-{user} was told {end:?}, and the programs end with {:?}", truth.end));
         }
@@ -29,5 +40,9 @@ impl Invariant for NoWrongResult {
         Ok(())
     }
 
-    fn learn(&mut self, _fact: &Fact<'_>) {}
+    fn learn(&mut self, fact: &Fact<'_>) {
+        if let Fact::Struck { fault: Fault::KillProgram(_), .. } = fact {
+            self.kills += 1;
+        }
+    }
 }

@@ -15,7 +15,7 @@ impl Invariant for ReleasedPrefix {
     }
 
     fn verify(&self, fact: &Fact<'_>) -> Result<(), String> {
-        let Fact::UserEnded { user, fate, ending, truth } = fact else { return Ok(()) };
+        let Fact::UserEnded { user, fate, ending, truth, .. } = fact else { return Ok(()) };
         let printed = fate.printed.len() as u64;
         match &ending.outcome {
             Outcome::Untrusted { released, .. } if *released < printed => {

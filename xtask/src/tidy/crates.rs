@@ -10,7 +10,7 @@ const MAY_DEPEND: &[(&str, &[&str])] = &[
     ("node", &["core"]),
     ("cli", &["core", "node"]),
     ("system-tests", &["core", "node"]),
-    ("benches", &["core", "node"]),
+    ("benches", &["core", "node", "system-tests"]),
     ("xtask", &["core", "sim"]),
 ];
 

@@ -86,24 +86,23 @@ impl fmt::Display for Finding {
 pub fn run(words: &[String]) -> Result<(), Failure> {
     only(words, &[], "nothing behind tidy")?;
     let broken = report(&Tree::read()?);
-    match broken {
+    match broken.len() {
         0 => Ok(()),
-        _ => Err(Failure::NotAsItMustBe(format!("{broken} of {} rules are broken", RULES.len()))),
+        count => Err(Failure::NotAsItMustBe(format!("{count} of {} rules are broken", RULES.len()))),
     }
 }
 
-/// Prints what every rule finds; the number of rules that are broken.
+/// Prints what every rule finds; the names of the rules that are broken.
 #[must_use]
-pub fn report(tree: &Tree) -> usize {
-    let broken = RULES.iter().filter(|rule| {
+pub fn report(tree: &Tree) -> Vec<&'static str> {
+    let mut broken = Vec::new();
+    for rule in RULES {
         let findings = (rule.check)(tree);
         if !findings.is_empty() {
             println!("tidy {}: {}", rule.name, rule.holds);
+            broken.push(rule.name);
         }
-        for finding in &findings {
-            println!("  {finding}");
-        }
-        !findings.is_empty()
-    });
-    broken.count()
+        findings.iter().for_each(|finding| println!("  {finding}"));
+    }
+    broken
 }

@@ -41,8 +41,8 @@ impl Line {
 pub fn says(text: &str, word: &str) -> bool {
     let part = |letter: Option<char>| letter.is_some_and(|letter| letter.is_alphanumeric() || letter == '_');
     text.match_indices(word).any(|(at, _)| {
-        let ends_open = word.ends_with(|letter: char| letter.is_alphanumeric() || letter == '_');
-        !part(text[..at].chars().next_back()) && !(ends_open && part(text[at + word.len()..].chars().next()))
+        let goes_on = part(word.chars().next_back()) && part(text[at + word.len()..].chars().next());
+        !part(text[..at].chars().next_back()) && !goes_on
     })
 }
 

@@ -268,8 +268,10 @@ impl Execution {
         let Some(orders) = &self.ledger.orders else { return };
         let execution = ExecutionId { stage, task, attempt: self.ledger.next_attempt(stage, task, purpose) };
         let fault = injected(orders, execution).filter(|kind| *kind != InjectionKind::Lie);
-        let quota = orders.job.spool_quota;
         let stage_of_job = &orders.job.stages[usize::from(stage.0)];
+        // Only a stream is paced: there the SM allows more as it is decided. All else is held to its end.
+        let is_paced = orders.job.streams(stage) && purpose == Purpose::Vote;
+        let quota = if is_paced { orders.job.spool_quota } else { u64::MAX };
         let stdin = if stage.0 == 0 && stage_of_job.tasks.is_none() { orders.job.stdin.clone() } else { Stdin::Null };
         let feed = (stdin == Stdin::Spool).then_some(self.ledger.fed);
         let command = stage_of_job.command_for(task);

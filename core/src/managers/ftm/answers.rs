@@ -21,6 +21,8 @@ impl Ftm {
                 Some(record) => UserMessage::Submitted(record.job.clone()),
                 None => return self.refuse_unknown(user, job, step),
             },
+            Query::Notices(job) if self.jobs.get(job).is_none() => return self.refuse_unknown(user, job, step),
+            Query::Notices(job) => UserMessage::Notices { job, waiting: self.notices.of_job(job).len() as u64 },
             Query::Events { job: Some(job), .. } if self.jobs.get(job).is_none() => {
                 return self.refuse_unknown(user, job, step);
             }

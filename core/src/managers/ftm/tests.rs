@@ -787,8 +787,10 @@ fn a_notice_is_on_disk_before_it_is_sent_and_gone_when_it_is_delivered() {
     let sent = notifies(&effects);
     assert!(matches!(&sent[..], [(0, text)] if text.contains("j1 (sum): degraded")), "{sent:?}");
     reign.happened(1, vec![dropped()]);
+    assert_eq!(reign.ask(Query::Notices(JOB)), UserMessage::Notices { job: JOB, waiting: 2 });
     let effects = reign.handle(Event::Process(ProcessEvent::Notified { notice: 0, failure: None }));
     assert_eq!(notifies(&effects).len(), 1, "the next one, only now");
+    assert_eq!(reign.ask(Query::Notices(JOB)), UserMessage::Notices { job: JOB, waiting: 1 });
     reign.handle(Event::Process(ProcessEvent::Notified { notice: 1, failure: None }));
     assert!(!reign.store.keys().any(|key| key.starts_with("notice/")));
 }

@@ -154,6 +154,9 @@ impl Surrogate {
 
     fn on_voter(&mut self, now: Moment, message: SurrogateMessage, step: &mut Step<SurrogateRecord>) {
         match message {
+            // What is decided later changes nothing: how much was released is part of the end.
+            SurrogateMessage::Verdicts { .. } | SurrogateMessage::Disputes(_) | SurrogateMessage::Prefix { .. }
+                if self.is_over() => {}
             SurrogateMessage::Verdicts { first, verdicts } => {
                 let Some(skip) = self.ledger.verdicts.skip((), first) else { return };
                 for verdict in verdicts.into_iter().skip(skip) {

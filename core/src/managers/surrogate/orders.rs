@@ -26,6 +26,11 @@ impl Surrogate {
                 self.say_outcome(step);
             }
             ArmorName::User(_) => {
+                // What was released before the link was up is lost.
+                if let Some(follower) = self.followers.get_mut(&peer) {
+                    follower.next = self.ledger.output.number_at(follower.consumed);
+                }
+                self.say_releases(step);
                 self.say_end(peer, step);
             }
             ArmorName::Voter(_) | ArmorName::Fanout(_) | ArmorName::Execution(..) => self.say_all(peer, step),
@@ -49,8 +54,7 @@ impl Surrogate {
     fn say_to_voter(&mut self, step: &mut Step<SurrogateRecord>) {
         let (Some(job), Some(run)) = (&self.ledger.job, &self.ledger.stage) else { return };
         let (stage, voter) = (run.stage, self.voter());
-        let whole = job.stages.get(usize::from(stage.0)).is_some_and(|stage| stage.tasks.is_none());
-        let stream = whole && !job.hold;
+        let stream = job.streams(stage);
         step.send(voter, VoterMessage::Convene { stage, rule: run.rule, stream });
         for extension in &run.extensions {
             let tasks: Vec<TaskId> = extension.tasks.without(&run.decided).iter().collect();
@@ -170,16 +174,31 @@ impl Surrogate {
     /// the pace, consumed. Said in large strides, so that it costs nothing.
     pub(super) fn allow_output(&mut self, step: &mut Step<SurrogateRecord>) {
         let (Some(job), Some(run)) = (&self.ledger.job, &self.ledger.stage) else { return };
-        let whole = job.stages.get(usize::from(run.stage.0)).is_some_and(|stage| stage.tasks.is_none());
-        if !whole || run.phase != Phase::Running {
+        if !job.streams(run.stage) || run.phase != Phase::Running {
             return;
         }
-        let output = &self.ledger.output;
-        let paced = self.followers.values().filter(|follower| follower.paced);
-        let behind = paced.map(|follower| output.position().saturating_sub(follower.consumed)).max().unwrap_or(0);
-        let upto = output.ahead().saturating_sub(behind) + job.spool_quota;
-        if upto >= self.allowed.max(job.spool_quota) + job.spool_quota.div_ceil(4) {
+        let upto = self.ledger.output.ahead().saturating_sub(self.unread()) + job.spool_quota;
+        if upto >= self.allowed.max(job.spool_quota).saturating_add(job.spool_quota.div_ceil(4)) {
             self.allowed = upto;
+            let lanes: Vec<LaneId> = run.active_lanes().collect();
+            lanes.into_iter().for_each(|lane| self.say_allowed(lane, step));
+        }
+    }
+
+    /// Bytes of released output that a follower who sets the pace has not printed yet.
+    fn unread(&self) -> u64 {
+        let position = self.ledger.output.position();
+        let paced = self.followers.values().filter(|follower| follower.paced);
+        paced.map(|follower| position.saturating_sub(follower.consumed)).max().unwrap_or(0)
+    }
+
+    /// All lanes are held back and nobody reads slowly: they do not agree on what they printed. Only
+    /// their ballots can decide, so they run to their ends.
+    pub(super) fn allow_all_output(&mut self, step: &mut Step<SurrogateRecord>) {
+        if self.unread() == 0
+            && let Some(run) = &self.ledger.stage
+        {
+            self.allowed = u64::MAX;
             let lanes: Vec<LaneId> = run.active_lanes().collect();
             lanes.into_iter().for_each(|lane| self.say_allowed(lane, step));
         }

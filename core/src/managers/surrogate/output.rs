@@ -71,7 +71,11 @@ impl Output {
     /// Number of the first release that is not wholly before this position.
     #[must_use]
     pub fn number_at(&self, position: u64) -> usize {
-        self.releases.partition_point(|release| release.position + release.length <= position && release.length > 0)
+        let is_before = |release: &Release| {
+            let end = release.position + release.length;
+            end < position || (end == position && release.length > 0)
+        };
+        self.releases.partition_point(is_before)
     }
 
     #[must_use]

@@ -91,6 +91,7 @@ impl Surrogate {
         if let Some(lane) = slowest {
             self.drop_lane(now, lane, Why::TooSlow, step);
         } else {
+            self.allow_all_output(step);
             self.waiting_for_pressure = true;
             step.timer(Timer::Backpressure, BACKPRESSURE_LIMIT);
         }

@@ -1,0 +1,75 @@
+//! Collecting what an execution wrote, on a thread of its own so that the event loop goes on.
+
+use std::ffi::OsStr;
+use std::future::pending;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use tokio::task::JoinHandle;
+
+use super::event::{Changes, Ended};
+use super::plan::Overlay;
+use super::{Masked, view};
+use crate::files::harvest::{Harvest, HeldRoot, Layer, harvest};
+use crate::files::manifest::Manifest;
+use crate::files::{FilesError, OnPath, tree};
+
+/// What was found.
+pub(super) struct Collected {
+    pub manifest: Manifest,
+    /// `None`: nothing that is held was changed.
+    pub changes: Option<Changes>,
+}
+
+/// An execution that has ended and whose changes are being collected.
+pub(super) struct Harvesting {
+    pub ended: Ended,
+    task: JoinHandle<Result<Collected, FilesError>>,
+}
+
+impl Harvesting {
+    pub fn begin(ended: Ended, job: Harvest, layers: PathBuf, masked: Masked) -> Harvesting {
+        Harvesting { ended, task: tokio::task::spawn_blocking(move || collect(&job, &layers, &masked)) }
+    }
+}
+
+/// Waits for the end of the harvest, for ever if there is none. May be dropped and called again.
+pub(super) async fn finished(harvesting: Option<&mut Harvesting>) -> Result<Collected, FilesError> {
+    match harvesting {
+        None => pending().await,
+        Some(harvesting) => {
+            (&mut harvesting.task).await.unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic()))
+        }
+    }
+}
+
+/// The directories whose changes are kept, with their layers of one generation.
+pub(super) fn held_roots(overlays: &[Overlay], work: &Path, generation: u64) -> Vec<HeldRoot> {
+    let kept = overlays.iter().filter(|overlay| overlay.kept);
+    kept.map(|overlay| {
+        let layer = work.join(view::layer_directory(generation, overlay.root));
+        let copy = layer.join(view::COPY);
+        HeldRoot {
+            number: overlay.root,
+            directory: overlay.directory().to_owned(),
+            layer: if copy.exists() { Layer::Copy(copy) } else { Layer::Upper(layer.join("upper")) },
+            only: overlay.only.as_ref().map(|only| OsStr::from_bytes(only).to_owned()),
+        }
+    })
+    .collect()
+}
+
+fn collect(job: &Harvest, layers: &Path, masked: &Masked) -> Result<Collected, FilesError> {
+    let manifest = harvest(job)?;
+    tree::remove(layers).on("remove the used layers in", layers)?;
+    if manifest.changes.is_empty() {
+        return Ok(Collected { manifest, changes: None });
+    }
+    let changes = Changes {
+        vote: manifest.vote_digest(&**masked),
+        manifest: manifest.keep(&job.blobs)?,
+        count: manifest.changes.len() as u64,
+        bytes: manifest.bytes(),
+    };
+    Ok(Collected { manifest, changes: Some(changes) })
+}

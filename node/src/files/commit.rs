@@ -86,7 +86,8 @@ pub fn commit(commit: &Commit<'_>, between: &mut dyn FnMut(&str)) -> Result<(), 
     }
     let (pointer, done) = (commit.pointers.join(commit.id), done_mark(commit.pointers, commit.id));
     if done.exists() {
-        return Ok(());
+        // It may have died while it cleared away.
+        return recover(&done, &format!("{}{DONE}", commit.id), between).map(|_| ()).map_err(CommitError::Unfinished);
     }
     if pointer.exists() {
         match recover(&pointer, commit.id, between).map_err(CommitError::Unfinished)? {

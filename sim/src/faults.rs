@@ -44,6 +44,8 @@ pub enum Fault {
 pub enum Mischief {
     /// It flips a bit of what every program prints.
     Flip,
+    /// It flips other bits than any other lane does.
+    Garble,
     /// Its Execution says other digests than its programs made.
     Lie,
     /// Its programs wait a hundred times as long.
@@ -92,7 +94,7 @@ impl Standing {
     /// Whether a lane's word is worth nothing.
     #[must_use]
     pub fn is_wrong(&self, lane: LaneId) -> bool {
-        matches!(self.mischief.get(&lane), Some(Mischief::Flip | Mischief::Lie))
+        matches!(self.mischief.get(&lane), Some(Mischief::Flip | Mischief::Garble | Mischief::Lie))
     }
 }
 

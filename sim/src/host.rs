@@ -317,6 +317,7 @@ impl World {
     /// The power fails, and comes back: nothing lives, and the disk has what it was made to keep.
     pub fn lose_power(&mut self) {
         self.tell(|| "the power fails".to_owned());
+        let users = self.users_here();
         let all: Vec<Pid> = self.processes.keys().copied().collect();
         for pid in all {
             self.kill(pid);
@@ -329,6 +330,8 @@ impl World {
             self.hosts.entry(host).and_modify(|host| host.boots += 1);
             self.later(100_000, Next::Revive { host });
         }
-        self.users_return();
+        for number in users {
+            self.later(400_000, Next::UserComes { number });
+        }
     }
 }

@@ -140,7 +140,11 @@ impl World {
         let mut run = Run::new(execution, number, script, stdin, begins);
         run.started_us = now_us;
         run.slow = mischief == Some(Mischief::Slow);
-        run.flip = (mischief == Some(Mischief::Flip)).then_some(0);
+        run.flip = match mischief {
+            Some(Mischief::Flip) => 1,
+            Some(Mischief::Garble) => 2 + u8::try_from(name.2.0).unwrap_or_default(),
+            Some(Mischief::Lie | Mischief::Slow | Mischief::OtherInput) | None => 0,
+        };
         if let Some(fault) = fault {
             run.inject(fault);
         }

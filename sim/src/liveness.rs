@@ -10,7 +10,7 @@ use crate::chance::Chance;
 use crate::faults;
 use crate::invariants::{Violation, nothing_is_left};
 use crate::plan;
-use crate::script::Story;
+use crate::script::{Expected, Story};
 use crate::trace::Detail;
 use crate::world::{Next, Raise, World};
 
@@ -75,7 +75,6 @@ fn strike_at_random(world: &mut World, severity: u64) {
 
 /// No further fault strikes: everything ends, and nothing is left.
 fn finish(world: &mut World, seed: u64) -> Run {
-    world.triggers.clear();
     world.after(0, Next::Unit);
     let end_us = world.agenda.now_us() + HEAL_US;
     let ended = world.run(end_us, |world| world.users.values().all(crate::user::User::is_done));
@@ -127,18 +126,23 @@ pub fn tell(story: Story, raise: Raise, detail: Detail) -> Run {
         world.after(20_000 + ms * 1_000, Next::Fault(fault));
     }
     let mut run = finish(&mut world, story.seed);
-    let wrong = story.expected.iter().find_map(|expected| {
-        let fate = world.users.get(&expected.user).map(|user| user.fate.clone()).unwrap_or_default();
-        let ending = fate.ending.map(|ending| (ending.outcome.word().to_owned(), ending.outcome.exit_code()));
-        let printed = String::from_utf8_lossy(&fate.printed).into_owned();
-        let as_told = ending == Some((expected.word.clone(), expected.code));
-        let as_printed = expected.printed.as_ref().is_none_or(|text| *text == printed);
-        (!as_told || !as_printed).then(|| format!("expected {expected:?}, found {ending:?} with {printed:?}"))
-    });
+    let wrong = story.expected.iter().find_map(|expected| disappointment(&world, expected));
+    let left = world.triggers.iter().find(|trigger| trigger.is_left());
+    let wrong = wrong.or_else(|| left.map(|trigger| format!("the moment never came of {trigger:?}")));
     if let (None, Some(text)) = (&run.violation, wrong) {
         run.violation = Some(Violation { invariant: "the story ends as it says", at_us: world.agenda.now_us(), text });
     }
     run
+}
+
+/// What is otherwise than a story says it ends.
+fn disappointment(world: &World, expected: &Expected) -> Option<String> {
+    let fate = world.users.get(&expected.user).map(|user| user.fate.clone()).unwrap_or_default();
+    let ending = fate.ending.map(|ending| (ending.outcome.word().to_owned(), ending.outcome.exit_code()));
+    let printed = String::from_utf8_lossy(&fate.printed).into_owned();
+    let as_told = ending == Some((expected.word.clone(), expected.code));
+    let as_printed = expected.printed.as_ref().is_none_or(|text| *text == printed);
+    (!as_told || !as_printed).then(|| format!("expected {expected:?}, found {ending:?} with {printed:?}"))
 }
 
 /// Whether a random fault is still to strike, and which.

@@ -16,7 +16,7 @@
 //! | `job STRATEGY [KEY=VALUE]…` | the next user comes with a job: `after_ms`, `deadline_ms`, `hold`, `replicas`, `quorum`, `extend_to`, `restarts`, `repeats`, `quota`, `abnormal` |
 //! | `stage [tasks=A..B] [files=overlay] [input=PATH]… PROGRAM` | a stage of that job |
 //! | `types MS:TEXT…` | its standard input, each piece after so many ms |
-//! | `lane N flip` | something is wrong with a lane: `flip`, `lie`, `slow`, `other-input` |
+//! | `lane N flip` | something is wrong with a lane: `flip` (all alike), `garble` (each otherwise), `lie`, `slow`, `other-input` |
 //! | `at MS: FAULT` | a fault at a time |
 //! | `before NAME says WORD [N]: FAULT` | just before it says that, for the Nth time |
 //! | `after NAME says WORD [N]: FAULT`, `after NAME hears WORD [N]: FAULT` | just after |
@@ -49,6 +49,12 @@ pub struct Trigger {
 }
 
 impl Trigger {
+    /// Whether its moment never came.
+    #[must_use]
+    pub fn is_left(&self) -> bool {
+        self.left > 0
+    }
+
     /// The fault, if this is the moment.
     pub fn strikes(&mut self, moment: Moment, who: ArmorName, word: &str) -> Option<Fault> {
         if self.moment != moment || self.who != who || self.word != word || self.left == 0 {
@@ -210,10 +216,11 @@ fn types(user: &mut User, rest: &str) -> Result<(), String> {
 fn mischief(word: &str) -> Result<Mischief, String> {
     match word {
         "flip" => Ok(Mischief::Flip),
+        "garble" => Ok(Mischief::Garble),
         "lie" => Ok(Mischief::Lie),
         "slow" => Ok(Mischief::Slow),
         "other-input" => Ok(Mischief::OtherInput),
-        other => Err(format!("expected flip, lie, slow or other-input, found {other:?}")),
+        other => Err(format!("expected flip, garble, lie, slow or other-input, found {other:?}")),
     }
 }
 

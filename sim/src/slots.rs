@@ -75,8 +75,8 @@ pub struct Run {
     pub killed: bool,
     /// Waits a hundred times as long.
     pub slow: bool,
-    /// One bit of its output is flipped: which byte.
-    pub flip: Option<u64>,
+    /// The bits that are flipped in the first byte of its output.
+    pub flip: u8,
     pub started_us: u64,
     pub cpu_us: u64,
     files: BTreeMap<Vec<u8>, Vec<u8>>,
@@ -118,7 +118,7 @@ impl Run {
             waits: false,
             killed: false,
             slow: false,
-            flip: None,
+            flip: 0,
             started_us: 0,
             cpu_us: 0,
             files: BTreeMap::new(),
@@ -131,7 +131,7 @@ impl Run {
             InjectionKind::Kill => self.script.insert(self.script.len().min(1), Deed::End(End::Signal(9))),
             InjectionKind::Stop => self.script.insert(self.script.len().min(1), Deed::Freeze),
             InjectionKind::Slow => self.slow = true,
-            InjectionKind::Flip => self.flip = Some(0),
+            InjectionKind::Flip => self.flip = 1,
             InjectionKind::Lie => {}
         }
     }
@@ -238,9 +238,8 @@ impl Run {
         if bytes.is_empty() {
             return if self.blocked.is_empty() { Move::After(DEED_US) } else { Move::Waits };
         }
-        let from = self.length(pack);
-        if let Some(at) = self.flip.filter(|&at| at >= from && at < from + bytes.len() as u64) {
-            bytes[usize::try_from(at - from).unwrap_or(0)] ^= 1;
+        if self.length(pack) == 0 {
+            bytes[0] ^= self.flip;
         }
         pack.out.extend(bytes);
         Move::Wrote

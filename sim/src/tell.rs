@@ -144,14 +144,11 @@ fn to_ftm(message: &FtmMessage) -> Option<String> {
     }
 }
 
+/// What happened, as people are told it; what is in every story is in none.
 fn story(story: &Story) -> Option<String> {
     match story {
         Story::Accepted | Story::StageBegan { .. } | Story::Cost { .. } => None,
-        Story::Dissent { task, loser, won, lost, .. } => {
-            Some(format!("lane {loser} dissents about {task}: {} and not {}", value(lost), value(won)))
-        }
-        Story::NoQuorum { task, quorum, .. } => Some(format!("no {quorum} lanes agree about {task}")),
-        other => Some(cut(format!("{other:?}"))),
+        other => Some(other.to_string()),
     }
 }
 

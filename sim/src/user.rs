@@ -132,13 +132,13 @@ impl World {
         self.take_step(pid, &identity, &Input::Saved(u64::MAX), 0, output);
     }
 
-    /// After a loss of power the users whose jobs have not ended come again, with the same requests.
-    pub(crate) fn users_return(&mut self) {
-        let waiting: Vec<u64> =
-            self.users.iter().filter(|(_, user)| !user.is_done()).map(|(&number, _)| number).collect();
-        for number in waiting {
-            self.later(400_000, Next::UserComes { number });
-        }
+    /// The users whose commands run: after a loss of power they come again, with the same requests.
+    pub(crate) fn users_here(&self) -> Vec<u64> {
+        let number = |name: &ArmorName| match name {
+            ArmorName::User(number) => Some(*number),
+            _ => None,
+        };
+        self.bound.keys().filter_map(number).collect()
     }
 
     fn command_of(&mut self, number: u64) -> Option<(Pid, &mut Command)> {

@@ -132,7 +132,9 @@ impl Fanout {
         let new_lane = |lane: &LaneId| !distribution.staged.contains_key(&(*lane, Input::Spool(self.fed.upto)));
         let behind = self.fed.upto > 0 && distribution.lanes.iter().any(new_lane);
         let goal = if behind { self.fed.upto } else { length };
-        if distribution.spool_step.is_some() || (!behind && (length, end) == (self.fed.upto, self.fed.end)) {
+        // What was fed once is never taken back, even if the spool is said to be shorter now.
+        let is_news = length > self.fed.upto || (length == self.fed.upto && end && !self.fed.end);
+        if distribution.spool_step.is_some() || (!behind && !is_news) {
             return;
         }
         distribution.spool_step = Some(goal);

@@ -20,6 +20,8 @@ struct Host {
     journal: BTreeMap<String, DaemonRecord>,
     boot: Millis,
     pid: u32,
+    /// Nothing reaches it but what the test says.
+    deaf: bool,
 }
 
 impl Host {
@@ -38,7 +40,7 @@ impl Host {
         let mut daemon =
             Daemon::new(&Identity { name, incarnation: Incarnation(life), host: id, cores: 2, seed: [0; 32] });
         journal.values().for_each(|record| daemon.apply(record));
-        let mut host = Host { id, daemon, journal, boot, pid: 1_000 * life };
+        let mut host = Host { id, daemon, journal, boot, pid: 1_000 * life, deaf: false };
         let step = host.daemon.resume(host.now());
         let effects = host.keep(step);
         (host, effects)
@@ -142,6 +144,9 @@ impl Host {
         let mut all = Vec::new();
         for number in 1..=beats {
             self.wait(BEAT.0);
+            if !self.deaf {
+                self.told(ArmorName::Ftm, DaemonMessage::ObservedKept { below: 0 });
+            }
             let effects = self.handle(Event::Timer(Timer::Beat));
             for effect in &effects {
                 match effect {
@@ -420,6 +425,18 @@ fn a_link_that_closed_while_the_process_lives_is_a_silence_like_any_other() {
 }
 
 #[test]
+fn a_daemon_that_hears_nobody_any_more_ends_itself_and_accuses_nobody() {
+    let mut host = Host::plain();
+    host.ftm_up();
+    host.run(VOTER, 9);
+    host.deaf = true;
+    let effects = host.beats(30, |_| None, |_| WELL);
+    assert_eq!(stories(&effects), []);
+    let (name, incarnation) = (ArmorName::Daemon(host.id), Incarnation(1));
+    assert!(commands(&effects).contains(&&ProcessCommand::Kill { name, incarnation }));
+}
+
+#[test]
 fn nobody_is_accused_of_what_the_daemon_missed_itself() {
     let mut host = Host::plain();
     host.run(VOTER, 9);
@@ -434,7 +451,7 @@ fn nobody_is_accused_of_what_the_daemon_missed_itself() {
 
 #[test]
 fn a_start_that_never_gets_ready_is_replaced() {
-    for (what, stopped, beats) in [("hangs", false, 130), ("is stopped", true, 15)] {
+    for (what, stopped, beats) in [("hangs", false, 70), ("is stopped", true, 15)] {
         let mut host = Host::plain();
         host.ftm_up();
         host.install(1, VOTER, 1, 9);

@@ -21,7 +21,8 @@ pub enum FtmMessage {
     /// User → FTM: tell me about something. Answered by the `UserMessage` of the query's name.
     #[n(1)]
     Ask(#[n(0)] Query),
-    /// User → FTM: tell me when the job has ended. Answered by `UserMessage::Ended`.
+    /// User → FTM: tell me when the job has ended. Answered by `UserMessage::Accepted` while it runs,
+    /// and by `Ended`.
     #[n(2)]
     Await(#[n(0)] JobId),
     /// User → FTM: end the job without a result. Passed on to its SM; the end is answered as `Await`.

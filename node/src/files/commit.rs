@@ -1,7 +1,7 @@
 //! Committing a winner's changes to the user's directories: all of them, once, whatever dies in between.
 //!
 //! ```text
-//! pointer ─► contents staged, durable ─► conflicts? ─► list durable ─► steps ─► directories durable ─► list removed
+//! pointer ─► contents staged, durable ─► conflicts? ─► list durable ─► steps ─► directories durable ─► marked as done
 //!                                                  (no return)
 //! ```
 //!
@@ -88,7 +88,8 @@ pub fn commit(commit: &Commit<'_>, between: &mut dyn FnMut(&str)) -> Result<(), 
     let (pointer, done) = (commit.pointers.join(commit.id), done_mark(commit.pointers, commit.id));
     let claim = Claim::take(commit.pointers, commit.id)?;
     if done.exists() {
-        return Ok(());
+        // It may have died while it cleared away.
+        return recover(&done, &format!("{}{DONE}", commit.id), between).map(|_| ()).map_err(CommitError::Unfinished);
     }
     if pointer.exists() {
         match recover(&pointer, commit.id, between).map_err(CommitError::Unfinished)? {
@@ -106,7 +107,7 @@ pub fn commit(commit: &Commit<'_>, between: &mut dyn FnMut(&str)) -> Result<(), 
         let _ = discard(&list.stages).and_then(|()| pointer.remove());
         return Err(error);
     }
-    complete(&list, between).and_then(|()| pointer.mark_done()).map_err(CommitError::Unfinished)
+    complete(&list, between).and_then(|()| pointer.conclude(&list.stages, between)).map_err(CommitError::Unfinished)
 }
 
 /// Forgets that a commit was done: to be called once that is known elsewhere, durably.
@@ -151,11 +152,16 @@ pub fn roll_forward(pointers: &Path, between: &mut dyn FnMut(&str)) -> Result<Ve
 
 fn recover(path: &Path, name: &str, between: &mut dyn FnMut(&str)) -> Result<Recovered, FilesError> {
     let id = name.trim_start_matches(UNREADY).trim_end_matches(DONE).to_owned();
-    let file = File::open(path).on("open", path)?;
-    if rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+    let file = match File::open(path) {
+        // Whoever carried it out has just brought it further.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Recovered::Alive { id }),
+        opened => opened.on("open", path)?,
+    };
+    if !lock(&file, path) {
         return Ok(Recovered::Alive { id });
     }
     if name.ends_with(DONE) {
+        discard(&read::<Pointer>(path)?.stages)?;
         return Ok(Recovered::Done { id });
     }
     if name.starts_with(UNREADY) {
@@ -168,7 +174,7 @@ fn recover(path: &Path, name: &str, between: &mut dyn FnMut(&str)) -> Result<Rec
     match list_path.filter(|list| list.exists()) {
         Some(list) => {
             complete(&read(&list)?, between)?;
-            held.mark_done()?;
+            held.conclude(&pointer.stages, between)?;
             Ok(Recovered::RolledForward { id })
         }
         None => {
@@ -177,6 +183,14 @@ fn recover(path: &Path, name: &str, between: &mut dyn FnMut(&str)) -> Result<Rec
             Ok(Recovered::Discarded { id })
         }
     }
+}
+
+/// Locks a file and says whether that worked, and whether it still has its name: its last holder may have renamed or
+/// removed it between our opening and locking it.
+fn lock(file: &File, path: &Path) -> bool {
+    let inode = |metadata: io::Result<fs::Metadata>| metadata.ok().map(|metadata| metadata.ino());
+    rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive).is_ok()
+        && inode(fs::metadata(path)) == inode(file.metadata())
 }
 
 fn read<T: for<'b> Decode<'b, ()>>(path: &Path) -> Result<T, FilesError> {
@@ -213,10 +227,7 @@ impl Claim {
             File::options().write(true).create(true).truncate(false).open(&unready).on("write", &unready)
         };
         let file = open().map_err(CommitError::Staging)?;
-        let locked = rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok();
-        let inode = |metadata: io::Result<fs::Metadata>| metadata.ok().map(|metadata| metadata.ino());
-        // Its last holder may have renamed or removed it between our opening and locking it.
-        if !locked || inode(fs::metadata(&unready)) != inode(file.metadata()) {
+        if !lock(&file, &unready) {
             return Err(CommitError::Alive { id: id.to_owned() });
         }
         Ok(Claim { unready, file, published: false })
@@ -243,11 +254,16 @@ impl Drop for Claim {
 }
 
 impl HeldPointer {
-    fn mark_done(self) -> Result<(), FilesError> {
+    /// Marks the commit as done, and only then removes what it was done from: whoever finds no list and no mark
+    /// would take it for one that never came to the point of no return.
+    fn conclude(self, stages: &[OsBytes], between: &mut dyn FnMut(&str)) -> Result<(), FilesError> {
+        between("mark as done");
         let mut done = self.path.clone().into_os_string();
         done.push(DONE);
         fs::rename(&self.path, &done).on("mark as done", &self.path)?;
-        self.path.parent().map_or(Ok(()), sync_directory)
+        self.path.parent().map_or(Ok(()), sync_directory)?;
+        between("remove stages");
+        discard(stages)
     }
 
     fn remove(self) -> Result<(), FilesError> {
@@ -374,7 +390,7 @@ fn same_beneath(path: &Path, before: &[(OsBytes, Stamp)]) -> Result<bool, FilesE
     Ok(now.len() == before.len() && before.iter().zip(&now).all(same))
 }
 
-/// Everything after the point of no return; may be done again at any time until the list is gone.
+/// Everything from the point of no return until it is done; may be done again at any time.
 fn complete(list: &RedoList, between: &mut dyn FnMut(&str)) -> Result<(), FilesError> {
     for step in &list.steps {
         between("step");
@@ -387,14 +403,5 @@ fn complete(list: &RedoList, between: &mut dyn FnMut(&str)) -> Result<(), FilesE
     } else {
         touched.into_iter().filter(|path| is_directory(path)).try_for_each(sync_directory)?;
     }
-    for stage in &list.stages {
-        between("clear");
-        let done = path_of(stage).join(LIST);
-        if done.exists() {
-            fs::remove_file(&done).on("remove", &done)?;
-            sync_directory(path_of(stage))?;
-        }
-    }
-    between("remove stages");
-    discard(&list.stages)
+    Ok(())
 }

@@ -1,6 +1,6 @@
 //! A dispute about one task: who repeats it, and what came of that.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::message::{Diagnosis, Dispute, Value};
 use crate::names::LaneId;
@@ -78,6 +78,16 @@ impl Inquiry {
         let (_, ballot) = self.dispute.ballots.iter().find(|(voter, _)| *voter == lane)?;
         let again = (1..=repeats).map(|number| self.again.get(&(lane, number)).copied().flatten()).collect();
         Some(Testimony { lane, ballot: ballot.value(), again })
+    }
+
+    /// How many ballots the most frequent value can still have under the rule it was lost under: a vote
+    /// is lost as soon as no value can win, which may be before all lanes have voted.
+    #[must_use]
+    pub fn may_reach(&self, dropped: &BTreeSet<LaneId>) -> u16 {
+        let has_voted = |lane: &LaneId| self.dispute.ballots.iter().any(|(voter, _)| voter == lane);
+        let silent =
+            (0..self.dispute.rule.lanes).map(LaneId).filter(|lane| !has_voted(lane) && !dropped.contains(lane));
+        self.best() + u16::try_from(silent.count()).unwrap_or(u16::MAX)
     }
 
     /// How many ballots the most frequent value has.

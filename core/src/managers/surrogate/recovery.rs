@@ -198,7 +198,7 @@ impl Surrogate {
         let rungs: Vec<(TaskId, Rung, Why)> = lost
             .map(|(&task, inquiry)| {
                 let why = if inquiry.witnesses().is_empty() { Why::LanesLost } else { Why::Disagreement };
-                (task, ladder::next(&job.strategy, inquiry.dispute.rule, inquiry.best()), why)
+                (task, ladder::next(&job.strategy, inquiry.dispute.rule, inquiry.may_reach(&run.dropped)), why)
             })
             .collect();
         if let Some((task, _, why)) = rungs.iter().find(|(_, rung, _)| *rung == Rung::Abort) {

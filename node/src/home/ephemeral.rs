@@ -70,9 +70,7 @@ pub fn remove(home: &Home) -> io::Result<()> {
     if !home.path().join("owner").exists() {
         return Ok(());
     }
-    if let Err(error) = commit::forget_all(&Home::commits(), &home.id()) {
-        crate::log!("cannot {error}");
-    }
+    forget_commits(home);
     let bulk = fs::canonicalize(home.path().join("bulk"));
     let first = bulk.and_then(|bulk| tree::remove(&bulk));
     let second = tree::remove(home.path());
@@ -86,9 +84,19 @@ pub fn clear_abandoned(bases: &Bases) {
             let Ok(name) = entry.file_name().into_string() else { continue };
             let name = name.trim_end_matches("-bulk");
             if is_abandoned(name) && !has_daemon(&bases.home.join(our_name()).join(name)) {
+                if let Ok(home) = Home::open(&entry.path()) {
+                    forget_commits(&home);
+                }
                 let _ = tree::remove(&entry.path());
             }
         }
+    }
+}
+
+/// Nobody will ask again whether the commits of this home were done.
+fn forget_commits(home: &Home) {
+    if let Err(error) = commit::forget_all(&Home::commits(), &home.id()) {
+        crate::log!("cannot {error}");
     }
 }
 

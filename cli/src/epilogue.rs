@@ -24,12 +24,14 @@ pub struct Scene<'a> {
 pub fn tell(scene: &Scene<'_>, whole_report: bool) -> u64 {
     let report = Report::new(scene.ending.job, scene.job, scene.rows);
     verdict(scene).iter().for_each(|line| screen::remark(&format!("chameleon: {line}")));
-    if whole_report {
-        screen::remark(&story::text(&report, &screen::zone()));
-    } else if matches!(scene.ending.outcome, Outcome::Untrusted { .. }) {
-        screen::remark(&format!("chameleon: {}", more(scene)));
-    } else if let Some(summary) = story::summary(&report, &more(scene)) {
-        screen::remark(&summary);
+    match &scene.ending.outcome {
+        _ if whole_report => screen::remark(&story::text(&report, &screen::zone())),
+        // Its sentence says it all.
+        Outcome::Failed { .. } => {}
+        Outcome::Untrusted { .. } => screen::remark(&format!("chameleon: {}", more(scene))),
+        Outcome::Result { .. } | Outcome::Deadline | Outcome::Cancelled { .. } => {
+            story::summary(&report, &more(scene)).iter().for_each(|summary| screen::remark(summary));
+        }
     }
     report.faults.len() as u64
 }
@@ -60,7 +62,7 @@ fn verdict(scene: &Scene<'_>) -> Vec<String> {
                 lines.push(format!("{} of output were released before that was known", count(*released, "byte")));
             }
             let packs = Packs::new(scene.system.home(), scene.ending.job);
-            lines.extend(difference::first(&packs, scene.rows));
+            lines.extend(difference::first(&packs, &scene.job.masks, scene.rows));
             lines.extend(tried(scene.rows));
         }
     }

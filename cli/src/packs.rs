@@ -54,6 +54,12 @@ impl Packs {
         self.lane(host, lane).join(format!("slot-{}", slot.0)).join(name)
     }
 
+    /// The directories of what the job's executions wrote, one a host.
+    pub fn blobs(&self) -> Vec<PathBuf> {
+        let hosts = std::fs::read_dir(self.home.join("hosts")).into_iter().flatten().flatten();
+        hosts.map(|host| host.path().join("jobs").join(self.job.to_string()).join("blobs")).collect()
+    }
+
     /// The packs of all that a lane printed, on whichever host it ran.
     pub fn outputs_of(&self, lane: LaneId) -> Vec<PathBuf> {
         let below = |directory: PathBuf| std::fs::read_dir(directory).into_iter().flatten().flatten();

@@ -2,6 +2,7 @@
 //! command.
 
 use std::fs;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
@@ -9,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use chameleon_core::armor::LinkEvent;
 use chameleon_core::job::Injection;
-use chameleon_core::message::{DaemonMessage, Message};
+use chameleon_core::message::{DaemonMessage, FtmMessage, Message, Query};
 use chameleon_core::names::{ArmorName, HostId, Incarnation};
 use chameleon_node::client::{Client, ClientEvent, block_on};
 use chameleon_node::home::{Bases, Home, HomeError, clear_abandoned};
@@ -27,6 +28,10 @@ const BLANKS: u16 = 8;
 /// How long an ending system may take.
 const ENDING: Duration = Duration::from_secs(20);
 const PAUSE: Duration = Duration::from_millis(1);
+/// How often a starting FTM's log is looked at.
+const LOOK: Duration = Duration::from_millis(50);
+/// What an ARMOR writes into its log in front of the reason.
+const DIES: &str = " dies: ";
 /// The first host of a home.
 const FIRST: HostId = HostId(1);
 
@@ -86,13 +91,17 @@ impl Place {
                 return Err(system(why));
             }
         }
+        if let Err(why) = started.await_ftm() {
+            let _ = started.stop();
+            return Err(why);
+        }
         Ok(started)
     }
 
     /// The system of this home, if one runs.
     fn running(&self) -> Result<Option<System>, Failure> {
         match Home::open(&self.home) {
-            Ok(home) if home.has_daemon() && !home.is_stopping() => Ok(Some(System { home, ephemeral: false })),
+            Ok(home) if is_alive(&home) && !home.is_stopping() => Ok(Some(System { home, ephemeral: false })),
             Ok(_) | Err(HomeError::Absent { .. }) => Ok(None),
             Err(why) => Err(system(why)),
         }
@@ -116,6 +125,30 @@ impl System {
     pub fn connect(&self) -> Result<Line, Failure> {
         let path = self.home.path().to_owned();
         Line::new(|ear| talk(path, ear))
+    }
+
+    /// Waits until the FTM can be spoken to.
+    ///
+    /// # Errors
+    /// It dies again and again, in its own words; or it is not there within [`ENDING`].
+    fn await_ftm(&self) -> Result<(), Failure> {
+        let log = self.home.armor(FIRST, ArmorName::Ftm).join("log");
+        let deaths = || fs::read_to_string(&log).unwrap_or_default();
+        let earlier = deaths().matches(DIES).count();
+        let mut line = self.connect()?;
+        line.send(ArmorName::Ftm, FtmMessage::Ask(Query::Armors).into());
+        let began = Instant::now();
+        while began.elapsed() < ENDING {
+            if let Some(Heard::Link(LinkEvent::Up { peer: ArmorName::Ftm, .. })) = line.next(LOOK) {
+                return Ok(());
+            }
+            let log = deaths();
+            if log.matches(DIES).count() > earlier + 1 {
+                let words = log.lines().rev().find_map(|line| line.split_once(DIES)).map_or("", |(_, words)| words);
+                return Err(Failure::System(format!("the FTM cannot start: {words}")));
+            }
+        }
+        Err(Failure::Silent { home: self.home().to_owned(), waited: ENDING })
     }
 
     /// Faults that are put into every job of this system.
@@ -154,11 +187,13 @@ impl System {
     /// # Errors
     /// It did not end within [`ENDING`].
     pub fn stop(self) -> Result<(), Failure> {
-        let daemons = self.home.linked().unwrap_or_default();
         let mut line = self.connect()?;
-        let daemons: Vec<ArmorName> = daemons.into_iter().filter(|name| matches!(name, ArmorName::Daemon(_))).collect();
-        for daemon in &daemons {
-            line.send(*daemon, DaemonMessage::Stop.into());
+        for name in self.home.linked().unwrap_or_default() {
+            if let ArmorName::Daemon(host) = name {
+                // One that has just died would be missed, and be back when we are gone.
+                launch::start(&self.home, host, 0).map_err(system)?;
+                line.send(name, DaemonMessage::Stop.into());
+            }
         }
         let began = Instant::now();
         while began.elapsed() < ENDING {
@@ -172,6 +207,11 @@ impl System {
         }
         Err(Failure::Silent { home: self.home().to_owned(), waited: ENDING })
     }
+}
+
+/// Whether a system runs: its daemon, or an FTM that will start one again in a moment.
+fn is_alive(home: &Home) -> bool {
+    home.has_daemon() || UnixStream::connect(home.socket(ArmorName::Ftm)).is_ok()
 }
 
 /// Runs a client in a thread of its own until the line is dropped.

@@ -1,8 +1,9 @@
-//! How many trivial programs a second two slots start, beside a bare `posix_spawn` loop that keeps two running.
+//! How many small programs a second two slots run, beside a bare `posix_spawn` loop that keeps two running.
 //!
 //! `cargo run --release -p chameleon-node --example spawn_rate [PROGRAMS] [ROUNDS]`
 #![expect(unsafe_code, reason = "the floor is the C library's own posix_spawn")]
 
+use std::ffi::CStr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,7 +12,12 @@ use chameleon_core::job::Files;
 use chameleon_core::names::ExecutionId;
 use chameleon_node::slot::{Slot, SlotEvent, SlotSpec, Start};
 
-const PROGRAM: &std::ffi::CStr = c"/bin/true";
+/// What is run, and how its files are held. The last one writes, so that each run needs fresh layers.
+const ROWS: [(&[&CStr], Files); 3] = [
+    (&[c"/bin/true"], Files::Overlay),
+    (&[c"/bin/true"], Files::None),
+    (&[c"/bin/sh", c"-c", c"echo written > file"], Files::Overlay),
+];
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
@@ -21,12 +27,12 @@ fn main() -> ExitCode {
     }
     let programs = first.and_then(|number| number.parse().ok()).unwrap_or(10_000);
     let rounds = arguments.next().and_then(|number| number.parse().ok()).unwrap_or(3);
-    for files in [Files::Overlay, Files::None] {
+    for (argv, files) in ROWS {
         for _ in 0..rounds {
-            let floor = measure(programs, || bare(programs));
-            let slots = measure(programs, || through_slots(programs, files));
+            let floor = measure(programs, || bare(programs, argv));
+            let slots = measure(programs, || through_slots(programs, argv, files));
             println!(
-                "{files:?}: posix_spawn {:.0}/s at {:.0} us of CPU each, slots {:.0}/s at {:.0} us: {:.1} % of the rate, \
+                "{argv:?} {files:?}: posix_spawn {:.0}/s at {:.0} us of CPU each, slots {:.0}/s at {:.0} us: {:.1} % of the rate, \
                  {:.1} % of the CPU",
                 floor.rate,
                 floor.cpu,
@@ -64,12 +70,14 @@ fn cpu() -> f64 {
     of(libc::RUSAGE_SELF) + of(libc::RUSAGE_CHILDREN)
 }
 
-fn bare(programs: u32) -> Duration {
+fn bare(programs: u32, argv: &[&CStr]) -> Duration {
+    let folder = tempfile::tempdir().expect("a directory");
+    std::env::set_current_dir(folder.path()).expect("a directory");
     let begin = Instant::now();
     let (mut started, mut ended) = (0, 0);
     while ended < programs {
         while started < programs && started - ended < 2 {
-            spawn();
+            spawn(argv);
             started += 1;
         }
         // SAFETY: wait accepts a null status.
@@ -79,16 +87,16 @@ fn bare(programs: u32) -> Duration {
     begin.elapsed()
 }
 
-fn spawn() {
+fn spawn(argv: &[&CStr]) {
     let mut pid = 0;
-    let arguments = [PROGRAM.as_ptr().cast_mut(), std::ptr::null_mut()];
+    let arguments: Vec<_> = argv.iter().map(|word| word.as_ptr().cast_mut()).chain([std::ptr::null_mut()]).collect();
     let environment = [c"PATH=/usr/bin:/bin".as_ptr().cast_mut(), std::ptr::null_mut()];
     // SAFETY: all pointers are valid and null-terminated for the call; no actions and no attributes are given.
     let error = unsafe {
         let (no_actions, no_attributes) = (std::ptr::null(), std::ptr::null());
         libc::posix_spawn(
             &raw mut pid,
-            PROGRAM.as_ptr(),
+            arguments[0],
             no_actions,
             no_attributes,
             arguments.as_ptr(),
@@ -98,7 +106,7 @@ fn spawn() {
     assert_eq!(error, 0, "posix_spawn");
 }
 
-fn through_slots(programs: u32, files: Files) -> Duration {
+fn through_slots(programs: u32, argv: &[&CStr], files: Files) -> Duration {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let keep = tempfile::tempdir().expect("a directory");
     let run = tempfile::tempdir().expect("a directory");
@@ -124,8 +132,8 @@ fn through_slots(programs: u32, files: Files) -> Duration {
         assert!(matches!(one.next().await, SlotEvent::Ready));
         assert!(matches!(two.next().await, SlotEvent::Ready));
         let begin = Instant::now();
-        start(&mut one);
-        start(&mut two);
+        start(&mut one, argv);
+        start(&mut two, argv);
         let (mut started, mut ended) = (2, 0);
         while ended < programs {
             let slot = tokio::select! {
@@ -134,7 +142,7 @@ fn through_slots(programs: u32, files: Files) -> Duration {
             };
             ended += 1;
             if started < programs {
-                start(slot);
+                start(slot, argv);
                 started += 1;
             }
         }
@@ -142,8 +150,8 @@ fn through_slots(programs: u32, files: Files) -> Duration {
     })
 }
 
-fn start(slot: &mut Slot) {
-    let argv = vec![PROGRAM.to_bytes().to_vec().into()];
+fn start(slot: &mut Slot, argv: &[&CStr]) {
+    let argv = argv.iter().map(|word| word.to_bytes().to_vec().into()).collect();
     let execution = ExecutionId { stage: Default::default(), task: Default::default(), attempt: Default::default() };
     slot.start(Start { execution, argv, stdin: None, fault: None }).expect("a slot that can start");
 }

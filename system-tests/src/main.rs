@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use chameleon_system_tests::Random;
-use chameleon_system_tests::chaos::{Action, Round, Tally, Victim, play};
+use chameleon_system_tests::chaos::{Action, Ending, Round, Tally, Victim, play};
 use chameleon_system_tests::random::seed;
 
 fn main() -> ExitCode {
@@ -43,7 +43,12 @@ fn campaign(rounds: usize, seed: u64, only: &[String]) -> Tally {
         let round = Round { victim, action, seed: random.draw() };
         let outcome = play(round);
         match &outcome {
-            Ok(told) => eprintln!("{number}: {round}: {:?} {:.2} s after", told.ending, told.took.as_secs_f64()),
+            Ok(told) => {
+                eprintln!("{number}: {round}: {:?} {:.2} s after", told.ending, told.took.as_secs_f64());
+                if matches!(told.ending, Ending::SafeAbort(_)) {
+                    eprintln!("{}", told.said);
+                }
+            }
             Err(why) => eprintln!("{number}: {why}"),
         }
         tally.add(round, outcome);

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::commands::status;
 use crate::failure::Failure;
-use crate::screen;
+use crate::screen::{self, Raw};
 use crate::system::Place;
 
 #[derive(Debug, clap::Args)]
@@ -39,13 +39,10 @@ impl Logs {
         let mut slots = slots(system.home(), self.job);
         slots.retain(|slot| self.lane.is_none_or(|lane| slot.lane == LaneId(lane)));
         slots.sort();
-        if self.json {
-            screen::print_json(&slots.iter().flat_map(packs).map(|pack| json_of(&pack)).collect())?;
-            return Ok(0);
-        }
-        let mut out = screen::Raw::stdout()?;
-        for slot in &slots {
-            show(slot, &mut out).map_err(|why| Failure::Output { what: "standard output", why })?;
+        let packs: Vec<Pack> = slots.iter().flat_map(packs).collect();
+        match self.json {
+            true => screen::print_json(&packs.iter().map(json_of).collect())?,
+            false => show(&packs, &mut Raw::stdout()?).map_err(|why| Failure::Output { what: "standard output", why })?,
         }
         Ok(0)
     }
@@ -103,12 +100,16 @@ pub fn json_of(pack: &Pack) -> Value {
     })
 }
 
-/// Each output under a heading.
-fn show(slot: &Slot, out: &mut impl Write) -> io::Result<()> {
-    for pack in packs(slot) {
-        writeln!(out, "==> lane {} slot {} {} <==", pack.lane, pack.slot, pack.stream)?;
+/// One output as it is, several each under a heading.
+fn show(packs: &[Pack], out: &mut impl Write) -> io::Result<()> {
+    for pack in packs {
+        if packs.len() > 1 {
+            writeln!(out, "==> lane {} slot {} {} <==", pack.lane, pack.slot, pack.stream)?;
+        }
         io::copy(&mut File::open(&pack.path)?, out)?;
-        writeln!(out)?;
+        if packs.len() > 1 {
+            writeln!(out)?;
+        }
     }
     Ok(())
 }
@@ -128,10 +129,14 @@ mod tests {
         }
         let mut slots = slots(home.path(), JobId(1));
         slots.sort();
+        let both: Vec<Pack> = slots.iter().flat_map(packs).collect();
         let mut shown = Vec::new();
-        slots.iter().for_each(|slot| show(slot, &mut shown).unwrap());
+        show(&both, &mut shown).unwrap();
         let expected = "==> lane l2 slot 0 stdout <==\ntwo\n==> lane l10 slot 0 stdout <==\nten\n";
         assert_eq!(String::from_utf8(shown).unwrap(), expected);
+        let mut alone = Vec::new();
+        show(&both[..1], &mut alone).unwrap();
+        assert_eq!(alone, b"two");
         assert_eq!(super::slots(home.path(), JobId(9)), []);
     }
 }

@@ -1,8 +1,6 @@
 //! A person at a shell: a directory of their own, a home of their own, and the real binary.
-#![allow(dead_code, reason = "each test program uses a part of it")]
 
 use std::ffi::OsStr;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::thread::sleep;
@@ -55,19 +53,6 @@ impl Person {
     /// The same in a shell, with `$C` for `chameleon`.
     pub fn shell(&self, script: &str) -> Output {
         finish(self.command("bash").args(["-c", script]).env("C", CHAMELEON).spawn().expect("bash is there"))
-    }
-
-    /// `chameleon` with these arguments and this input through a pipe.
-    pub fn pipes(&self, input: &[u8], arguments: &[&str]) -> Output {
-        let mut child =
-            self.command(CHAMELEON).args(arguments).stdin(Stdio::piped()).spawn().expect("the binary is there");
-        let mut stdin = child.stdin.take().expect("it is piped");
-        let input = input.to_vec();
-        let feeder = std::thread::spawn(move || stdin.write_all(&input));
-        let output = finish(child);
-        // Whether all of it was wanted is the program's affair.
-        let _ = feeder.join();
-        output
     }
 
     /// A standing system that ends with the value.

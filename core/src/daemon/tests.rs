@@ -451,7 +451,7 @@ fn nobody_is_accused_of_what_the_daemon_missed_itself() {
 
 #[test]
 fn a_start_that_never_gets_ready_is_replaced() {
-    for (what, stopped, beats) in [("hangs", false, 130), ("is stopped", true, 15)] {
+    for (what, stopped, beats) in [("hangs", false, 70), ("is stopped", true, 15)] {
         let mut host = Host::plain();
         host.ftm_up();
         host.install(1, VOTER, 1, 9);

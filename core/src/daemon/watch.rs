@@ -36,7 +36,7 @@ pub struct Patience {
 /// With an ARMOR that was ready once.
 pub const RUNNING: Patience = Patience { silent: Millis(2_000), spinning: Millis(3_000) };
 /// With one that still restores its state, which may be much to read.
-pub const STARTING: Patience = Patience { silent: Millis(10_000), spinning: Millis(10_000) };
+pub const STARTING: Patience = Patience { silent: Millis(5_000), spinning: Millis(5_000) };
 
 /// What the daemon knows of how one incarnation fares.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -156,7 +156,7 @@ mod tests {
             ("starved", RUNNING, false, 2_000, 98_000, None),
             ("starved at four times the load", RUNNING, false, 24_000, 76_000, None),
             ("starting, stopped", STARTING, true, 0, 0, Some((Evidence::Stopped, 200))),
-            ("starting, reads much", STARTING, false, 90_000, 0, Some((Evidence::Spinning, 10_100))),
+            ("starting, reads much", STARTING, false, 90_000, 0, Some((Evidence::Spinning, 5_100))),
             ("starting, starved", STARTING, false, 1_000, 90_000, None),
         ];
         for (what, patience, stopped, cpu_us, starved_us, expected) in table {

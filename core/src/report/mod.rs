@@ -149,13 +149,14 @@ impl Report {
     }
 }
 
-/// The job's own events, and those of parts that serve every job while it ran.
+/// The job's own events, and those of parts that serve every job while it ran: noticed after its
+/// acceptance, and told before its end.
 fn concerning(id: JobId, rows: &[EventRow]) -> impl Iterator<Item = &EventRow> {
     let mine = |row: &&EventRow| row.job == Some(id);
-    let first = rows.iter().find(mine).map_or(u64::MAX, |row| row.number);
-    let last = rows.iter().rfind(mine).map_or(0, |row| row.number);
-    let runs = rows.iter().rfind(mine).is_some_and(|row| !matches!(row.occurrence.story, Story::Ended(_)));
-    let shared = move |row: &EventRow| row.job.is_none() && row.number > first && (row.number < last || runs);
+    let accepted = rows.iter().find(mine).map_or(u64::MAX, |row| row.occurrence.unix_ms);
+    let last = rows.iter().rfind(mine);
+    let ended = last.filter(|row| matches!(row.occurrence.story, Story::Ended(_))).map_or(u64::MAX, |row| row.number);
+    let shared = move |row: &EventRow| row.job.is_none() && row.occurrence.unix_ms >= accepted && row.number < ended;
     rows.iter().filter(move |row| row.job == Some(id) || shared(row))
 }
 

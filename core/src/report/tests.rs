@@ -206,9 +206,11 @@ fn a_lane_that_is_merely_the_slowest_is_no_fault() {
 
 #[test]
 fn events_of_other_jobs_and_of_later_times_are_passed_over() {
-    let mut rows = rows(vec![Story::Accepted, died(Some(0)), result(), died(Some(0))]);
+    let mut rows = rows(vec![Story::Accepted, died(Some(0)), died(Some(0)), result(), died(Some(0))]);
     rows[1].job = Some(JobId(2));
-    rows[3].job = None;
+    // Noticed before the job was accepted, told afterwards.
+    (rows[2].job, rows[2].occurrence.unix_ms) = (None, 1);
+    rows[4].job = None;
     let report = Report::new(JOB, &job("tmr"), &rows);
     assert_eq!(report.faults, []);
     assert_eq!(report.outcome, Some(Outcome::Result { end: End::Exit(0) }));

@@ -1,7 +1,7 @@
 //! Committing a winner's changes to the user's directories: all of them, once, whatever dies in between.
 //!
 //! ```text
-//! pointer ─► contents staged, durable ─► conflicts? ─► list durable ─► steps ─► directories durable ─► list removed
+//! pointer ─► contents staged, durable ─► conflicts? ─► list durable ─► steps ─► directories durable ─► marked as done
 //!                                                  (no return)
 //! ```
 //!
@@ -86,7 +86,8 @@ pub fn commit(commit: &Commit<'_>, between: &mut dyn FnMut(&str)) -> Result<(), 
     }
     let (pointer, done) = (commit.pointers.join(commit.id), done_mark(commit.pointers, commit.id));
     if done.exists() {
-        return Ok(());
+        // It may have died while it cleared away.
+        return recover(&done, &format!("{}{DONE}", commit.id), between).map(|_| ()).map_err(CommitError::Unfinished);
     }
     if pointer.exists() {
         match recover(&pointer, commit.id, between).map_err(CommitError::Unfinished)? {
@@ -104,7 +105,7 @@ pub fn commit(commit: &Commit<'_>, between: &mut dyn FnMut(&str)) -> Result<(), 
         let _ = discard(&list.stages).and_then(|()| pointer.remove());
         return Err(error);
     }
-    complete(&list, between).and_then(|()| pointer.mark_done()).map_err(CommitError::Unfinished)
+    complete(&list, between).and_then(|()| pointer.conclude(&list.stages, between)).map_err(CommitError::Unfinished)
 }
 
 /// Forgets that a commit was done: to be called once that is known elsewhere, durably.
@@ -150,6 +151,7 @@ fn recover(path: &Path, name: &str, between: &mut dyn FnMut(&str)) -> Result<Rec
         return Ok(Recovered::Alive { id });
     }
     if name.ends_with(DONE) {
+        discard(&read::<Pointer>(path)?.stages)?;
         return Ok(Recovered::Done { id });
     }
     if name.starts_with(UNREADY) {
@@ -162,7 +164,7 @@ fn recover(path: &Path, name: &str, between: &mut dyn FnMut(&str)) -> Result<Rec
     match list_path.filter(|list| list.exists()) {
         Some(list) => {
             complete(&read(&list)?, between)?;
-            held.mark_done()?;
+            held.conclude(&pointer.stages, between)?;
             Ok(Recovered::RolledForward { id })
         }
         None => {
@@ -203,11 +205,16 @@ impl HeldPointer {
         Ok(HeldPointer { path, _file: file })
     }
 
-    fn mark_done(self) -> Result<(), FilesError> {
+    /// Marks the commit as done, and only then removes what it was done from: whoever finds no list and no mark
+    /// would take it for one that never came to the point of no return.
+    fn conclude(self, stages: &[OsBytes], between: &mut dyn FnMut(&str)) -> Result<(), FilesError> {
+        between("mark as done");
         let mut done = self.path.clone().into_os_string();
         done.push(DONE);
         fs::rename(&self.path, &done).on("mark as done", &self.path)?;
-        self.path.parent().map_or(Ok(()), sync_directory)
+        self.path.parent().map_or(Ok(()), sync_directory)?;
+        between("remove stages");
+        discard(stages)
     }
 
     fn remove(self) -> Result<(), FilesError> {
@@ -334,7 +341,7 @@ fn same_beneath(path: &Path, before: &[(OsBytes, Stamp)]) -> Result<bool, FilesE
     Ok(now.len() == before.len() && before.iter().zip(&now).all(same))
 }
 
-/// Everything after the point of no return; may be done again at any time until the list is gone.
+/// Everything from the point of no return until it is done; may be done again at any time.
 fn complete(list: &RedoList, between: &mut dyn FnMut(&str)) -> Result<(), FilesError> {
     for step in &list.steps {
         between("step");
@@ -347,14 +354,5 @@ fn complete(list: &RedoList, between: &mut dyn FnMut(&str)) -> Result<(), FilesE
     } else {
         touched.into_iter().filter(|path| is_directory(path)).try_for_each(sync_directory)?;
     }
-    for stage in &list.stages {
-        between("clear");
-        let done = path_of(stage).join(LIST);
-        if done.exists() {
-            fs::remove_file(&done).on("remove", &done)?;
-            sync_directory(path_of(stage))?;
-        }
-    }
-    between("remove stages");
-    discard(&list.stages)
+    Ok(())
 }

@@ -128,6 +128,12 @@ pub fn remove(directory: &Path) -> io::Result<()> {
     if present(directory)?.is_none() {
         return Ok(());
     }
+    empty(directory)?;
+    fs::remove_dir(directory)
+}
+
+/// Removes everything beneath a directory, also where permissions were taken away.
+pub fn empty(directory: &Path) -> io::Result<()> {
     fs::set_permissions(directory, Permissions::from_mode(0o700))?;
     for name in names(directory)? {
         let path = directory.join(name);
@@ -136,5 +142,5 @@ pub fn remove(directory: &Path) -> io::Result<()> {
             false => fs::remove_file(&path)?,
         }
     }
-    fs::remove_dir(directory)
+    Ok(())
 }

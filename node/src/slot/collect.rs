@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::future::pending;
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -28,7 +29,7 @@ pub(super) struct Harvesting {
 }
 
 impl Harvesting {
-    pub fn begin(ended: Ended, job: Harvest, layers: PathBuf, masked: Masked) -> Harvesting {
+    pub fn begin(ended: Ended, job: Harvest, layers: Vec<PathBuf>, masked: Masked) -> Harvesting {
         Harvesting { ended, task: tokio::task::spawn_blocking(move || collect(&job, &layers, &masked)) }
     }
 }
@@ -43,11 +44,11 @@ pub(super) async fn finished(harvesting: Option<&mut Harvesting>) -> Result<Coll
     }
 }
 
-/// The directories whose changes are kept, with their layers of one generation.
-pub(super) fn held_roots(overlays: &[Overlay], work: &Path, generation: u64) -> Vec<HeldRoot> {
+/// The directories whose changes are kept, with their layers.
+pub(super) fn held_roots(overlays: &[Overlay], work: &Path) -> Vec<HeldRoot> {
     let kept = overlays.iter().filter(|overlay| overlay.kept);
     kept.map(|overlay| {
-        let layer = work.join(view::layer_directory(generation, overlay.root));
+        let layer = work.join(view::layer_directory(overlay.root));
         let copy = layer.join(view::COPY);
         HeldRoot {
             number: overlay.root,
@@ -59,9 +60,9 @@ pub(super) fn held_roots(overlays: &[Overlay], work: &Path, generation: u64) -> 
     .collect()
 }
 
-fn collect(job: &Harvest, layers: &Path, masked: &Masked) -> Result<Collected, FilesError> {
+fn collect(job: &Harvest, layers: &[PathBuf], masked: &Masked) -> Result<Collected, FilesError> {
     let manifest = harvest(job)?;
-    tree::remove(layers).on("remove the used layers in", layers)?;
+    layers.iter().try_for_each(|layer| empty(layer).on("empty", layer))?;
     if manifest.changes.is_empty() {
         return Ok(Collected { manifest, changes: None });
     }
@@ -72,4 +73,10 @@ fn collect(job: &Harvest, layers: &Path, masked: &Masked) -> Result<Collected, F
         bytes: manifest.bytes(),
     };
     Ok(Collected { manifest, changes: Some(changes) })
+}
+
+/// Makes a layer fit for the next execution.
+fn empty(layer: &Path) -> io::Result<()> {
+    tree::remove(&layer.join(view::COPY))?;
+    tree::empty(&layer.join("upper"))
 }

@@ -84,9 +84,9 @@ pub struct End {
     /// The largest of any process, in bytes.
     #[n(2)]
     pub max_rss: u64,
-    /// The generation of the layers that were written to; the shim has let go of them.
+    /// Something was written to the layers; the shim has let go of them.
     #[n(3)]
-    pub written: Option<u64>,
+    pub written: bool,
 }
 
 /// How a program ended.

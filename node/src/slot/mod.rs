@@ -90,7 +90,7 @@ pub struct SlotSpec {
 pub enum SlotError {
     #[error("use {}: {source}", .path.display())]
     Path { path: PathBuf, source: io::Error },
-    #[error("hold what is written in /: it is the whole system; run in a directory of your own")]
+    #[error("hold what is written in /: it is the whole system; run in a directory of your own, or with --files none")]
     WholeSystem,
     #[error(
         "hold what is written in {}: another file system is mounted beneath it at {}; run in a directory without \
@@ -396,22 +396,20 @@ impl Slot {
             cpu: end.cpu,
             max_rss: end.max_rss,
         };
-        match end.written {
-            None => self.events.push_back(SlotEvent::Ended(Box::new(ended))),
-            Some(generation) => self.begin_harvest(ended, generation, running.since),
+        if end.written {
+            self.begin_harvest(ended, running.since);
+        } else {
+            self.events.push_back(SlotEvent::Ended(Box::new(ended)));
         }
         Ok(())
     }
 
     /// Collects what was written, away from the event loop: it may take long.
-    fn begin_harvest(&mut self, ended: Ended, generation: u64, since: Time) {
-        let job = Harvest {
-            roots: collect::held_roots(&self.overlays, &self.work, generation),
-            blobs: self.blobs.clone(),
-            since,
-        };
-        let layers = self.work.join(view::layers(generation));
-        self.harvest = Some(Harvesting::begin(ended, job, layers, Arc::clone(&self.masked)));
+    fn begin_harvest(&mut self, ended: Ended, since: Time) {
+        let roots = collect::held_roots(&self.overlays, &self.work);
+        let job = Harvest { roots, blobs: self.blobs.clone(), since };
+        let layers = self.overlays.iter().map(|overlay| self.work.join(view::layer_directory(overlay.root)));
+        self.harvest = Some(Harvesting::begin(ended, job, layers.collect(), Arc::clone(&self.masked)));
     }
 
     fn finish_harvest(&mut self, result: Result<Collected, FilesError>) -> Result<(), String> {

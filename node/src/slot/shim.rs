@@ -312,7 +312,7 @@ impl Running {
         }
     }
 
-    fn end(&self, written: Option<u64>) -> End {
+    fn end(&self, written: bool) -> End {
         let exit = match (self.treatment, self.exit) {
             (Treatment::Kill, _) | (_, None) => Exit::Signal(libc::SIGKILL as u8),
             (_, Some(RawExit::Code(code))) => Exit::Code(code),

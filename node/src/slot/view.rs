@@ -17,8 +17,8 @@ use rustix::mount::{
 };
 
 use super::plan::{Overlay, Plan, as_path};
-use crate::files::FilesError;
 use crate::files::copy::{CopyError, LIMIT, copy_directory};
+use crate::files::{FilesError, tree};
 use crate::os::mount::{Reach, set_read_only};
 
 /// A step of building the view that did not work: it finishes "failed to".
@@ -48,7 +48,6 @@ pub struct View {
     lowers: Vec<OwnedFd>,
     /// One an overlay of the plan; `None`: unmounted.
     layers: Option<Vec<Layer>>,
-    generation: u64,
     private: Vec<Private>,
     last_pid: Option<OwnedFd>,
 }
@@ -101,7 +100,7 @@ impl View {
         private.iter_mut().try_for_each(Private::remember_empty)?;
         let last_pid = mount_proc(plan.mapped.is_none())?;
         rustix::process::umask(Mode::from_raw_mode(plan.umask));
-        let mut view = View { plan, work, lowers, layers: None, generation: 0, private, last_pid };
+        let mut view = View { plan, work, lowers, layers: None, private, last_pid };
         view.make_fresh()?;
         Ok(view)
     }
@@ -114,7 +113,6 @@ impl View {
     /// Sees to it that nothing of an earlier execution is left: fresh layers, and process ids that start anew.
     pub fn make_fresh(&mut self) -> Result<(), ViewError> {
         if self.layers.is_none() {
-            self.generation += 1;
             self.layers = Some(self.mount_layers()?);
             let directory = as_path(&self.plan.directory);
             rustix::process::chdir(directory).on("enter", directory)?;
@@ -125,9 +123,9 @@ impl View {
         Ok(())
     }
 
-    /// After everything in the slot has ended: whether anything was written, and to which generation of layers. If so,
-    /// they are unmounted and the private directories emptied.
-    pub fn settle(&mut self) -> Result<Option<u64>, ViewError> {
+    /// After everything in the slot has ended: empties the private directories and says whether anything was written to
+    /// the layers. If so, they are unmounted, to be emptied from outside.
+    pub fn settle(&mut self) -> Result<bool, ViewError> {
         for private in &self.private {
             private.empty_if_used();
         }
@@ -136,7 +134,7 @@ impl View {
             None => false,
         };
         if !written {
-            return Ok(None);
+            return Ok(false);
         }
         rustix::process::chdir("/").on("leave", as_path(&self.plan.directory))?;
         self.layers = None;
@@ -144,7 +142,7 @@ impl View {
             let directory = overlay.directory();
             rustix::mount::unmount(directory, UnmountFlags::DETACH).on("unmount the overlay over", directory)?;
         }
-        Ok(Some(self.generation))
+        Ok(true)
     }
 
     fn mount_layers(&self) -> Result<Vec<Layer>, ViewError> {
@@ -153,13 +151,15 @@ impl View {
 
     fn mount(&self, overlay: &Overlay, lower: &OwnedFd) -> Result<Layer, ViewError> {
         let target = overlay.directory();
-        let base = layer_directory(self.generation, overlay.root);
+        let base = layer_directory(overlay.root);
         let outside = as_path(&self.plan.work).join(&base);
         let attributes = rustix::fs::fstat(lower).on("read", target)?;
         let inside = Path::new("/proc/self/fd").join(self.work.as_raw_fd().to_string()).join(&base);
         for part in ["upper", "work"] {
             std::fs::create_dir_all(inside.join(part)).on("make a layer in", &outside)?;
         }
+        // What the overlay before leaves here keeps its successor from taking over the directory.
+        tree::remove(&inside.join("work/work")).on("prepare the layer", &outside)?;
         let upper = rustix::fs::open(inside.join("upper"), OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
             .on("open the layer", &outside)?;
         let mode = attributes.st_mode & 0o7777;
@@ -215,14 +215,8 @@ impl View {
 
 /// Where the layer of one root lies inside the slot's work directory.
 #[must_use]
-pub fn layer_directory(generation: u64, root: u16) -> PathBuf {
-    layers(generation).join(root.to_string())
-}
-
-/// Where all layers of a generation lie inside the slot's work directory.
-#[must_use]
-pub fn layers(generation: u64) -> PathBuf {
-    PathBuf::from(format!("layers/{generation}"))
+pub fn layer_directory(root: u16) -> PathBuf {
+    PathBuf::from(format!("layers/{root}"))
 }
 
 /// The name of a copied directory in its layer; an overlay's layer has none.

@@ -80,6 +80,8 @@ pub struct Told {
     /// Executions that were started, and how many there are without any fault.
     pub executions: usize,
     pub least: usize,
+    /// Standard error of the command.
+    pub said: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -134,7 +136,7 @@ fn play_in(trial: &Trial, round: Round) -> Result<Told, String> {
     let took = begin.elapsed().saturating_sub(hurt_after);
     let ending = judge(trial, &mut work, round, hurt, &finished)?;
     let executions = work.counter.total();
-    Ok(Told { ending, hurt_after, took, executions, least: work.executions() })
+    Ok(Told { ending, hurt_after, took, executions, least: work.executions(), said: finished.err() })
 }
 
 /// Hurts the victim as soon as there is one. `false`: the job was over before.

@@ -1,7 +1,5 @@
 //! A job's life: accepted, given its ARMORs, cancelled, ended, forgotten.
 
-use std::collections::BTreeSet;
-
 use crate::armor::Moment;
 use crate::job::Job;
 use crate::managers::ftm::jobs::{JobEnd, JobRecord};
@@ -165,13 +163,6 @@ impl Ftm {
             }
             Decided::Retiring { .. } => {}
         }
-    }
-
-    /// A new FTM goes on with what the last one had begun.
-    pub(super) fn retire_ended(&mut self, step: &mut FtmStep) {
-        let ended = |entry: &Entry| entry.name.job().filter(|&job| self.jobs.running(job).is_none());
-        let jobs: BTreeSet<JobId> = self.registry.entries().filter_map(ended).collect();
-        jobs.into_iter().for_each(|job| self.retire_all(job, step));
     }
 
     /// A user drops an ended job; answered when its ARMORs are gone and so is the record.

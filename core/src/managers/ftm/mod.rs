@@ -338,7 +338,6 @@ impl Armor for Ftm {
         let (last_job, next_event) = (self.jobs.last(), self.events.next());
         self.save(&mut step, FtmRecord::Reign { term: Term(self.term.0 + 1), last_job, next_event });
         self.registry.inherit();
-        self.retire_ended(&mut step);
         self.deliver(now, &mut step);
         step
     }

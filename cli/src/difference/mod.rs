@@ -3,24 +3,26 @@
 //! Events name what each lane voted by length and digest; the bytes are found again in the lane's
 //! packs by that digest, so that what is shown is beyond doubt what was voted on.
 
+mod bytes;
+mod files;
+
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::PathBuf;
 
+use chameleon_core::job::Mask;
 use chameleon_core::message::{Diagnosis, EventRow, Story, Value};
 use chameleon_core::names::{Digest, LaneId};
 use chameleon_core::report::sentence::{lanes, value};
 
+use self::bytes::Difference;
 use crate::packs::{Packs, Part};
 
 /// How many bytes may be digested in search of one output.
 const SEARCHED: u64 = 256 << 20;
-/// How many bytes around the difference are shown.
-const SHOWN: usize = 24;
-const CHUNK: usize = 64 << 10;
 
 /// The last disagreement of a job in a few lines; none if there was none.
-pub fn first(packs: &Packs, rows: &[EventRow]) -> Vec<String> {
+pub fn first(packs: &Packs, masks: &[Mask], rows: &[EventRow]) -> Vec<String> {
     let Some(sides) = rows.iter().rev().find_map(|row| sides(&row.occurrence.story)) else { return vec![] };
     let again = sides.iter().all(|(voters, _)| *voters == sides[0].0);
     let mut lines: Vec<String> = sides
@@ -32,7 +34,7 @@ pub fn first(packs: &Packs, rows: &[EventRow]) -> Vec<String> {
         })
         .collect();
     if let [(left, one), (right, other), ..] = sides.as_slice() {
-        lines.extend(compare(packs, (left, one), (right, other)));
+        lines.extend(compare(packs, masks, (left, one), (right, other)));
     }
     lines
 }
@@ -59,11 +61,15 @@ fn sides(story: &Story) -> Option<Vec<(Vec<LaneId>, Value)>> {
     Some(sides)
 }
 
-fn compare(packs: &Packs, one: (&[LaneId], &Value), other: (&[LaneId], &Value)) -> Vec<String> {
+fn compare(packs: &Packs, masks: &[Mask], one: (&[LaneId], &Value), other: (&[LaneId], &Value)) -> Vec<String> {
     let ((left, one), (right, other)) = (one, other);
+    if one.stdout == other.stdout && one.end != other.end {
+        return vec!["they printed the same and differ in how they ended".to_owned()];
+    }
     if one.stdout == other.stdout {
-        let what = if one.end == other.end { "in the files that they changed" } else { "in how they ended" };
-        return vec![format!("they printed the same and differ {what}")];
+        let found = files::first(packs, masks, (left[0], one.changes), (right[0], other.changes));
+        return found
+            .unwrap_or_else(|| vec!["they printed the same and differ in the files that they changed".to_owned()]);
     }
     let found = find(packs, left, one).zip(find(packs, right, other));
     let Some((mut left_bytes, mut right_bytes)) = found else {
@@ -71,7 +77,7 @@ fn compare(packs: &Packs, one: (&[LaneId], &Value), other: (&[LaneId], &Value)) 
     };
     let difference = Difference::between(&mut left_bytes.part(one.length), &mut right_bytes.part(other.length));
     match difference {
-        Ok(Some(difference)) => difference.lines(left[0], right[0]),
+        Ok(Some(difference)) => difference.lines("", left[0], right[0]),
         Ok(None) | Err(_) => vec![],
     }
 }
@@ -115,88 +121,12 @@ fn digest_of(bytes: &mut impl Read) -> io::Result<Digest> {
     Ok(Digest(*hasher.finalize().as_bytes()))
 }
 
-/// The first byte that differs.
-#[derive(Debug, PartialEq, Eq)]
-struct Difference {
-    offset: u64,
-    /// From 1.
-    line: u64,
-    /// What follows on each side, from the difference on or a little before.
-    left: Vec<u8>,
-    right: Vec<u8>,
-}
-
-impl Difference {
-    /// Compares two outputs; none if they are equal.
-    fn between(left: &mut impl Read, right: &mut impl Read) -> io::Result<Option<Self>> {
-        let (mut offset, mut line) = (0, 1);
-        loop {
-            let (one, other) = (chunk(left)?, chunk(right)?);
-            let same = one.iter().zip(&other).take_while(|(one, other)| one == other).count();
-            let newlines = one[..same].iter().filter(|byte| **byte == b'\n').count() as u64;
-            if same < one.len().max(other.len()) {
-                let excerpt = |bytes: &[u8]| bytes.iter().skip(same).take(SHOWN).copied().collect();
-                let (left, right) = (excerpt(&one), excerpt(&other));
-                return Ok(Some(Difference { offset: offset + same as u64, line: line + newlines, left, right }));
-            }
-            if one.is_empty() {
-                return Ok(None);
-            }
-            (offset, line) = (offset + same as u64, line + newlines);
-        }
-    }
-
-    fn lines(&self, left: LaneId, right: LaneId) -> Vec<String> {
-        let head = format!("first difference at byte {} (line {}):", self.offset, self.line);
-        vec![head, format!("  {left}: {}", excerpt(&self.left)), format!("  {right}: {}", excerpt(&self.right))]
-    }
-}
-
-/// A full chunk, or what is left.
-fn chunk(bytes: &mut impl Read) -> io::Result<Vec<u8>> {
-    let mut chunk = Vec::new();
-    bytes.take(CHUNK as u64).read_to_end(&mut chunk)?;
-    Ok(chunk)
-}
-
-/// Hexadecimal digits, and the text they stand for.
-fn excerpt(bytes: &[u8]) -> String {
-    if bytes.is_empty() {
-        return "ends here".to_owned();
-    }
-    let hex: Vec<String> = bytes.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    format!("{:23}  \"{}\"", hex.join(" "), bytes.escape_ascii())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use chameleon_core::message::Occurrence;
     use chameleon_core::names::{ArmorName, JobId, Millis, StageId, TaskId};
     use chameleon_core::world::End;
-
-    fn between(left: &[u8], right: &[u8]) -> Option<(u64, u64, Vec<u8>, Vec<u8>)> {
-        let found = Difference::between(&mut &*left, &mut &*right).unwrap();
-        found.map(|found| (found.offset, found.line, found.left, found.right))
-    }
-
-    #[test]
-    fn the_first_difference_has_its_byte_and_line() {
-        let long = vec![b'\n'; CHUNK];
-        let table = [
-            (&b"same"[..], &b"same"[..], None),
-            (b"", b"", None),
-            (b"a\nbc", b"a\nbd", Some((3, 2, b"c".to_vec(), b"d".to_vec()))),
-            (b"abc", b"ab", Some((2, 1, b"c".to_vec(), vec![]))),
-            (b"", b"x", Some((0, 1, vec![], b"x".to_vec()))),
-        ];
-        for (left, right, expected) in table {
-            assert_eq!(between(left, right), expected);
-        }
-        let (left, right) = ([&long[..], b"a"].concat(), [&long[..], b"b"].concat());
-        let expected = Some((CHUNK as u64, CHUNK as u64 + 1, b"a".to_vec(), b"b".to_vec()));
-        assert_eq!(between(&left, &right), expected, "across chunks");
-    }
 
     fn voted(bytes: &[u8]) -> Value {
         let stdout = Digest(*blake3::hash(bytes).as_bytes());
@@ -224,7 +154,7 @@ mod tests {
         pack(1, b"an attempt that died sum 42\n");
         let packs = Packs::new(home.path(), JobId(1));
         let ballots = vec![(LaneId(0), voted(b"sum 41\n")), (LaneId(1), voted(b"sum 42\n"))];
-        insta::assert_snapshot!(first(&packs, &[no_quorum(ballots)]).join("\n"), @r#"
+        insta::assert_snapshot!(first(&packs, &[], &[no_quorum(ballots)]).join("\n"), @r#"
         lane l0 came to [exit 0, 7 bytes 9cfc1657]
         lane l1 came to [exit 0, 7 bytes d0e0fec2]
         first difference at byte 5 (line 1):
@@ -232,14 +162,14 @@ mod tests {
           l1: 32 0a                    "2\n"
         "#);
         let lying = vec![(LaneId(0), voted(b"sum 41\n")), (LaneId(1), voted(b"sum 99\n"))];
-        let lines = first(&packs, &[no_quorum(lying)]);
+        let lines = first(&packs, &[], &[no_quorum(lying)]);
         assert_eq!(lines.last().unwrap(), "a lane printed nothing that bears out its vote");
         let died = Value { end: End::Exit(1), ..voted(b"sum 41\n") };
         let ended = vec![(LaneId(0), voted(b"sum 41\n")), (LaneId(1), died)];
         assert_eq!(
-            first(&packs, &[no_quorum(ended)]).last().unwrap(),
+            first(&packs, &[], &[no_quorum(ended)]).last().unwrap(),
             "they printed the same and differ in how they ended"
         );
-        assert!(first(&packs, &[]).is_empty());
+        assert!(first(&packs, &[], &[]).is_empty());
     }
 }

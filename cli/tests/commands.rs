@@ -1,8 +1,8 @@
-//! A standing system: jobs are submitted, seen, cancelled and forgotten, and `down` leaves nothing.
+//! What a person types and sees, with the real binary and real systems.
 
 mod person;
 
-use person::{Person, await_that, code, text};
+use person::{CHAMELEON, Person, await_that, code, text};
 use serde_json::Value;
 
 const SUM: &str = r#"
@@ -22,6 +22,74 @@ fn json(person: &Person, arguments: &[&str]) -> Value {
 }
 
 #[test]
+fn output_that_cannot_be_written_is_an_error_and_a_closed_pipe_is_none() {
+    let person = Person::new();
+    let table = [
+        ("$C run -- echo hi >/dev/full", 125, "No space left"),
+        ("$C run -- echo hi >&-", 125, "Bad file descriptor"),
+        ("$C run -- true >&-", 0, ""),
+    ];
+    for (script, exit, sentence) in table {
+        let output = person.shell(script);
+        assert_eq!(code(&output), exit, "{script}: {}", text(&output.stderr));
+        assert!(text(&output.stderr).contains(sentence), "{script}: {}", text(&output.stderr));
+    }
+    let output = person.shell("$C run -- yes | head -n 2; echo ${PIPESTATUS[0]}");
+    assert_eq!((text(&output.stdout), text(&output.stderr)), ("y\ny\n141\n".to_owned(), String::new()));
+    person.assert_nothing_is_left();
+}
+
+#[test]
+fn a_signal_cancels_and_leaves_nothing() {
+    let person = Person::new();
+    for (signal, exit) in [("INT", 130), ("TERM", 143), ("HUP", 129)] {
+        // The program says that it runs; then the command is asked to end.
+        let script = format!(
+            "rm -f out; set -m; $C run -- sh -c 'echo runs; exec sleep 100' >out & \
+             until grep -q runs out 2>/dev/null; do sleep 0.02; done; kill -{signal} $!; wait $!"
+        );
+        let output = person.shell(&script);
+        assert_eq!(code(&output), exit, "{signal}: {}", text(&output.stderr));
+    }
+    person.assert_nothing_is_left();
+}
+
+#[test]
+fn a_nondeterministic_program_is_no_result_and_its_first_difference_is_shown() {
+    let person = Person::new();
+    let output = person.types(&["run", "--hold", "--", "sh", "-c", "echo same; date +%N"]);
+    let told = text(&output.stderr);
+    assert_eq!((code(&output), output.stdout.len()), (123, 0), "{told}");
+    ["nondeterministic program", "first difference at byte", "(line 2)"]
+        .iter()
+        .for_each(|expected| assert!(told.contains(expected), "{expected}: {told}"));
+}
+
+#[test]
+fn what_was_typed_wrong_is_refused_with_125_and_a_sentence() {
+    let person = Person::new();
+    std::fs::write(person.directory().join("job.toml"), "[job]\nname = \"x\"\nstrategy = \"tmrr\"\n").unwrap();
+    let table: [(&[&str], &str); 7] = [
+        (&["run"], "there is nothing to run"),
+        (&["run", "sort"], "chameleon run -- sort"),
+        (&["run", "--replicas", "x", "--", "true"], "invalid digit"),
+        (&["run", "--quorum", "9", "--", "true"], "quorum"),
+        (&["run", "--inject", "flip", "--", "true"], "KIND:LANE"),
+        (&["run", "job.toml"], "did you mean \"tmr\"?"),
+        (&["ps"], "chameleon dev --detach"),
+    ];
+    for (arguments, sentence) in table {
+        let output = person.types(arguments);
+        let told = text(&output.stderr);
+        assert_eq!(code(&output), 125, "{arguments:?}: {told}");
+        assert!(told.contains(sentence), "{arguments:?}: {told}");
+    }
+    let output = person.shell("$C run -- cat </");
+    assert!(code(&output) == 125 && text(&output.stderr).contains("directory"), "{}", text(&output.stderr));
+    assert_eq!(code(&person.command(CHAMELEON).arg("--help").output().unwrap()), 0);
+}
+
+#[test]
 fn a_submitted_job_is_listed_explained_and_its_result_kept() {
     let person = Person::new();
     let _standing = person.stands();
@@ -31,10 +99,7 @@ fn a_submitted_job_is_listed_explained_and_its_result_kept() {
     let tasks = "task 0\ntask 1\ntask 2\n";
     assert_eq!(text(&person.types(&["result", "j1"]).stdout), tasks);
     assert_eq!(json(&person, &["result", "j1", "--json"])["stdout"], tasks);
-    assert_eq!(
-        text(&person.types(&["logs", "j1", "--lane", "1"]).stdout),
-        format!("==> lane l1 slot 0 stdout <==\n{tasks}\n")
-    );
+    assert_eq!(text(&person.types(&["logs", "j1", "--lane", "1"]).stdout), tasks);
     assert_eq!(json(&person, &["status", "j1", "--json"])["stages"][0]["tasks"]["end"], 3);
     let report = text(&person.types(&["report", "j1"]).stdout);
     assert!(report.contains("Cost: ") && report.contains("could not have noticed"), "{report}");
@@ -86,19 +151,6 @@ fn run_uses_the_standing_system_and_armors_are_seen() {
 }
 
 #[test]
-fn two_systems_do_not_share_a_home_and_a_foreign_directory_is_left_alone() {
-    let person = Person::new();
-    let _standing = person.stands();
-    let second = person.types(&["dev", "--detach"]);
-    assert_eq!(code(&second), 125);
-    assert!(text(&second.stderr).contains("runs at"), "{}", text(&second.stderr));
-    std::fs::write(person.directory().join("thesis"), "x").unwrap();
-    let foreign = person.types(&["--home", person.directory().to_str().unwrap(), "dev", "--detach"]);
-    assert_eq!(code(&foreign), 125, "{}", text(&foreign.stderr));
-    assert_eq!(std::fs::read_dir(person.directory()).unwrap().count(), 1);
-}
-
-#[test]
 fn a_fault_injected_into_the_system_reaches_its_jobs_and_ends_with_it() {
     let person = Person::new();
     assert_eq!(code(&person.types(&["dev", "--detach", "--inject", "flip:1"])), 0);
@@ -111,12 +163,9 @@ fn a_fault_injected_into_the_system_reaches_its_jobs_and_ends_with_it() {
 }
 
 #[test]
-fn notice_is_given_of_a_fault() {
+fn a_line_that_the_lanes_agree_on_is_seen_while_they_still_run() {
     let person = Person::new();
-    let _standing = person.stands();
-    let notify = format!("cat >>{}/notices", person.directory().display());
-    let arguments = ["run", "--notify", &notify, "--inject", "kill:0", "--", "sleep", "0.2"];
-    assert_eq!(code(&person.types(&arguments)), 0);
-    let notices = person.directory().join("notices");
-    await_that("a notice is delivered", || std::fs::read_to_string(&notices).is_ok_and(|text| text.contains("l0")));
+    let script = "set -m; $C run -- sh -c 'echo first; exec sleep 100' >out & \
+                  until grep -q first out 2>/dev/null; do sleep 0.02; done; kill -TERM $!; wait $!";
+    assert_eq!(code(&person.shell(script)), 143);
 }

@@ -152,8 +152,12 @@ pub fn roll_forward(pointers: &Path, between: &mut dyn FnMut(&str)) -> Result<Ve
 
 fn recover(path: &Path, name: &str, between: &mut dyn FnMut(&str)) -> Result<Recovered, FilesError> {
     let id = name.trim_start_matches(UNREADY).trim_end_matches(DONE).to_owned();
-    let file = File::open(path).on("open", path)?;
-    if rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+    let file = match File::open(path) {
+        // Whoever carried it out has just brought it further.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Recovered::Alive { id }),
+        opened => opened.on("open", path)?,
+    };
+    if !lock(&file, path) {
         return Ok(Recovered::Alive { id });
     }
     if name.ends_with(DONE) {
@@ -179,6 +183,14 @@ fn recover(path: &Path, name: &str, between: &mut dyn FnMut(&str)) -> Result<Rec
             Ok(Recovered::Discarded { id })
         }
     }
+}
+
+/// Locks a file and says whether that worked, and whether it still has its name: its last holder may have renamed or
+/// removed it between our opening and locking it.
+fn lock(file: &File, path: &Path) -> bool {
+    let inode = |metadata: io::Result<fs::Metadata>| metadata.ok().map(|metadata| metadata.ino());
+    rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive).is_ok()
+        && inode(fs::metadata(path)) == inode(file.metadata())
 }
 
 fn read<T: for<'b> Decode<'b, ()>>(path: &Path) -> Result<T, FilesError> {
@@ -215,10 +227,7 @@ impl Claim {
             File::options().write(true).create(true).truncate(false).open(&unready).on("write", &unready)
         };
         let file = open().map_err(CommitError::Staging)?;
-        let locked = rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok();
-        let inode = |metadata: io::Result<fs::Metadata>| metadata.ok().map(|metadata| metadata.ino());
-        // Its last holder may have renamed or removed it between our opening and locking it.
-        if !locked || inode(fs::metadata(&unready)) != inode(file.metadata()) {
+        if !lock(&file, &unready) {
             return Err(CommitError::Alive { id: id.to_owned() });
         }
         Ok(Claim { unready, file, published: false })

@@ -366,7 +366,8 @@ impl World {
 
     fn dial_again(&mut self, from: Pid, to: ArmorName) {
         if let Some(wait_us) = self.network.refused(from, to) {
-            self.later(wait_us, Next::Dial { from, to });
+            let late_us = self.chance.within(0, 500);
+            self.after(wait_us + late_us, Next::Dial { from, to });
         }
     }
 

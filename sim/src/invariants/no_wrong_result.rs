@@ -6,8 +6,6 @@
 use chameleon_core::job::Job;
 use chameleon_core::message::Outcome;
 
-use chameleon_core::world::End;
-
 use crate::faults::Fault;
 use crate::history::Fact;
 use crate::invariants::Invariant;
@@ -42,7 +40,7 @@ impl Invariant for NoWrongResult {
     fn verify(&self, fact: &Fact<'_>) -> Result<(), String> {
         let Fact::UserEnded { user, job, fate, ending, truth: Some(truth) } = fact else { return Ok(()) };
         let Outcome::Result { end } = ending.outcome else { return Ok(()) };
-        if end == End::Signal(9) && self.kills.beyond_tolerance(job) {
+        if self.kills.beyond_tolerance(job) {
             return Ok(());
         }
         if end != truth.end {

@@ -368,7 +368,9 @@ impl Execution {
             }
             FileEvent::Digested { input: Input::Program(_), outcome, .. } => self.program = outcome.unwrap_or_default(),
             FileEvent::Digested { stage, input, outcome } => {
-                let superseded = |kept: &Input| matches!((kept, &input), (Input::Spool(_), Input::Spool(_)));
+                // Digests may be done in another order than they were asked for: the longest is the latest.
+                let superseded =
+                    |kept: &Input| matches!((kept, &input), (Input::Spool(kept), Input::Spool(new)) if kept < new);
                 self.staged.retain(|(of, kept), _| *of == stage && !superseded(kept));
                 self.staged.insert((stage, input.clone()), outcome.clone());
                 let message = FanoutMessage::Staged { stage, lane: self.lane, input, outcome };

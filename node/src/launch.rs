@@ -27,6 +27,8 @@ const ATTEMPTS: u32 = 10_000;
 const PAUSE: Duration = Duration::from_millis(1);
 /// Attempts between two looks at a daemon that was started and cannot be reached.
 const LOOK_EVERY: u32 = 200;
+/// Daemons that may die without a word before no other is started.
+const SILENT_DEATHS: u32 = 3;
 /// The host on which the FTM is raised.
 const FOUNDER: HostId = HostId(1);
 /// How much of a dead daemon's log is shown.
@@ -62,6 +64,7 @@ pub fn start(home: &Home, host: HostId, blanks: u16) -> Result<(), LaunchError> 
     examine_store(home)?;
     let mut started = None;
     let mut was_stopped = false;
+    let mut deaths = 0;
     let reached = |name| UnixStream::connect(home.socket(name)).is_ok();
     for attempt in 1..=ATTEMPTS {
         if reached(ArmorName::Daemon(host)) && (host != FOUNDER || reached(ArmorName::Ftm)) {
@@ -75,7 +78,13 @@ pub fn start(home: &Home, host: HostId, blanks: u16) -> Result<(), LaunchError> 
             was_stopped = stopped;
         }
         if started.as_ref().is_some_and(Process::has_exited) {
-            return Err(LaunchError::Died { host, log: end_of_log(home, host) });
+            let log = end_of_log(home, host);
+            if !log.is_empty() || deaths == SILENT_DEATHS {
+                return Err(LaunchError::Died { host, log });
+            }
+            // It was killed from outside: one that cannot run says why.
+            deaths += 1;
+            started = None;
         }
         if started.is_none() {
             started = spawn_daemon(home, host, blanks)?;

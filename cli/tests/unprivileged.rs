@@ -47,5 +47,5 @@ fn slots_keep_their_promises_to_any_user() {
 
 #[test]
 fn real_programs_leave_the_same_behind_for_any_user() {
-    as_another_user("programs");
+    as_another_user("slot_programs");
 }

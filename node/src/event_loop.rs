@@ -88,7 +88,9 @@ impl EventLoop {
             let saved = self.saving.flush()?;
             self.release(saved)?;
             tokio::task::yield_now().await;
-            self.wait().await?;
+            if !self.world.processes.refill() {
+                self.wait().await?;
+            }
             self.drain()?;
         }
     }

@@ -25,6 +25,10 @@ use crate::store::{Embedded, StoreError};
 /// How long a daemon may take until it can be reached, and an ending system until it has ended.
 const ATTEMPTS: u32 = 10_000;
 const PAUSE: Duration = Duration::from_millis(1);
+/// Attempts between two looks at a daemon that was started and cannot be reached.
+const LOOK_EVERY: u32 = 200;
+/// The host on which the FTM is raised.
+const FOUNDER: HostId = HostId(1);
 /// How much of a dead daemon's log is shown.
 const SHOWN_LOG: usize = 600;
 
@@ -45,8 +49,9 @@ pub enum LaunchError {
     Silent { host: HostId, log: PathBuf },
 }
 
-/// Starts a daemon on a host of this home, unless there is one, and waits until it can be reached.
-/// It makes so many blank processes at once.
+/// Starts a daemon on a host of this home, unless there is one, and waits until it can be reached, and
+/// on the founding host until the FTM can: from then on ARMORs guard the daemon. Until then nobody else
+/// would notice one that is stopped, so this does. It makes so many blank processes at once.
 ///
 /// # Errors
 /// See [`LaunchError`].
@@ -56,9 +61,18 @@ pub fn start(home: &Home, host: HostId, blanks: u16) -> Result<(), LaunchError> 
     finish_commits();
     examine_store(home)?;
     let mut started = None;
-    for _ in 0..ATTEMPTS {
-        if UnixStream::connect(home.socket(ArmorName::Daemon(host))).is_ok() {
+    let mut was_stopped = false;
+    let reached = |name| UnixStream::connect(home.socket(name)).is_ok();
+    for attempt in 1..=ATTEMPTS {
+        if reached(ArmorName::Daemon(host)) && (host != FOUNDER || reached(ArmorName::Ftm)) {
             return Ok(());
+        }
+        if attempt.is_multiple_of(LOOK_EVERY) {
+            let stopped = started.as_ref().and_then(Process::sample).is_some_and(|sample| sample.stopped);
+            if stopped && was_stopped {
+                started.take().iter().for_each(Process::kill);
+            }
+            was_stopped = stopped;
         }
         if started.as_ref().is_some_and(Process::has_exited) {
             return Err(LaunchError::Died { host, log: end_of_log(home, host) });

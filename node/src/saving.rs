@@ -122,11 +122,10 @@ impl Saving {
         let done = self.done.clone();
         match &self.archive {
             Archive::Journal(journal) => {
-                let (Some(&number), path) = (self.unsynced.back(), journal.path().to_owned()) else { return };
-                let (file, length) = journal.to_sync();
+                let Some(&number) = self.unsynced.back() else { return };
+                let sync = journal.to_sync();
                 tokio::task::spawn_blocking(move || {
-                    let outcome = file.sync_data().map(|()| Kept::Synced(length));
-                    let outcome = outcome.map_err(|source| JournalError::Write { path, source }.into());
+                    let outcome = sync.carry_out().map(Kept::Synced).map_err(SavingError::from);
                     done.tell(Happening::Saved(Completed { number, outcome }));
                 });
             }

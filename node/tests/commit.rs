@@ -109,6 +109,30 @@ fn a_rotten_content_stops_the_commit_before_anything_is_changed() {
 }
 
 #[test]
+fn of_many_who_carry_out_the_same_commit_at_once_one_does_and_all_succeed() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = changed_world(folder.path());
+    let manifest = world.harvest();
+    let patiently = || loop {
+        match commit_to(&world, &manifest, &mut |_| {}) {
+            Err(CommitError::Alive { .. }) => std::thread::yield_now(),
+            outcome => return outcome,
+        }
+    };
+    std::thread::scope(|scope| {
+        let all: Vec<_> = (0..8).map(|_| scope.spawn(patiently)).collect();
+        all.into_iter().for_each(|one| one.join().unwrap().unwrap());
+    });
+    assert_eq!(states(&world), copies(&world));
+    assert_eq!(tree_names(&world.pointers()), ["j1.done"]);
+}
+
+fn tree_names(directory: &Path) -> Vec<String> {
+    let names = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name());
+    names.map(|name| name.into_string().unwrap()).collect()
+}
+
+#[test]
 fn a_commit_that_is_alive_is_not_rolled_forward_by_anyone_else() {
     let folder = tempfile::tempdir().unwrap();
     let world = changed_world(folder.path());

@@ -8,7 +8,6 @@ use chameleon_core::names::{ArmorName, LaneId};
 use chameleon_core::shell::Identity;
 use ed25519_dalek::SigningKey;
 
-use crate::chance::Chance;
 use crate::history::Fact;
 use crate::process::{Body, Condition, Pid, Process};
 use crate::world::{Next, World};
@@ -59,6 +58,8 @@ pub enum Mischief {
 pub struct Standing {
     pub slow_saves: u64,
     pub mischief: BTreeMap<LaneId, Mischief>,
+    /// Whether a loss of power is among the faults that are drawn.
+    pub power_may_fail: bool,
     /// The system was told to end.
     pub stopping: bool,
     /// Faults that struck a process.
@@ -69,7 +70,14 @@ pub struct Standing {
 
 impl Default for Standing {
     fn default() -> Self {
-        Standing { slow_saves: 1, mischief: BTreeMap::new(), stopping: false, struck: 0, processes: 0 }
+        Standing {
+            slow_saves: 1,
+            mischief: BTreeMap::new(),
+            power_may_fail: false,
+            stopping: false,
+            struck: 0,
+            processes: 0,
+        }
     }
 }
 
@@ -184,6 +192,7 @@ impl World {
 /// A random fault that strikes somewhere in a system that runs jobs.
 #[must_use]
 pub fn draw(world: &mut World) -> Option<Fault> {
+    let power = world.standing.power_may_fail;
     let names: Vec<ArmorName> =
         world.bound.keys().copied().filter(|name| !matches!(name, ArmorName::User(_))).collect();
     let chance = &mut world.chance;
@@ -191,6 +200,9 @@ pub fn draw(world: &mut World) -> Option<Fault> {
     let other = *chance.pick(&names)?;
     let lanes: Vec<ArmorName> = names.into_iter().filter(|name| matches!(name, ArmorName::Execution(..))).collect();
     let lane = chance.pick(&lanes).copied();
+    if power && chance.per_mille(250) {
+        return Some(Fault::PowerLoss);
+    }
     Some(match chance.within(0, 100) {
         0..=39 => Fault::Kill(name),
         40..=46 => Fault::Fare(name, Condition::Stopped, None),
@@ -206,10 +218,6 @@ pub fn draw(world: &mut World) -> Option<Fault> {
         88..=90 => Fault::StopProgram(lane?),
         91..=94 => Fault::KillSlot(lane?),
         95..=97 => Fault::DeafenSlot(lane?),
-        _ => draw_power_loss(chance),
+        _ => Fault::BreakAll,
     })
-}
-
-fn draw_power_loss(chance: &mut Chance) -> Fault {
-    if chance.per_mille(300) { Fault::PowerLoss } else { Fault::BreakAll }
 }

@@ -20,6 +20,13 @@ const HEAL_US: u64 = 180_000_000;
 /// The dust settles: what has ended is retired within so long, in microseconds.
 const SETTLE_US: u64 = 30_000_000;
 
+/// Whether a campaign also lets the power fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Power {
+    Lasts,
+    MayFail,
+}
+
 /// How a run went.
 #[derive(Debug)]
 pub struct Run {
@@ -54,8 +61,9 @@ impl fmt::Display for Run {
 
 /// Runs the campaign of one seed.
 #[must_use]
-pub fn campaign(seed: u64, raise: Raise, detail: Detail) -> Run {
+pub fn campaign(seed: u64, power: Power, raise: Raise, detail: Detail) -> Run {
     let mut world = World::new(seed, 1, raise, detail);
+    world.standing.power_may_fail = power == Power::MayFail;
     let severity = plan::invite(&mut world);
     strike_at_random(&mut world, severity);
     world.run(BREAK_US, |_| false);

@@ -15,7 +15,8 @@ use crate::elements::seal::is_genuine;
 use crate::elements::task_set::TaskSet;
 use crate::message::{Ballot, Dispute, ExecutionMessage, Rule, Story, SurrogateMessage, Verdict, VoterMessage};
 use crate::names::{ArmorName, Attempt, JobId, LaneId, StageId, TaskId};
-use crate::vote::prefix::{Decided, Prefixes, Standing};
+use crate::vote::open::Open;
+use crate::vote::prefix::{Decided, Standing};
 use crate::vote::{Tally, Vote, tally};
 use crate::world::Region;
 
@@ -74,25 +75,6 @@ struct StageVote {
     open: BTreeMap<TaskId, Open>,
     /// Decided, and every lane agreed.
     settled: TaskSet,
-}
-
-/// A task whose vote is not over.
-#[derive(Debug, Default)]
-struct Open {
-    /// Instead of the stage's, once it was extended.
-    rule: Option<Rule>,
-    ballots: BTreeMap<LaneId, Ballot>,
-    /// Ballots that wait until their lane's prefix is checked.
-    unchecked: BTreeMap<LaneId, Ballot>,
-    voided: BTreeSet<LaneId>,
-    absent: BTreeSet<LaneId>,
-    attempts: BTreeMap<LaneId, Attempt>,
-    prefixes: Prefixes,
-    /// Where each lane's output lies.
-    places: BTreeMap<LaneId, Region>,
-    /// Where the decided prefix lay when it was decided.
-    holders: Vec<(LaneId, Region)>,
-    verdict: Option<Verdict>,
 }
 
 impl Voter {
@@ -369,41 +351,6 @@ impl Voter {
             | VoterMessage::Absent { .. }
             | VoterMessage::VerdictsKept { .. } => Step::none(),
         }
-    }
-}
-
-impl Open {
-    /// A lane's first ballot; it waits while the lane has not shown that it has the decided prefix.
-    fn receive(&mut self, lane: LaneId, ballot: &Ballot) {
-        let length = ballot.ended.stdout.length;
-        if self.attempts.get(&lane).is_some_and(|attempt| *attempt != ballot.attempt) {
-            self.prefixes.restart(lane);
-        }
-        match self.prefixes.standing(lane) {
-            Standing::Confirmed => drop(self.ballots.insert(lane, ballot.clone())),
-            Standing::Unknown(offset) if offset == length && self.has_decided_digest(ballot) => {
-                self.ballots.insert(lane, ballot.clone());
-            }
-            Standing::Unknown(offset) if length > offset => drop(self.unchecked.insert(lane, ballot.clone())),
-            Standing::Unknown(_) | Standing::Contradicts => drop(self.voided.insert(lane)),
-        }
-    }
-
-    fn has_decided_digest(&self, ballot: &Ballot) -> bool {
-        self.prefixes.decided().is_some_and(|decided| decided.digest == ballot.ended.stdout.digest)
-    }
-
-    fn lanes_for(&self, value: crate::message::Value) -> impl Iterator<Item = LaneId> + '_ {
-        let counts = move |(lane, ballot): &(&LaneId, &Ballot)| !self.voided.contains(lane) && ballot.value() == value;
-        self.ballots.iter().filter(counts).map(|(&lane, _)| lane)
-    }
-
-    fn votes(&self, stage_absent: &BTreeSet<LaneId>) -> BTreeMap<LaneId, Vote> {
-        let mut votes: BTreeMap<LaneId, Vote> = BTreeMap::new();
-        votes.extend(self.absent.iter().chain(stage_absent).map(|&lane| (lane, Vote::Absent)));
-        votes.extend(self.ballots.iter().map(|(&lane, ballot)| (lane, Vote::Cast(ballot.value()))));
-        votes.extend(self.voided.iter().map(|&lane| (lane, Vote::Voided)));
-        votes
     }
 }
 

@@ -4,6 +4,7 @@
 //! does the same for output that is still growing, [`diagnosis`] says what repeated executions show.
 
 pub mod diagnosis;
+pub mod open;
 pub mod prefix;
 
 use std::collections::BTreeMap;

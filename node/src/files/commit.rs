@@ -12,6 +12,7 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use minicbor::{Decode, Encode};
@@ -85,6 +86,7 @@ pub fn commit(commit: &Commit<'_>, between: &mut dyn FnMut(&str)) -> Result<(), 
         return Ok(());
     }
     let (pointer, done) = (commit.pointers.join(commit.id), done_mark(commit.pointers, commit.id));
+    let claim = Claim::take(commit.pointers, commit.id)?;
     if done.exists() {
         // It may have died while it cleared away.
         return recover(&done, &format!("{}{DONE}", commit.id), between).map(|_| ()).map_err(CommitError::Unfinished);
@@ -98,7 +100,7 @@ pub fn commit(commit: &Commit<'_>, between: &mut dyn FnMut(&str)) -> Result<(), 
     }
     let (staged, list) = redo::plan(commit.manifest, commit.id).map_err(CommitError::Staging)?;
     between("pointer");
-    let pointer = HeldPointer::create(commit, &list.stages).map_err(CommitError::Staging)?;
+    let pointer = claim.publish(pointer, &list.stages).map_err(CommitError::Staging)?;
     let prepared = prepare(commit, &staged, &list, between);
     if let Err(error) = prepared {
         // What cannot be removed now is removed by the next start: the pointer is only removed when all else is.
@@ -137,17 +139,25 @@ pub fn roll_forward(pointers: &Path, between: &mut dyn FnMut(&str)) -> Result<Ve
     if present(pointers).on("read", pointers).map_err(CommitError::Unfinished)?.is_none() {
         return Ok(recovered);
     }
+    let mut failure = None;
     for name in tree::names(pointers).on("list", pointers).map_err(CommitError::Unfinished)? {
-        let path = pointers.join(&name);
-        recovered.push(recover(&path, &name.to_string_lossy(), between).map_err(CommitError::Unfinished)?);
+        // One that cannot be finished keeps no other from being finished.
+        match recover(&pointers.join(&name), &name.to_string_lossy(), between) {
+            Ok(outcome) => recovered.push(outcome),
+            Err(error) => failure = Some(error),
+        }
     }
-    Ok(recovered)
+    failure.map_or(Ok(recovered), |error| Err(CommitError::Unfinished(error)))
 }
 
 fn recover(path: &Path, name: &str, between: &mut dyn FnMut(&str)) -> Result<Recovered, FilesError> {
     let id = name.trim_start_matches(UNREADY).trim_end_matches(DONE).to_owned();
-    let file = File::open(path).on("open", path)?;
-    if rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+    let file = match File::open(path) {
+        // Whoever carried it out has just brought it further.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Recovered::Alive { id }),
+        opened => opened.on("open", path)?,
+    };
+    if !lock(&file, path) {
         return Ok(Recovered::Alive { id });
     }
     if name.ends_with(DONE) {
@@ -175,6 +185,14 @@ fn recover(path: &Path, name: &str, between: &mut dyn FnMut(&str)) -> Result<Rec
     }
 }
 
+/// Locks a file and says whether that worked, and whether it still has its name: its last holder may have renamed or
+/// removed it between our opening and locking it.
+fn lock(file: &File, path: &Path) -> bool {
+    let inode = |metadata: io::Result<fs::Metadata>| metadata.ok().map(|metadata| metadata.ino());
+    rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive).is_ok()
+        && inode(fs::metadata(path)) == inode(file.metadata())
+}
+
 fn read<T: for<'b> Decode<'b, ()>>(path: &Path) -> Result<T, FilesError> {
     let bytes = fs::read(path).on("read", path)?;
     let decoded = minicbor::decode(&bytes);
@@ -192,19 +210,50 @@ const UNREADY: char = '.';
 /// A pointer whose commit is done has this after its name, and no meaning but that.
 const DONE: &str = ".done";
 
-impl HeldPointer {
-    fn create(commit: &Commit<'_>, stages: &[OsBytes]) -> Result<HeldPointer, FilesError> {
-        let pointers = commit.pointers;
-        fs::create_dir_all(pointers).on("make", pointers)?;
-        let (unready, path) = (pointers.join(format!("{UNREADY}{}", commit.id)), pointers.join(commit.id));
-        let mut file = File::create(&unready).on("write", &unready)?;
-        rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).on("lock", &unready)?;
-        write_durably(&mut file, &Pointer { stages: stages.to_vec() }, &unready)?;
-        fs::rename(&unready, &path).on("write", &path)?;
-        sync_directory(pointers)?;
-        Ok(HeldPointer { path, _file: file })
+/// A pointer that is not ready yet: who holds it decides alone what becomes of the commit.
+struct Claim {
+    unready: PathBuf,
+    file: File,
+    published: bool,
+}
+
+impl Claim {
+    /// Takes it, unless someone else has it.
+    fn take(pointers: &Path, id: &str) -> Result<Claim, CommitError> {
+        let unready = pointers.join(format!("{UNREADY}{id}"));
+        let open = || {
+            fs::create_dir_all(pointers).on("make", pointers)?;
+            // Not truncated: until it is locked it may be somebody else's.
+            File::options().write(true).create(true).truncate(false).open(&unready).on("write", &unready)
+        };
+        let file = open().map_err(CommitError::Staging)?;
+        if !lock(&file, &unready) {
+            return Err(CommitError::Alive { id: id.to_owned() });
+        }
+        Ok(Claim { unready, file, published: false })
     }
 
+    /// Makes it a pointer, whole and durable.
+    fn publish(mut self, path: PathBuf, stages: &[OsBytes]) -> Result<HeldPointer, FilesError> {
+        let mut file = self.file.try_clone().on("hold", &self.unready)?;
+        file.set_len(0).on("write", &self.unready)?;
+        write_durably(&mut file, &Pointer { stages: stages.to_vec() }, &self.unready)?;
+        fs::rename(&self.unready, &path).on("write", &path)?;
+        self.published = true;
+        path.parent().map_or(Ok(()), sync_directory)?;
+        Ok(HeldPointer { path, _file: file })
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        if !self.published {
+            let _ = fs::remove_file(&self.unready);
+        }
+    }
+}
+
+impl HeldPointer {
     /// Marks the commit as done, and only then removes what it was done from: whoever finds no list and no mark
     /// would take it for one that never came to the point of no return.
     fn conclude(self, stages: &[OsBytes], between: &mut dyn FnMut(&str)) -> Result<(), FilesError> {

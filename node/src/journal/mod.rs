@@ -67,7 +67,8 @@ impl Journal {
         }
         let contents = record::decode(&bytes, this_boot())
             .map_err(|damage| JournalError::Damaged { path: path.clone(), damage })?;
-        let foreign = contents.boot != this_boot();
+        let is_new = contents == Contents::default();
+        let foreign = !is_new && contents.boot != this_boot();
         let length = contents.length as u64;
         let (living, keyed, dead) = fold(contents);
         let write_error = |source| JournalError::Write { path: path.clone(), source };
@@ -75,10 +76,20 @@ impl Journal {
         let in_memory = crate::home::in_memory(directory);
         let mut journal =
             Journal { path, file: Arc::new(file), _lock: lock, length, durable: 0, keyed, dead, in_memory };
-        if foreign || journal.is_untidy() {
+        if is_new {
+            journal.begin()?;
+        } else if foreign || journal.is_untidy() {
             journal.rewrite(&living)?;
         }
         Ok((journal, living.into_iter().map(|saved| saved.bytes).collect()))
+    }
+
+    /// Writes the head of a journal that has none.
+    fn begin(&mut self) -> Result<(), JournalError> {
+        let head = record::encode_head(this_boot());
+        (&*self.file).write_all(&head).map_err(|source| JournalError::Write { path: self.path.clone(), source })?;
+        self.length = head.len() as u64;
+        Ok(())
     }
 
     /// Writes records in one go.
@@ -144,10 +155,10 @@ impl Journal {
         self.in_memory
     }
 
-    /// The file, to be synced elsewhere, and how much of it will then be on disk.
+    /// What is to be synced elsewhere.
     #[must_use]
-    pub fn to_sync(&self) -> (Arc<File>, u64) {
-        (self.file.clone(), self.length)
+    pub fn to_sync(&self) -> Sync {
+        Sync { file: self.file.clone(), path: self.path.clone(), length: self.length, is_first: self.durable == 0 }
     }
 
     /// The file was synced when it had this length.
@@ -158,6 +169,34 @@ impl Journal {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+}
+
+/// A journal to be synced.
+#[derive(Debug)]
+pub struct Sync {
+    file: Arc<File>,
+    path: PathBuf,
+    length: u64,
+    /// The journal may be new, so that its name is to be synced too.
+    is_first: bool,
+}
+
+impl Sync {
+    /// Waits until the disk has the journal; returns its length then, for [`Journal::synced`].
+    ///
+    /// # Errors
+    /// [`JournalError::Write`].
+    pub fn carry_out(self) -> Result<u64, JournalError> {
+        let sync = || {
+            self.file.sync_data()?;
+            match self.path.parent().filter(|_| self.is_first) {
+                Some(directory) => File::open(directory)?.sync_all(),
+                None => Ok(()),
+            }
+        };
+        sync().map_err(|source| JournalError::Write { path: self.path.clone(), source })?;
+        Ok(self.length)
     }
 }
 

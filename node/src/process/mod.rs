@@ -33,6 +33,8 @@ pub struct Processes {
     reporter: Reporter,
     /// Makes blank processes; only the daemon has one.
     factory: Option<Factory>,
+    /// How many blank processes are to wait.
+    stock: usize,
     /// Those that were given a name here, or adopted.
     armors: BTreeMap<(ArmorName, Incarnation), Process>,
 }
@@ -40,21 +42,30 @@ pub struct Processes {
 impl Processes {
     #[must_use]
     pub fn new(home: Arc<Home>, identity: Identity, reporter: Reporter, factory: Option<Factory>) -> Processes {
-        Processes { home, identity, reporter, factory, armors: BTreeMap::new() }
+        Processes { home, identity, reporter, factory, stock: 0, armors: BTreeMap::new() }
     }
 
-    /// Makes blank processes until so many wait.
+    /// Blank processes are made until so many wait: one with each [`Processes::refill`].
     pub fn stock(&mut self, blanks: u16) {
-        while let Some(factory) = self.factory.as_mut().filter(|factory| factory.waiting() < usize::from(blanks)) {
-            match factory.make() {
-                Ok(process) => {
-                    self.reporter.process(ProcessEvent::Blank { process: process.mark().clone() });
-                    self.watch(process);
-                }
-                Err(error) => {
-                    crate::log!("{error}");
-                    return;
-                }
+        self.stock = usize::from(blanks);
+    }
+
+    /// Makes a blank process if there are too few; says whether it did. One at a time, so that the first
+    /// has its name before the last is made.
+    pub fn refill(&mut self) -> bool {
+        let Some(factory) = self.factory.as_mut().filter(|factory| factory.waiting() < self.stock) else {
+            return false;
+        };
+        match factory.make() {
+            Ok(process) => {
+                self.reporter.process(ProcessEvent::Blank { process: process.mark().clone() });
+                self.watch(process);
+                true
+            }
+            Err(error) => {
+                crate::log!("{error}");
+                self.stock = 0;
+                false
             }
         }
     }

@@ -3,6 +3,7 @@
 //! The bytes that the user's command printed and the end it reported are compared with what the
 //! programs of the job are known to result in.
 
+use chameleon_core::job::Job;
 use chameleon_core::message::Outcome;
 
 use chameleon_core::world::End;
@@ -11,10 +12,26 @@ use crate::faults::Fault;
 use crate::history::Fact;
 use crate::invariants::Invariant;
 
+/// How often programs were killed by what strikes the world.
+#[derive(Default)]
+pub(super) struct Kills(u64);
+
+impl Kills {
+    pub(super) fn learn(&mut self, fact: &Fact<'_>) {
+        if let Fact::Struck { fault: Fault::KillProgram(_), .. } = fact {
+            self.0 += 1;
+        }
+    }
+
+    /// Whether a quorum of lanes may have been killed beyond the restart limit: that is then the result.
+    pub(super) fn beyond_tolerance(&self, job: &Job) -> bool {
+        self.0 >= u64::from(job.strategy.redundancy.quorum) * u64::from(job.strategy.restart.limit + 1)
+    }
+}
+
 #[derive(Default)]
 pub struct NoWrongResult {
-    /// How often programs were killed.
-    kills: u64,
+    kills: Kills,
 }
 
 impl Invariant for NoWrongResult {
@@ -25,9 +42,7 @@ impl Invariant for NoWrongResult {
     fn verify(&self, fact: &Fact<'_>) -> Result<(), String> {
         let Fact::UserEnded { user, job, fate, ending, truth: Some(truth) } = fact else { return Ok(()) };
         let Outcome::Result { end } = ending.outcome else { return Ok(()) };
-        // A program killed beyond its restart limit in a quorum of lanes has that end for its result.
-        let enough = u64::from(job.strategy.redundancy.quorum) * u64::from(job.strategy.restart.limit + 1);
-        if end == End::Signal(9) && self.kills >= enough {
+        if end == End::Signal(9) && self.kills.beyond_tolerance(job) {
             return Ok(());
         }
         if end != truth.end {
@@ -41,8 +56,6 @@ impl Invariant for NoWrongResult {
     }
 
     fn learn(&mut self, fact: &Fact<'_>) {
-        if let Fact::Struck { fault: Fault::KillProgram(_), .. } = fact {
-            self.kills += 1;
-        }
+        self.kills.learn(fact);
     }
 }

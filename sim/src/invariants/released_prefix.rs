@@ -5,9 +5,12 @@ use chameleon_core::message::Outcome;
 
 use crate::history::Fact;
 use crate::invariants::Invariant;
+use crate::invariants::no_wrong_result::Kills;
 
 #[derive(Default)]
-pub struct ReleasedPrefix;
+pub struct ReleasedPrefix {
+    kills: Kills,
+}
 
 impl Invariant for ReleasedPrefix {
     fn name(&self) -> &'static str {
@@ -15,7 +18,7 @@ impl Invariant for ReleasedPrefix {
     }
 
     fn verify(&self, fact: &Fact<'_>) -> Result<(), String> {
-        let Fact::UserEnded { user, fate, ending, truth, .. } = fact else { return Ok(()) };
+        let Fact::UserEnded { user, job, fate, ending, truth } = fact else { return Ok(()) };
         let printed = fate.printed.len() as u64;
         match &ending.outcome {
             Outcome::Untrusted { released, .. } if *released < printed => {
@@ -25,13 +28,16 @@ impl Invariant for ReleasedPrefix {
             Outcome::Result { .. } if printed > ending.length => {
                 Err(format!("user-{user} printed {printed} bytes of {} decided ones", ending.length))
             }
-            _ if truth.is_some_and(|truth| !truth.stdout.starts_with(&fate.printed)) => Err(format!(
-                "user-{user} printed {:?}, which no correct lane printed",
-                String::from_utf8_lossy(&fate.printed)
-            )),
+            _ if self.kills.beyond_tolerance(job) => Ok(()),
+            _ if truth.is_some_and(|truth| !truth.stdout.starts_with(&fate.printed)) => {
+                let printed = String::from_utf8_lossy(&fate.printed);
+                Err(format!("user-{user} printed {printed:?}, which no correct lane printed"))
+            }
             _ => Ok(()),
         }
     }
 
-    fn learn(&mut self, _fact: &Fact<'_>) {}
+    fn learn(&mut self, fact: &Fact<'_>) {
+        self.kills.learn(fact);
+    }
 }

@@ -232,7 +232,9 @@ fn a_user_is_notified_of_a_fault_with_a_command() {
     let trial = Trial::new();
     let told = trial.beside("told");
     let notify = format!("cat >> {}", told.display());
-    let run = trial.chameleon(["run", "--notify", &notify, "--inject", "flip:1", "--", "echo", "x"]).run().exits(0);
+    // Of two lanes both are needed, so that the wrong one cannot come too late to be noticed.
+    let words = ["run", "--strategy", "dual", "--notify", &notify, "--inject", "flip:1", "--", "echo", "x"];
+    let run = trial.chameleon(words).run().exits(0);
     let text = std::fs::read_to_string(&told).unwrap_or_else(|why| panic!("{why}: {run}"));
     assert!(!text.is_empty(), "{run}");
 }

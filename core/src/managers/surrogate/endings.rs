@@ -7,8 +7,9 @@ use crate::message::{ExecutionMessage, FtmMessage, Outcome, Story, UserMessage};
 use crate::names::{ArmorName, LaneId, Millis, StageId, TaskId};
 use crate::world::{CommitOutcome, End, FileCommand};
 
-/// What every lane gets after the decision, whatever the winners took.
-const PATIENCE_AT_LEAST: Millis = Millis(50);
+/// What every lane gets after the decision, whatever the winners took: a late ballot that differs is evidence,
+/// and one that never comes costs no more than this.
+const PATIENCE_AT_LEAST: Millis = Millis(250);
 
 impl Surrogate {
     // ---- a stage ----

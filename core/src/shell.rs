@@ -88,7 +88,7 @@ pub struct BadRecord {
 }
 
 /// An ARMOR of any kind in its shell.
-pub trait Running {
+pub trait Running: Send {
     /// Applies the records of earlier lives, in order, before anything else.
     ///
     /// # Errors
@@ -232,7 +232,7 @@ where
     }
 }
 
-impl<A: Armor> Running for Shell<A>
+impl<A: Armor + Send> Running for Shell<A>
 where
     A::Record: Encode<()> + for<'b> Decode<'b, ()>,
 {

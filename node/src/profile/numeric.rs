@@ -61,7 +61,7 @@ fn last_digits() -> Vec<(&'static str, String)> {
         ("sin(1e22)", c_library::sin(1e22)),
         ("cos(1e22)", c_library::cos(1e22)),
         ("sin(0.5223)", c_library::sin(0.5223)),
-        ("tan(1.5707963267948)", c_library::tan(1.570_796_326_794_8)),
+        ("tan(1e300)", c_library::tan(1e300)),
         ("exp(709.7)", c_library::exp(709.7)),
         ("exp(-0.4375)", c_library::exp(-0.4375)),
         ("expm1(1e-5)", c_library::expm1(1e-5)),

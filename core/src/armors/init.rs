@@ -154,7 +154,7 @@ mod tests {
         let clock = Some(Clock { offset_ms: 4_024, bound_ms: 1 });
         let profile = Box::new(Profile { clock, ..Profile::default() });
         let report = FtmMessage::Profiled { host: HOST, profile };
-        assert_eq!(last, [report.clone()]);
+        assert_eq!(last, std::slice::from_ref(&report));
         let up = LinkEvent::Up { peer: ArmorName::Ftm, incarnation: Incarnation(1) };
         assert_eq!(said(init.handle(at(99, 5_099), Event::Link(up))), [report], "said again until it is retired");
     }

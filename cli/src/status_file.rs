@@ -12,6 +12,19 @@ use serde_json::{Value, json};
 
 use crate::failure::Failure;
 
+/// Looks whether there is a place for the file, before a long run ends without one.
+///
+/// # Errors
+/// There is none.
+pub fn examine(path: &Path) -> Result<(), Failure> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let place = fs::metadata(directory).and_then(|found| match found.is_dir() {
+        true => Ok(()),
+        false => Err(std::io::ErrorKind::NotADirectory.into()),
+    });
+    place.map_err(|why| Failure::Unwritable { what: "the status file", path: path.to_owned(), why })
+}
+
 /// What the file says.
 pub struct Status<'a> {
     pub exit_code: u8,

@@ -187,6 +187,7 @@ impl Follower {
             | UserMessage::Events(_)
             | UserMessage::Submitted(_)
             | UserMessage::Forgotten { .. }
+            | UserMessage::Resolved { .. }
             | UserMessage::Notices { .. } => Vec::new(),
         }
     }

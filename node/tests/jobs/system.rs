@@ -75,14 +75,7 @@ impl System {
 
     fn job(&self, strategy: &str, command: &str) -> Job {
         let words = ["sh", "-c", command].map(|word| OsBytes::from(word.as_bytes().to_vec()));
-        let stage = Stage {
-            name: "stage".into(),
-            command: words.into(),
-            tasks: None,
-            files: Files::Overlay,
-            inputs: Vec::new(),
-            outputs: Vec::new(),
-        };
+        let stage = Stage::new("stage", words.into());
         Job {
             name: "job".into(),
             strategy: library::find(strategy, &|_| Err("no file".into())).unwrap(),

@@ -16,6 +16,7 @@ const MAY_KNOW: &[(&str, Parts, &[&str])] = &[
     ("job", Parts::OneWhole, &["document", "names", "refusal", "strategy", "word"]),
     ("world", Parts::OneWhole, &["job", "names"]),
     ("restart", Parts::OneWhole, &["names", "strategy"]),
+    ("lease", Parts::OneWhole, &["names"]),
     ("message", Parts::OneWhole, &["armor", "job", "names", "world"]),
     ("vote", Parts::OneWhole, &["message", "names", "world"]),
     ("armor", Parts::OneWhole, &["message", "names", "shell", "world"]),
@@ -30,7 +31,7 @@ const MAY_KNOW: &[(&str, Parts, &[&str])] = &[
 
 /// What everything that decides may know; no other decider is among it.
 const DECIDERS_KNOW: &[&str] =
-    &["armor", "elements", "job", "message", "names", "restart", "shell", "strategy", "vote", "world"];
+    &["armor", "elements", "job", "lease", "message", "names", "restart", "shell", "strategy", "vote", "world"];
 
 /// Where all modules, and all kinds of ARMORs, are listed.
 const TABLES: [&str; 2] = ["core/src/lib.rs", "core/src/armors/mod.rs"];

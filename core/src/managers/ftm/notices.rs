@@ -155,19 +155,18 @@ pub fn notable(story: &Story) -> Option<String> {
         Story::CommitConflict { stage, paths } => {
             Some(format!("fault: {} files that {stage} changed were changed by somebody else too", paths.len()))
         }
+        Story::Unclear { stage, task, why, .. } => {
+            Some(format!("fault: {stage}/{task} may have run, and how it ended is unknown: {why}"))
+        }
+        Story::Undecided { stage, task, why } => Some(format!("degraded: {stage}/{task} has no result: {why}")),
         Story::SlotUnavailable { lane, why } => Some(format!("fault: {lane} has no slot: {why}")),
         Story::ArmorDied { name, .. } => Some(format!("fault: {name} died")),
         Story::ArmorHung { name, silent, .. } => {
             Some(format!("fault: {name} did not work for {silent} and was replaced"))
         }
         Story::ArmorLost { name, why } => Some(format!("degraded: {name} is lost: {why}")),
-        Story::Ended(Outcome::Untrusted { why, .. }) => Some(format!("ended without a trustworthy result: {why}")),
-        Story::Ended(Outcome::Deadline) => Some("ended at its deadline, without a result".to_owned()),
-        Story::Ended(Outcome::Failed { why }) => {
-            Some(format!("ended because Chameleon failed, a person must look: {why}"))
-        }
-        Story::Ended(Outcome::Result { .. } | Outcome::Cancelled { .. })
-        | Story::Accepted
+        Story::Ended(outcome) => ended(outcome),
+        Story::Accepted
         | Story::StageBegan { .. }
         | Story::ProgramRecovered { .. }
         | Story::DiagnosisBegan { .. }
@@ -180,7 +179,20 @@ pub fn notable(story: &Story) -> Option<String> {
         | Story::DaemonRestored { .. }
         | Story::NotifyFailed { .. }
         | Story::Cost { .. }
+        | Story::Resolved(_)
         | Story::Masked { .. } => None,
+    }
+}
+
+fn ended(outcome: &Outcome) -> Option<String> {
+    match outcome {
+        Outcome::Unknown { why, .. } => {
+            Some(format!("outcome unknown, a person must look and say so with `chameleon resolve`: {why}"))
+        }
+        Outcome::Untrusted { why, .. } => Some(format!("ended without a trustworthy result: {why}")),
+        Outcome::Deadline => Some("ended at its deadline, without a result".to_owned()),
+        Outcome::Failed { why } => Some(format!("ended because Chameleon failed, a person must look: {why}")),
+        Outcome::Result { .. } | Outcome::Cancelled { .. } => None,
     }
 }
 

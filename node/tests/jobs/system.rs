@@ -5,7 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use chameleon_core::job::{Determinism, Files, Job, OsBytes, Stage, Stdin};
+use chameleon_core::job::{Determinism, Job, OsBytes, Stage, Stdin};
 use chameleon_core::message::{DaemonMessage, FtmMessage, Message, Outcome, UserMessage};
 use chameleon_core::names::{ArmorName, HostId, JobId};
 use chameleon_core::strategy::library;

@@ -188,6 +188,8 @@ impl Follower {
             | UserMessage::Submitted(_)
             | UserMessage::Forgotten { .. }
             | UserMessage::Resolved { .. }
+            | UserMessage::Hosts(_)
+            | UserMessage::Host { .. }
             | UserMessage::Notices { .. } => Vec::new(),
         }
     }
@@ -293,9 +295,14 @@ impl Follower {
             (ArmorName::Ftm, Some(_)) => self.await_end().into_iter().chain(self.tell_cancelled()).collect(),
             (ArmorName::Surrogate(_), _) => self.follow(),
             (ArmorName::Fanout(_), _) => self.tell_spooled(),
-            (ArmorName::Daemon(_) | ArmorName::Voter(_) | ArmorName::Execution(..) | ArmorName::User(_), _) => {
-                Vec::new()
-            }
+            (
+                ArmorName::Daemon(_)
+                | ArmorName::Voter(_)
+                | ArmorName::Execution(..)
+                | ArmorName::User(_)
+                | ArmorName::Init(_),
+                _,
+            ) => Vec::new(),
         }
     }
 

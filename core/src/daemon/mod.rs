@@ -49,10 +49,9 @@ pub struct Daemon {
     last_beat: Millis,
     last_start: Millis,
     ftm_linked: bool,
-    /// Since when the FTM, heard before, has been out of reach; also over the daemon's own death.
+    /// Since when the FTM has been out of reach in this life, and over the daemon's own death.
+    unheard: Option<Millis>,
     cut_off: Option<Millis>,
-    /// When this life began.
-    began: Millis,
     /// When any other process was heard last, in this life.
     heard: Option<Millis>,
     observed: Outbox<(ArmorName, Occurrence)>,
@@ -84,8 +83,8 @@ impl Daemon {
             last_beat: Millis::default(),
             last_start: Millis::default(),
             ftm_linked: false,
+            unheard: None,
             cut_off: None,
-            began: Millis::default(),
             heard: None,
             observed: Outbox::default(),
             homecoming: None,
@@ -309,7 +308,7 @@ impl Daemon {
             ProcessEvent::Exited { name, incarnation } => self.exited(now, name, incarnation, step),
             ProcessEvent::Sampled { name, incarnation, sample } => self.looked(now, name, incarnation, &sample, step),
             ProcessEvent::OwnerGone => step.then(Effect::Process(ProcessCommand::Stop)),
-            ProcessEvent::Notified { .. } => {}
+            ProcessEvent::Notified { .. } | ProcessEvent::Profiled(_) => {}
         }
     }
 }
@@ -360,7 +359,7 @@ impl Armor for Daemon {
         step.then(Effect::Process(ProcessCommand::Stock { blanks: waiting.saturating_add(STOCK) }));
         self.last_beat = now.boot;
         self.last_start = now.boot;
-        self.began = now.boot;
+        self.unheard = Some(now.boot);
         step.timer(Timer::Beat, watch::BEAT);
         step
     }

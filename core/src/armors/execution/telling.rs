@@ -117,5 +117,6 @@ impl Execution {
         if let Some((stage, outcome)) = self.committed.clone() {
             step.send(self.surrogate(), SurrogateMessage::Committed { stage, outcome });
         }
+        self.say_once(step);
     }
 }

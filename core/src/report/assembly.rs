@@ -210,7 +210,7 @@ impl Assembly {
         };
         let about = |open: &&mut Open| {
             let same = open.about == Some((stage, task)) && open.fault.domain == Domain::Value;
-            same && of_lane.is_none_or(|place| open.fault.place == place)
+            same && (open.fault.place == Place::Lanes || of_lane.is_none_or(|place| open.fault.place == place))
         };
         self.open.iter_mut().filter(about).for_each(|open| open.fault.decided.push(diagnosis.to_string()));
     }

@@ -125,11 +125,17 @@ impl Findings {
         self.text[..byte].rfind('\n').map_or(0, |newline| newline + 1)
     }
 
-    /// Line and column in characters, both from 1.
+    /// The line that begins there, without its end.
+    fn line_from(&self, start: usize) -> &str {
+        self.text[start..].split('\n').next().unwrap_or_default().trim_end_matches('\r')
+    }
+
+    /// Line and column in characters, both from 1. Whatever ends a line has the column behind the last that is seen.
     fn place(&self, problem: &Problem) -> (usize, usize) {
         let start = self.line_start(problem.span.start);
         let line = self.text[..start].matches('\n').count() + 1;
-        (line, self.text[start..problem.span.start].chars().count() + 1)
+        let seen = (problem.span.start - start).min(self.line_from(start).len());
+        (line, self.text[start..start + seen].chars().count() + 1)
     }
 
     fn render(&self, level: &Level<'static>, color: bool) -> String {
@@ -147,7 +153,7 @@ impl Findings {
         let (line, column) = self.place(problem);
         let title = level.clone().primary_title(problem.sentence.as_str());
         let start = self.line_start(problem.span.start);
-        let excerpt = self.text[start..].split('\n').next().unwrap_or_default().trim_end_matches('\r');
+        let excerpt = self.line_from(start);
         let at = |byte: usize| byte.saturating_sub(start).min(excerpt.len());
         let group = if excerpt.is_empty() {
             title.element(Origin::path(self.file.as_str()).line(line).char_column(column))
@@ -200,7 +206,8 @@ mod tests {
     #[test]
     fn a_problem_at_the_end_or_outside_of_the_text_is_shown_all_the_same() {
         for text in ["", "\n", "x", "x\r\n", "\u{fffd}\0\u{1b}[31m", "ä\n"] {
-            for span in [0..0, 0..1, text.len()..text.len(), text.len()..text.len() + 9, 99..99] {
+            let beyond = [0..0, text.len()..text.len(), text.len()..text.len() + 9, 99..99];
+            for span in beyond.into_iter().chain((0..text.len()).map(|at| at..at + 1)) {
                 let refusal = Refusal::new("f", text, vec![problem(span)], vec![]);
                 let shown = refusal.to_string();
                 let (line, column) = (refusal.line(&refusal.problems()[0]), refusal.column(&refusal.problems()[0]));

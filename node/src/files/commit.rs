@@ -87,16 +87,17 @@ pub fn commit(commit: &Commit<'_>, between: &mut dyn FnMut(&str)) -> Result<(), 
     }
     let (pointer, done) = (commit.pointers.join(commit.id), done_mark(commit.pointers, commit.id));
     let claim = Claim::take(commit.pointers, commit.id)?;
-    if done.exists() {
-        // It may have died while it cleared away.
-        return recover(&done, &format!("{}{DONE}", commit.id), between).map(|_| ()).map_err(CommitError::Unfinished);
-    }
+    // The pointer before the mark: it becomes the mark, so that one of them is seen if there is one.
     if pointer.exists() {
         match recover(&pointer, commit.id, between).map_err(CommitError::Unfinished)? {
             Recovered::RolledForward { .. } | Recovered::Done { .. } => return Ok(()),
             Recovered::Discarded { .. } => {}
             Recovered::Alive { id } => return Err(CommitError::Alive { id }),
         }
+    }
+    if done.exists() {
+        // It may have died while it cleared away.
+        return recover(&done, &format!("{}{DONE}", commit.id), between).map(|_| ()).map_err(CommitError::Unfinished);
     }
     let (staged, list) = redo::plan(commit.manifest, commit.id).map_err(CommitError::Staging)?;
     between("pointer");

@@ -10,6 +10,7 @@ mod failures;
 mod imports;
 mod length;
 mod links;
+mod mutants;
 mod names;
 mod paths;
 mod protocol;
@@ -49,6 +50,7 @@ pub const RULES: &[Rule] = &[
     failures::RULE,
     strategies::RULE,
     decisions::RULE,
+    mutants::RULE,
     links::RULE,
     readme::RULE,
 ];

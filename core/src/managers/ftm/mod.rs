@@ -48,6 +48,7 @@ use registry::Registry;
 use users::Users;
 
 /// The FTM.
+#[derive(Debug)]
 pub struct Ftm {
     host: HostId,
     incarnation: Incarnation,

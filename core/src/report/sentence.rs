@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::message::{Diagnosis, Evidence, Outcome, Story, Value, Why};
 use crate::names::LaneId;
-use crate::world::End;
+use crate::world::{BlockedWhy, End};
 
 impl Story {
     /// A stable word for the kind of event, as in `events --json`.
@@ -118,11 +118,10 @@ impl Story {
             Story::Injected { lane, execution, kind } => {
                 write!(f, "INJECTED on purpose: {} in lane {lane} (execution {execution})", injected(*kind))
             }
-            Story::Blocked { lane, path } => write!(
-                f,
-                "lane {lane} was not allowed to write {}: only the run directory is held; --output {0} would allow it",
-                String::from_utf8_lossy(path)
-            ),
+            Story::Blocked { lane, path, why } => {
+                let path = String::from_utf8_lossy(path);
+                write!(f, "lane {lane} {}", blocked(&path, *why))
+            }
             Story::SlotUnavailable { lane, why } => write!(f, "lane {lane} has no place to run programs in: {why}"),
             _ => Ok(()),
         }
@@ -223,6 +222,27 @@ impl fmt::Display for Why {
             Why::LanesLost => write!(f, "too few lanes were left to reach the quorum"),
             Why::TooSlow => write!(f, "it kept the others waiting beyond its limit"),
             Why::NotRunning(why) => write!(f, "it could not be kept running: {why}"),
+        }
+    }
+}
+
+/// What a lane tried in vain, and the flag that would allow it.
+fn blocked(path: &str, why: BlockedWhy) -> String {
+    match why {
+        BlockedWhy::ReadOnly => {
+            format!("was not allowed to write {path}: only the run directory is held; --output {path} would allow it")
+        }
+        BlockedWhy::NoFiles => {
+            format!("was not allowed to write {path}: no files are held; --files overlay would allow it")
+        }
+        BlockedWhy::Network => {
+            format!("was not allowed to reach {path}: the network is off; --net would allow it")
+        }
+        BlockedWhy::Outside => {
+            format!("changed {path}, next to an output of another name: it is not kept; --output {path} would keep it")
+        }
+        BlockedWhy::Unsupported => {
+            format!("left a pipe, socket or device at {path}: such things are not kept; /tmp is the place for them")
         }
     }
 }

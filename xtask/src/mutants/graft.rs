@@ -24,13 +24,20 @@ struct Edit<'m> {
 /// The files that differ from the source.
 ///
 /// # Errors
-/// A mutant that has no place, or two that each change a part of the other's.
+/// All mutants that have no place, or two that each change a part of the other's.
 pub fn graft(tree: &Tree, mutants: &[Mutant]) -> Result<BTreeMap<String, String>, String> {
-    let mut edits: BTreeMap<&str, Vec<Edit>> = BTreeMap::new();
+    let (mut edits, mut misplaced) = (BTreeMap::<&str, Vec<Edit>>::new(), Vec::new());
     for (number, mutant) in (1..).zip(mutants) {
-        let text = tree.text(&mutant.file).ok_or(format!("{}: there is no {}", mutant.name, mutant.file))?;
-        let range = mutant.place(text).map_err(|why| format!("{} in {}: {why}", mutant.name, mutant.file))?;
-        edits.entry(&mutant.file).or_default().push(Edit { range, number, replace: &mutant.replace });
+        let text = tree.text(&mutant.file).ok_or("there is no such file".to_owned());
+        match text.and_then(|text| mutant.place(text)) {
+            Ok(range) => {
+                edits.entry(&mutant.file).or_default().push(Edit { range, number, replace: &mutant.replace });
+            }
+            Err(why) => misplaced.push(format!("{}: {} in {}: {why}", mutant.table, mutant.name, mutant.file)),
+        }
+    }
+    if !misplaced.is_empty() {
+        return Err(format!("mutants without a place; write what stands there now:\n{}", misplaced.join("\n")));
     }
     let mut files = BTreeMap::from([(SWITCH.to_owned(), switch())]);
     for (file, mut edits) in edits {

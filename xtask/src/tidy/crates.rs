@@ -7,7 +7,7 @@ use crate::tree::Tree;
 const MAY_DEPEND: &[(&str, &[&str])] = &[
     ("core", &[]),
     ("sim", &["core"]),
-    ("models", &["core"]),
+    ("models", &["core", "sim"]),
     ("node", &["core"]),
     ("cli", &["core", "node"]),
     ("system-tests", &["core", "node"]),

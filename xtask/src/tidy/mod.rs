@@ -10,7 +10,6 @@ mod failures;
 mod imports;
 mod length;
 mod links;
-mod mutants;
 mod names;
 mod paths;
 mod protocol;
@@ -50,7 +49,6 @@ pub const RULES: &[Rule] = &[
     failures::RULE,
     strategies::RULE,
     decisions::RULE,
-    mutants::RULE,
     links::RULE,
     readme::RULE,
 ];

@@ -78,12 +78,20 @@ impl Place {
     /// Starts a standing system with so many hosts.
     ///
     /// # Errors
-    /// One runs there already, or it cannot be started.
-    pub fn start(&self, hosts: u32) -> Result<System, Failure> {
+    /// One runs there already, it has more hosts than that, or it cannot be started.
+    pub fn start(&self, hosts: Option<u32>) -> Result<System, Failure> {
         if self.running()?.is_some() {
             return Err(Failure::RunsAlready { home: self.home.clone() });
         }
         let home = Home::create(&self.home).map_err(system)?;
+        let known = home.hosts();
+        let hosts = hosts.unwrap_or(known.max(1));
+        if hosts < known {
+            let path = self.home.display();
+            let why =
+                format!("{path} has {known} hosts, and each may hold parts of jobs: at least as many must be started");
+            return Err(Failure::System(why));
+        }
         let started = System { home, ephemeral: false };
         for host in 1..=hosts {
             if let Err(why) = launch::start(&started.home, HostId(host), BLANKS) {
@@ -109,6 +117,11 @@ impl Place {
 }
 
 impl System {
+    /// How many hosts it has.
+    pub fn hosts(&self) -> u32 {
+        self.home.hosts()
+    }
+
     pub fn home(&self) -> &Path {
         self.home.path()
     }

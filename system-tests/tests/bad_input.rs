@@ -125,6 +125,18 @@ fn a_mount_beneath_the_run_directory_is_refused_by_name() {
 }
 
 #[test]
+fn a_read_only_directory_is_seen_as_it_is() {
+    let trial = Trial::new();
+    let Some(mounted) = Mounted::tmpfs(trial.beside("fixed"), "1m") else { return };
+    fs::write(mounted.0.join("kept"), "kept").unwrap();
+    let remount = trial.program("mount").args(["-o", "remount,ro"]).args([&mounted.0]).run();
+    let _ = remount.exits(0);
+    let run = trial.run("-- sh -c").args(["cat kept; echo x > new || exit 3"]).directory(&mounted.0).run().exits(3);
+    assert_eq!(run.out(), "kept", "{run}");
+    trial.nothing_is_left(&run);
+}
+
+#[test]
 fn a_run_directory_without_space_for_the_result_keeps_what_it_had() {
     let trial = Trial::new();
     let Some(mounted) = Mounted::tmpfs(trial.beside("small"), "2m") else { return };

@@ -117,6 +117,17 @@ fn a_run_through_a_standing_system_has_the_umask_of_its_command() {
 }
 
 #[test]
+fn a_home_keeps_its_hosts() {
+    let trial = Trial::new();
+    trial.stand(2).down();
+    let fewer = trial.chameleon(["dev", "--detach", "--hosts", "1"]).run().exits(125);
+    assert!(fewer.err().contains("2 hosts"), "{fewer}");
+    let again = trial.chameleon(["dev", "--detach"]).run().exits(0);
+    assert!(again.err().contains("2 hosts"), "{again}");
+    let _ = trial.chameleon(["down"]).run().exits(0);
+}
+
+#[test]
 fn a_standing_system_remembers_its_jobs_after_down_and_up() {
     let trial = Trial::new();
     let system = trial.stand(1);

@@ -34,12 +34,17 @@ pub fn armors(session: &mut dyn Session) -> Result<Vec<ArmorRow>, Failure> {
     })
 }
 
+/// Its process, as far as it has one.
+fn pid(row: &ArmorRow) -> Option<u32> {
+    (row.pid != 0).then_some(row.pid)
+}
+
 pub fn json_of(row: &ArmorRow) -> Value {
     json!({
         "id": row.name.to_string(),
         "kind": row.name.kind().word(),
         "host": row.host.to_string(),
-        "pid": row.pid,
+        "pid": pid(row),
         "incarnation": row.incarnation.0,
         "state": row.state.word(),
         "job": row.name.job().map(|job| job.to_string()),
@@ -52,7 +57,7 @@ pub fn table_of(rows: &[ArmorRow]) -> String {
             row.name.to_string(),
             row.name.kind().to_string(),
             row.host.to_string(),
-            row.pid.to_string(),
+            pid(row).map_or_else(|| "-".to_owned(), |pid| pid.to_string()),
             row.incarnation.0.to_string(),
             row.state.word().to_owned(),
             row.name.job().map_or_else(|| "-".to_owned(), |job| job.to_string()),
@@ -73,17 +78,17 @@ mod tests {
     fn an_armor_is_listed_with_its_stable_keys() {
         let row = |name, pid, state| ArmorRow { name, host: HostId(1), pid, incarnation: Incarnation(2), state };
         let rows = [
-            row(ArmorName::Ftm, 40, ArmorState::Running),
+            row(ArmorName::Ftm, 0, ArmorState::Installing),
             row(ArmorName::Execution(JobId(3), LaneId(1)), 4_000_000, ArmorState::Retiring),
         ];
         let answer = UserMessage::Armors(rows.to_vec());
         assert_eq!(armors(&mut Scripted::answering(vec![answer])).unwrap(), rows);
         insta::assert_snapshot!(table_of(&rows), @r#"
-        ID               KIND       HOST  PID      INCARNATION  STATE     JOB
-        ftm              ftm        h1    40       2            running   -
-        execution-j3-l1  execution  h1    4000000  2            retiring  j3
+        ID               KIND       HOST  PID      INCARNATION  STATE       JOB
+        ftm              ftm        h1    -        2            installing  -
+        execution-j3-l1  execution  h1    4000000  2            retiring    j3
         "#);
         insta::assert_snapshot!(json_of(&rows[1]).to_string(), @r#"{"host":"h1","id":"execution-j3-l1","incarnation":2,"job":"j3","kind":"execution","pid":4000000,"state":"retiring"}"#);
-        assert_eq!(json_of(&rows[0])["job"], Value::Null);
+        assert_eq!((&json_of(&rows[0])["job"], &json_of(&rows[0])["pid"]), (&Value::Null, &Value::Null));
     }
 }

@@ -9,9 +9,9 @@ use crate::system::Place;
 
 #[derive(Debug, clap::Args)]
 pub struct Dev {
-    /// Hosts, each a daemon and a directory of its own
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
-    hosts: u32,
+    /// Hosts, each a daemon and a directory of its own; without it, those that the home has, else one
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
+    hosts: Option<u32>,
     /// Return once it runs; `chameleon down` ends it
     #[arg(long)]
     detach: bool,
@@ -25,7 +25,7 @@ impl Dev {
         let signals = Signals::block()?;
         let system = place.start(self.hosts)?;
         system.keep_injections(&self.inject)?;
-        screen::remark(&format!("chameleon: a system of {} runs at {}", count(self.hosts), system.home().display()));
+        screen::remark(&format!("chameleon: a system of {} runs at {}", count(system.hosts()), system.home().display()));
         if self.detach {
             return Ok(0);
         }

@@ -53,8 +53,8 @@ pub fn find(name: &str) -> Result<Strategy, Failure> {
 
 fn text_of(strategy: &Strategy) -> String {
     let rungs = strategy.explain().into_iter().map(|rung| format!("    - {rung}"));
-    let head = format!("{}\n    {}", strategy.name, strategy.about);
-    [head].into_iter().chain(rungs).collect::<Vec<_>>().join("\n")
+    let about = (!strategy.about.is_empty()).then(|| format!("    {}", strategy.about));
+    [strategy.name.clone()].into_iter().chain(about).chain(rungs).collect::<Vec<_>>().join("\n")
 }
 
 pub fn json_of(strategy: &Strategy) -> Value {

@@ -374,7 +374,7 @@ pub enum Diagnosis {
         #[n(2)]
         again: Value,
     },
-    /// The loser came to the winning value when it tried again: a transient fault, nobody is blamed.
+    /// The loser came to the value of the others when it tried again: a transient fault, nobody is blamed.
     /// A program with few outcomes would have looked the same with a chance of 1 in `chance`.
     #[n(1)]
     Transient {

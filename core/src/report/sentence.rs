@@ -258,7 +258,7 @@ impl fmt::Display for Diagnosis {
             ),
             Diagnosis::Transient { lane, chance } => write!(
                 f,
-                "transient fault: lane {lane} came to the winning value when it tried again; a program with few \
+                "transient fault: lane {lane} came to the value of the others when it tried again; a program with few \
                  outcomes would look the same once in {chance}; nobody is blamed"
             ),
             Diagnosis::LaneFaulty { lane, attempts } => write!(

@@ -40,9 +40,17 @@ pub fn with_winner(winner: &Testimony, loser: &Testimony) -> Diagnosis {
     Diagnosis::Transient { lane: loser.lane, chance: 1 << tosses.min(63) }
 }
 
-/// Judges a dispute that nobody won: two lanes that voted differently.
+/// Judges a dispute that nobody won: two lanes that voted differently. One whose repetitions all came to what the
+/// other stands by suffered a transient fault; it looks so by luck whichever of the two it is.
 #[must_use]
 pub fn without_winner(one: &Testimony, other: &Testimony) -> Diagnosis {
+    for (steady, fickle) in [(one, other), (other, one)] {
+        let stands = |again: &Option<Value>| *again == Some(steady.ballot);
+        if !steady.again.is_empty() && steady.again.iter().chain(&fickle.again).all(stands) {
+            let tosses = steady.again.len() + fickle.again.len() - 1;
+            return Diagnosis::Transient { lane: fickle.lane, chance: 1 << tosses.min(63) };
+        }
+    }
     let verdict = wavering(one, one.ballot, one.ballot).or_else(|| wavering(other, other.ballot, other.ballot));
     let unfinished = one.again.iter().chain(&other.again).any(Option::is_none);
     verdict.unwrap_or(if unfinished { Diagnosis::Inconclusive } else { Diagnosis::Divided })
@@ -105,6 +113,10 @@ mod tests {
     fn a_dispute_without_a_winner_is_judged_by_this_table() {
         let table = [
             ("a:aa", "b:bb", "divided"),
+            ("a:aa", "b:aa", "transient in l1, 1 in 8"),
+            ("a:bb", "b:bb", "transient in l0, 1 in 8"),
+            ("a:bb", "b:aa", "nondeterministic by l0"),
+            ("a:", "b:", "divided"),
             ("a:ab", "b:bb", "nondeterministic by l0"),
             ("a:aa", "b:ba", "nondeterministic by l1"),
             ("a:a?", "b:bb", "inconclusive"),

@@ -192,6 +192,12 @@ impl Home {
         self.path.join(format!("hosts/{host}"))
     }
 
+    /// How many hosts the system has, running or not.
+    #[must_use]
+    pub fn hosts(&self) -> u32 {
+        (1..u32::MAX).take_while(|&number| self.host(HostId(number)).exists()).last().unwrap_or(0)
+    }
+
     /// What an ARMOR keeps for its own next life: its journal and its log.
     #[must_use]
     pub fn armor(&self, host: HostId, name: ArmorName) -> PathBuf {

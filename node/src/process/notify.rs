@@ -44,7 +44,8 @@ pub(super) fn run(command: &[OsBytes], text: &str) -> Result<(), NotifyError> {
     let process = Process::open_pid(child.id()).map_err(failed)?;
     if let Some(mut stdin) = child.stdin.take() {
         // A command that does not want to know the details closes its input: no failure.
-        let _ = stdin.write_all(&text.as_bytes()[..text.len().min(LONGEST)]);
+        let line = [&text.as_bytes()[..text.len().min(LONGEST)], b"\n"].concat();
+        let _ = stdin.write_all(&line);
     }
     let in_time = process.wait(Some(&Timespec { tv_sec: LIMIT_S, tv_nsec: 0 }));
     if !in_time && let Some(group) = Pid::from_raw(child.id().cast_signed()) {

@@ -81,7 +81,9 @@ pub(super) fn as_bytes(path: impl Into<OsString>) -> OsBytes {
 pub(super) fn plan(spec: &SlotSpec) -> Result<Plan, SlotError> {
     let directory = canonical(&spec.directory)?;
     let mut overlays = Vec::new();
-    if spec.files != Files::None {
+    // On a read-only file system nothing can be kept, so programs see it as it is.
+    let held = spec.files != Files::None && !is_read_only(&directory);
+    if held {
         let path = as_bytes(directory.clone());
         let sealed = is_sealed(&directory);
         overlays.push(Overlay { root: 0, path, kept: spec.files == Files::Overlay, only: None, sealed });
@@ -99,7 +101,7 @@ pub(super) fn plan(spec: &SlotSpec) -> Result<Plan, SlotError> {
     }
     let mut hidden = hidden_directories(&spec.environment);
     hidden.retain(|hidden| !hidden.starts_with(&directory));
-    let visible = visible_paths(spec, &directory, &hidden);
+    let visible = visible_paths(spec, held, &directory, &hidden);
     Ok(Plan {
         directory: as_bytes(directory),
         overlays,
@@ -139,6 +141,10 @@ fn is_sealed(directory: &Path) -> bool {
 /// Whether everything that `inner` holds is held by `outer` anyway.
 fn covers(outer: &Overlay, inner: &Overlay) -> bool {
     outer.kept && outer.only.is_none() && inner.directory().starts_with(outer.directory())
+}
+
+fn is_read_only(directory: &Path) -> bool {
+    rustix::fs::access(directory, rustix::fs::Access::WRITE_OK) == Err(rustix::io::Errno::ROFS)
 }
 
 /// Every mount point of this mount namespace.
@@ -198,15 +204,15 @@ pub(super) fn variable<'a>(environment: &'a [OsString], name: &str) -> Option<&'
 
 /// What must not vanish with the hidden directories: the run directory if it is not under an overlay, the inputs, and
 /// the program.
-fn visible_paths(spec: &SlotSpec, directory: &Path, hidden: &[PathBuf]) -> Vec<PathBuf> {
+fn visible_paths(spec: &SlotSpec, held: bool, directory: &Path, hidden: &[PathBuf]) -> Vec<PathBuf> {
     let program = super::program::find(&spec.program, directory, &spec.environment);
     let inputs = spec.inputs.iter().map(|input| directory.join(input));
-    let run_directory = (spec.files == Files::None).then(|| directory.to_owned());
+    let run_directory = (!held).then(|| directory.to_owned());
     let mut visible: Vec<PathBuf> = Vec::new();
     for path in run_directory.into_iter().chain(inputs).chain(program) {
         let Ok(path) = path.canonicalize() else { continue };
         let is_hidden = hidden.iter().any(|hidden| path.starts_with(hidden) && path != *hidden);
-        let is_seen = spec.files != Files::None && path.starts_with(directory);
+        let is_seen = held && path.starts_with(directory);
         if is_hidden && !is_seen && !visible.contains(&path) {
             visible.push(path);
         }

@@ -180,6 +180,12 @@ impl View {
     /// Serves where the kernel makes no overlay, such as with layers that lie on an overlay themselves.
     fn mount_copy(&self, lower: &OwnedFd, layer: &Path, target: &Path, mode: u32) -> Result<(), CopyError> {
         let source = PathBuf::from(format!("/proc/self/fd/{}", lower.as_raw_fd()));
+        let work = as_path(&self.plan.work);
+        if work.starts_with(target) {
+            let within =
+                io::Error::other(format!("the copy would lie in itself, at {}; use --home or TMPDIR", work.display()));
+            return Err(FilesError::Path { action: "copy", path: target.to_owned(), source: within }.into());
+        }
         let copy = layer.join(COPY);
         copy_directory(&source, &copy, target, LIMIT)?;
         let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;

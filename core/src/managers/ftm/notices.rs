@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use minicbor::{Decode, Encode};
 
 use crate::job::OsBytes;
-use crate::message::{Diagnosis, Outcome, Story};
+use crate::message::{Outcome, Story};
 use crate::names::{JobId, Millis};
 use crate::restart::{self, Next};
 use crate::strategy::Restart;
@@ -118,54 +118,23 @@ pub fn after_failures(failures: u32) -> Next {
 #[must_use]
 pub fn notable(story: &Story) -> Option<String> {
     match story {
-        Story::ProgramDied { lane, execution, restart_after: Some(after), .. } => {
-            Some(format!("fault: {lane} ended abnormally in {execution}; it is restarted after {after}"))
+        Story::ProgramDied { .. }
+        | Story::Dissent { .. }
+        | Story::NoQuorum { .. }
+        | Story::Straggler { .. }
+        | Story::PrefixContradicted { .. }
+        | Story::VoteVoided { .. }
+        | Story::InputRefused { .. }
+        | Story::CommitConflict { .. }
+        | Story::SlotUnavailable { .. }
+        | Story::ArmorDied { .. }
+        | Story::ArmorHung { .. } => Some(format!("fault: {story}")),
+        Story::Diagnosed { .. } => Some(format!("diagnosis: {story}")),
+        Story::Extended { .. } | Story::Varied { .. } | Story::LaneDropped { .. } | Story::ArmorLost { .. } => {
+            Some(format!("degraded: {story}"))
         }
-        Story::ProgramDied { lane, execution, restart_after: None, .. } => {
-            Some(format!("fault: {lane} ended abnormally in {execution} and is at its restart limit"))
-        }
-        Story::Dissent { stage, task, loser, .. } => {
-            Some(format!("fault: {loser} came to another result than the others in {stage}/{task}"))
-        }
-        Story::NoQuorum { stage, task, quorum, .. } => {
-            Some(format!("fault: no {quorum} lanes agree on the result of {stage}/{task}"))
-        }
-        Story::Diagnosed { stage, task, diagnosis } => {
-            Some(format!("diagnosis of {stage}/{task}: {}", diagnosed(diagnosis)))
-        }
-        Story::Extended { stage, tasks, lanes, quorum, .. } => {
-            Some(format!("degraded: {tasks} tasks of {stage} take {lanes} lanes, of which {quorum} must agree"))
-        }
-        Story::Varied { stage, tasks, lanes, quorum, .. } => Some(format!(
-            "degraded: {tasks} tasks of {stage} are done by the strategy's variation, {lanes} lanes, of which {quorum} must agree"
-        )),
-        Story::Straggler { lane, stage, waited, .. } => {
-            Some(format!("fault: {lane} was still at {stage} {waited} after the vote, and was stopped"))
-        }
-        Story::LaneDropped { lane, stage, .. } => Some(format!("degraded: {lane} takes no further part in {stage}")),
-        Story::PrefixContradicted { stage, task, lane, released } => Some(format!(
-            "fault: {lane} contradicts {released} bytes of the output of {stage}/{task} that were already released"
-        )),
-        Story::VoteVoided { stage, task, lane } => {
-            Some(format!("fault: {lane} voted twice and differently on {stage}/{task}; its vote is void"))
-        }
-        Story::InputRefused { stage, why } => {
-            Some(format!("fault: the input of {stage} could not be distributed: {why}"))
-        }
-        Story::CommitConflict { stage, paths } => {
-            Some(format!("fault: {} files that {stage} changed were changed by somebody else too", paths.len()))
-        }
-        Story::SlotUnavailable { lane, why } => Some(format!("fault: {lane} has no slot: {why}")),
-        Story::ArmorDied { name, .. } => Some(format!("fault: {name} died")),
-        Story::ArmorHung { name, silent, .. } => {
-            Some(format!("fault: {name} did not work for {silent} and was replaced"))
-        }
-        Story::ArmorLost { name, why } => Some(format!("degraded: {name} is lost: {why}")),
-        Story::Ended(Outcome::Untrusted { why, .. }) => Some(format!("ended without a trustworthy result: {why}")),
-        Story::Ended(Outcome::Deadline) => Some("ended at its deadline, without a result".to_owned()),
-        Story::Ended(Outcome::Failed { why }) => {
-            Some(format!("ended because Chameleon failed, a person must look: {why}"))
-        }
+        Story::Ended(Outcome::Untrusted { .. } | Outcome::Deadline) => Some(story.to_string()),
+        Story::Ended(Outcome::Failed { .. }) => Some(format!("a person must look: {story}")),
         Story::Ended(Outcome::Result { .. } | Outcome::Cancelled { .. })
         | Story::Accepted
         | Story::StageBegan { .. }
@@ -181,17 +150,5 @@ pub fn notable(story: &Story) -> Option<String> {
         | Story::NotifyFailed { .. }
         | Story::Cost { .. }
         | Story::Masked { .. } => None,
-    }
-}
-
-fn diagnosed(diagnosis: &Diagnosis) -> String {
-    match diagnosis {
-        Diagnosis::Nondeterministic { lane, .. } => {
-            format!("nondeterministic program: {lane} disagrees with itself; nobody is blamed")
-        }
-        Diagnosis::Transient { lane, .. } => format!("a transient fault of {lane}"),
-        Diagnosis::LaneFaulty { lane, .. } => format!("{lane} stands by its wrong result"),
-        Diagnosis::Divided => "each lane agrees with itself and not with the others".to_owned(),
-        Diagnosis::Inconclusive => "it could not be repeated".to_owned(),
     }
 }

@@ -69,7 +69,7 @@ impl Armor for Counter {
     }
 }
 
-#[derive(Clone, Encode, Decode)]
+#[derive(Debug, Clone, Encode, Decode)]
 struct Kept {
     #[n(0)]
     name: ArmorName,

@@ -34,6 +34,7 @@ fn main() -> ExitCode {
         Some("slot") => chameleon_node::slot::shim::main(),
         Some("armor") => chameleon_node::armor_main(armors::raise),
         Some("daemon") => chameleon_node::daemon_main(&words.collect::<Vec<_>>(), armors::raise),
+        Some("probe") => chameleon_node::profile::abilities::probe_main(),
         _ => ExitCode::from(type_in()),
     }
 }

@@ -123,6 +123,8 @@ pub enum Timer {
     Flush,
     /// Every ARMOR looks whether the daemon of its host is well.
     Guard,
+    /// Hosts that have joined are to be looked over.
+    Profile,
 }
 
 /// What must be saved, and what is done once it is.

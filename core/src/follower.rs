@@ -187,6 +187,8 @@ impl Follower {
             | UserMessage::Events(_)
             | UserMessage::Submitted(_)
             | UserMessage::Forgotten { .. }
+            | UserMessage::Hosts(_)
+            | UserMessage::Host { .. }
             | UserMessage::Notices { .. } => Vec::new(),
         }
     }
@@ -292,9 +294,14 @@ impl Follower {
             (ArmorName::Ftm, Some(_)) => self.await_end().into_iter().chain(self.tell_cancelled()).collect(),
             (ArmorName::Surrogate(_), _) => self.follow(),
             (ArmorName::Fanout(_), _) => self.tell_spooled(),
-            (ArmorName::Daemon(_) | ArmorName::Voter(_) | ArmorName::Execution(..) | ArmorName::User(_), _) => {
-                Vec::new()
-            }
+            (
+                ArmorName::Daemon(_)
+                | ArmorName::Voter(_)
+                | ArmorName::Execution(..)
+                | ArmorName::User(_)
+                | ArmorName::Init(_),
+                _,
+            ) => Vec::new(),
         }
     }
 

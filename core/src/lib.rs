@@ -13,6 +13,7 @@ pub mod job;
 pub mod managers;
 pub mod message;
 pub mod names;
+pub mod profile;
 pub mod refusal;
 pub mod report;
 pub mod restart;

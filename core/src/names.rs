@@ -95,7 +95,7 @@ impl fmt::Debug for Digest {
 /// Who an ARMOR is, and how others reach it: the name says its kind and what it serves.
 ///
 /// There is one of each kind where it says so: one FTM, a daemon a host, an SM, a Voter and a
-/// Fanout a job, an Execution a lane.
+/// Fanout a job, an Execution a lane, and for a while an Init a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
 pub enum ArmorName {
     #[n(0)]
@@ -114,6 +114,8 @@ pub enum ArmorName {
     /// The number is drawn by the command itself.
     #[n(6)]
     User(#[n(0)] u64),
+    #[n(80)]
+    Init(#[n(0)] HostId),
 }
 
 /// What an ARMOR is for.
@@ -133,6 +135,8 @@ pub enum Kind {
     Execution,
     #[n(6)]
     User,
+    #[n(80)]
+    Init,
 }
 
 impl Kind {
@@ -147,6 +151,7 @@ impl Kind {
             Kind::Fanout => "fanout",
             Kind::Execution => "execution",
             Kind::User => "user",
+            Kind::Init => "init",
         }
     }
 }
@@ -168,6 +173,7 @@ impl ArmorName {
             ArmorName::Fanout(_) => Kind::Fanout,
             ArmorName::Execution(..) => Kind::Execution,
             ArmorName::User(_) => Kind::User,
+            ArmorName::Init(_) => Kind::Init,
         }
     }
 
@@ -179,7 +185,7 @@ impl ArmorName {
             | ArmorName::Voter(job)
             | ArmorName::Fanout(job)
             | ArmorName::Execution(job, _) => Some(job),
-            ArmorName::Ftm | ArmorName::Daemon(_) | ArmorName::User(_) => None,
+            ArmorName::Ftm | ArmorName::Daemon(_) | ArmorName::User(_) | ArmorName::Init(_) => None,
         }
     }
 }
@@ -190,7 +196,7 @@ impl fmt::Display for ArmorName {
         let kind = self.kind();
         match self {
             ArmorName::Ftm => write!(f, "{kind}"),
-            ArmorName::Daemon(host) => write!(f, "{kind}-{host}"),
+            ArmorName::Daemon(host) | ArmorName::Init(host) => write!(f, "{kind}-{host}"),
             ArmorName::Surrogate(job) | ArmorName::Voter(job) | ArmorName::Fanout(job) => write!(f, "{kind}-{job}"),
             ArmorName::Execution(job, lane) => write!(f, "{kind}-{job}-{lane}"),
             ArmorName::User(number) => write!(f, "{kind}-{number}"),
@@ -215,6 +221,7 @@ impl FromStr for ArmorName {
             ("voter", Some(job), None) => Ok(ArmorName::Voter(job.parse()?)),
             ("fanout", Some(job), None) => Ok(ArmorName::Fanout(job.parse()?)),
             ("execution", Some(job), Some(lane)) => Ok(ArmorName::Execution(job.parse()?, lane.parse()?)),
+            ("init", Some(host), None) => Ok(ArmorName::Init(host.parse()?)),
             ("user", Some(number), None) => number.parse().map(ArmorName::User).map_err(|_| bad()),
             _ => Err(bad()),
         }
@@ -283,6 +290,7 @@ mod tests {
             ArmorName::Fanout(job),
             ArmorName::Execution(job, LaneId(2)),
             ArmorName::User(99),
+            ArmorName::Init(HostId(2)),
         ];
         for name in names {
             assert_eq!(name.to_string().parse(), Ok(name));

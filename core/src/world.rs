@@ -7,6 +7,7 @@ use minicbor::{Decode, Encode};
 
 use crate::job::{Files, InjectionKind, OsBytes, Stdin};
 use crate::names::{ArmorName, Digest, ExecutionId, HostId, Incarnation, JobId, LaneId, Millis, SlotId, StageId};
+use crate::profile::Profile;
 
 /// Where an execution's output lies: a region of the pack of the slot that ran it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Encode, Decode)]
@@ -235,6 +236,8 @@ pub enum ProcessCommand {
     Stop,
     /// Starts a daemon on this host, unless one holds its lock.
     Revive,
+    /// Has this host looked over; answered by `Profiled`. Init only.
+    Profile,
 }
 
 /// A process, beyond doubt: a pid alone may be somebody else's by now.
@@ -281,6 +284,8 @@ pub enum ProcessEvent {
     },
     /// The command that this system was made for is gone: an ephemeral system ends with it.
     OwnerGone,
+    /// What this host is, but for its clock.
+    Profiled(Box<Profile>),
 }
 
 /// What the system says of a process.

@@ -14,6 +14,7 @@ pub mod log;
 pub mod os;
 pub mod perform;
 pub mod process;
+pub mod profile;
 pub mod random;
 pub mod saving;
 pub mod slot;

@@ -7,6 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use chameleon_core::message::DaemonMessage;
 use chameleon_core::names::{ArmorName, HostId, Incarnation, JobId};
+use chameleon_core::profile::{Numeric, Profile};
 use chameleon_core::shell::{Identity, Input};
 use chameleon_core::world::{ProcessCommand, ProcessEvent, ProcessMark};
 
@@ -22,6 +23,20 @@ const RESTORE_US: u64 = 800;
 const NOTICE_US: u64 = 100;
 /// How often the unit looks, in microseconds.
 const UNIT_US: u64 = 2_000_000;
+
+/// What an invented host is: those of an odd number are of one kind, the others of another.
+fn profile(host: HostId) -> Profile {
+    let is_odd = host.0 % 2 == 1;
+    let class = if is_odd { "odd" } else { "even" };
+    Profile {
+        system: "Invented".to_owned(),
+        architecture: if is_odd { "x86_64" } else { "aarch64" }.to_owned(),
+        cores: CORES,
+        memory: 1 << 32,
+        numeric: Numeric { class: class.to_owned(), findings: Vec::new() },
+        ..Profile::default()
+    }
+}
 
 /// A host.
 #[derive(Debug, Default)]
@@ -182,6 +197,7 @@ impl World {
             }
             ProcessCommand::Stop => self.standing.stopping = true,
             ProcessCommand::Revive => self.later(1_000, Next::Revive { host }),
+            ProcessCommand::Profile => self.report(pid, ProcessEvent::Profiled(Box::new(profile(host)))),
         }
     }
 

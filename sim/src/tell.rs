@@ -64,6 +64,7 @@ fn word(message: &Message) -> String {
         Message::Execution(message) => format!("{message:?}"),
         Message::User(message) => format!("{message:?}"),
         Message::Pulse(_) => "Pulse".to_owned(),
+        Message::Init(message) => format!("{message:?}"),
     };
     first_word(&text)
 }
@@ -125,7 +126,7 @@ fn sentence(message: &Message) -> Option<String> {
             Some(format!("{} lanes must have {} inputs alike", lanes.len(), inputs.len()))
         }
         Message::User(UserMessage::Refused { why }) => Some(format!("refused: {why}")),
-        Message::Fanout(_) | Message::User(_) | Message::Pulse(_) => None,
+        Message::Fanout(_) | Message::User(_) | Message::Pulse(_) | Message::Init(_) => None,
     }
 }
 
@@ -138,6 +139,9 @@ fn to_ftm(message: &FtmMessage) -> Option<String> {
         }
         FtmMessage::Observed { occurrence, .. } => story(&occurrence.story),
         FtmMessage::Ended { job, outcome, .. } => Some(format!("{job} has ended: {}", outcome.word())),
+        FtmMessage::Profiled { host, profile } => {
+            Some(format!("{host} is {} of numeric class {}", profile.platform(), profile.numeric.class))
+        }
         FtmMessage::Gone { name } => Some(format!("{name} is gone")),
         FtmMessage::Lost { name, why, .. } => Some(format!("{name} is lost: {why}")),
         _ => None,

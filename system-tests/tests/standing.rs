@@ -151,3 +151,26 @@ fn an_ended_job_can_be_forgotten_with_its_output() {
     let _ = system.command(&["result", &id]).run().exits(125);
     system.down();
 }
+
+#[test]
+fn hosts_are_looked_over_soon_after_they_join() {
+    let trial = Trial::new();
+    let system = trial.stand(2);
+    let hosts = eventually("both hosts were looked over", Duration::from_secs(60), || {
+        let hosts = system.json(&["hosts"]).as_array().cloned().unwrap_or_default();
+        let found = hosts.len() == 2 && hosts.iter().all(|host| host["cores"].as_u64().is_some_and(|cores| cores > 0));
+        found.then_some(hosts)
+    });
+    assert_eq!(hosts[0]["numeric_class"], hosts[1]["numeric_class"], "both are this machine");
+    assert_eq!((hosts[0]["state"].as_str(), hosts[0]["jobs"].as_u64()), (Some("up"), Some(0)));
+    let shown = system.json(&["host", "show", "h2"]);
+    let profile = &shown["profile"];
+    assert!(profile["architecture"].as_str().is_some_and(|name| !name.is_empty()), "{shown}");
+    assert!(profile["clock"]["bound_ms"].as_u64().is_some_and(|bound| bound > 0), "{shown}");
+    assert!(profile["tools"].is_array() && profile["numeric_findings"].is_array(), "{shown}");
+    let _ = system.command(&["host", "show", "h7"]).run().exits(125);
+    eventually("the Init ARMORs are retired", Duration::from_secs(20), || {
+        system.armors().iter().all(|armor| armor.kind != "init").then_some(())
+    });
+    system.down();
+}

@@ -41,6 +41,10 @@ commands! {
     Status(status),
     /// List ARMORs, the processes that run and guard jobs
     Armors(armors),
+    /// List hosts, with what runs there
+    Hosts(hosts),
+    /// Show one host
+    Host(host),
     /// List what happened
     Events(events),
     /// Tell each fault of a job as a story, what the job cost, and what could not be noticed

@@ -85,6 +85,8 @@ fn the_keys_of_json_are_those_on_the_page() {
     let table = [
         ("JSON of ps", ps::json_of(&job)),
         ("JSON of armors", armors::json_of(&armor)),
+        ("JSON of hosts", hosts::json_of(&samples::host())),
+        ("JSON of a profile", host::profile_json(&chameleon_core::profile::Profile::default())),
         ("JSON of events", events::json_of(&event)),
         ("JSON of report", crate::story::json(&report)),
         ("JSON of strategies", strategies::json_of(&strategies::find("tmr").unwrap())),
@@ -120,6 +122,8 @@ fn the_help_says_what_the_commands_are() {
       ps          List jobs, in the order in which they were submitted
       status      Show one job
       armors      List ARMORs, the processes that run and guard jobs
+      hosts       List hosts, with what runs there
+      host        Show one host
       events      List what happened
       report      Tell each fault of a job as a story, what the job cost, and what could not be noticed
       result      Print the decided standard output of a job
@@ -141,12 +145,26 @@ fn the_help_says_what_the_commands_are() {
 
 /// One of each.
 mod samples {
-    use chameleon_core::message::{ArmorRow, ArmorState, EventRow, JobRow, Occurrence, Story};
+    use chameleon_core::message::{ArmorRow, ArmorState, EventRow, HostRow, HostState, JobRow, Occurrence, Story};
     use chameleon_core::names::{ArmorName, HostId, Incarnation, JobId, LaneId, Millis};
     use chameleon_core::report::Report;
 
     pub fn pack() -> super::logs::Pack {
         super::logs::Pack { lane: LaneId(0), slot: 0, stream: "stdout", path: "out.pack".into(), length: 1 }
+    }
+
+    pub fn host() -> HostRow {
+        HostRow {
+            host: HostId(1),
+            state: HostState::Up,
+            since_unix_ms: 0,
+            jobs: 0,
+            armors: 0,
+            lanes: 0,
+            cores: 1,
+            platform: String::new(),
+            numeric_class: String::new(),
+        }
     }
 
     pub fn all() -> (JobRow, ArmorRow, EventRow, Report) {

@@ -2,6 +2,7 @@
 
 pub mod execution;
 pub mod fanout;
+pub mod init;
 pub mod voter;
 
 use crate::daemon::Daemon;
@@ -20,6 +21,7 @@ use crate::shell::{Identity, Running, Shell};
 /// | voter | inbox, outbox, seal, task set, tally, prefixes |
 /// | fanout | distribution |
 /// | execution | outbox, seal, task set, slots, restart |
+/// | init | nothing |
 #[must_use]
 pub fn raise(identity: Identity) -> Option<Box<dyn Running>> {
     Some(match identity.name {
@@ -38,6 +40,7 @@ pub fn raise(identity: Identity) -> Option<Box<dyn Running>> {
             let execution = execution::Execution::new(&identity, job, lane);
             Box::new(Shell::new(identity, execution))
         }
+        ArmorName::Init(host) => Box::new(Shell::new(identity, init::Init::new(host))),
         ArmorName::User(_) => return None,
     })
 }

@@ -299,7 +299,7 @@ impl Daemon {
             ProcessEvent::Exited { name, incarnation } => self.exited(now, name, incarnation, step),
             ProcessEvent::Sampled { name, incarnation, sample } => self.looked(now, name, incarnation, &sample, step),
             ProcessEvent::OwnerGone => step.then(Effect::Process(ProcessCommand::Stop)),
-            ProcessEvent::Notified { .. } => {}
+            ProcessEvent::Notified { .. } | ProcessEvent::Profiled(_) => {}
         }
     }
 }

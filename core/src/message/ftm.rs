@@ -5,6 +5,7 @@ use minicbor::{Decode, Encode};
 use crate::job::Job;
 use crate::message::{Occurrence, Outcome};
 use crate::names::{ArmorName, HostId, Incarnation, JobId};
+use crate::profile::Profile;
 
 /// To the FTM.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -110,6 +111,24 @@ pub enum FtmMessage {
         #[n(2)]
         length: u64,
     },
+
+    /// Init → FTM: what time is it? Answered by `InitMessage::Time` with the same number.
+    #[n(80)]
+    AskTime {
+        #[n(0)]
+        host: HostId,
+        #[n(1)]
+        number: u64,
+    },
+    /// Init → FTM: what its host is. Said whenever the link comes up. Answered by the Init's retirement,
+    /// once it is on disk.
+    #[n(81)]
+    Profiled {
+        #[n(0)]
+        host: HostId,
+        #[n(1)]
+        profile: Box<Profile>,
+    },
 }
 
 /// An ARMOR as its daemon sees it.
@@ -189,4 +208,10 @@ pub enum Query {
     /// `UserMessage::Notices`: how many notices of the job its notify command has not taken yet.
     #[n(5)]
     Notices(#[n(0)] JobId),
+    /// `UserMessage::Hosts`: a row a host that has ever joined.
+    #[n(80)]
+    Hosts,
+    /// `UserMessage::Host`, or `Refused` if there is no such host.
+    #[n(81)]
+    Host(#[n(0)] HostId),
 }

@@ -7,6 +7,7 @@ mod daemon;
 mod execution;
 mod fanout;
 mod ftm;
+mod init;
 mod occurrence;
 mod surrogate;
 mod user;
@@ -21,9 +22,10 @@ pub use daemon::DaemonMessage;
 pub use execution::{ExecutionMessage, LaneOrders, Purpose};
 pub use fanout::FanoutMessage;
 pub use ftm::{ArmorState, FtmMessage, Query, Unit};
+pub use init::InitMessage;
 pub use occurrence::{Diagnosis, Evidence, Occurrence, Outcome, Story, Why};
 pub use surrogate::SurrogateMessage;
-pub use user::{ArmorRow, EventRow, JobRow, LaneRow, Release, UserMessage};
+pub use user::{ArmorRow, EventRow, HostRow, HostState, JobRow, LaneRow, Release, UserMessage};
 pub use voter::{Ballot, Dispute, Rule, Seal, Value, Verdict, VoterMessage, Witness};
 
 /// A message on its way, with the kind of its recipient.
@@ -46,6 +48,8 @@ pub enum Message {
     /// To an ARMOR of any kind.
     #[n(7)]
     Pulse(#[n(0)] Pulse),
+    #[n(80)]
+    Init(#[n(0)] InitMessage),
 }
 
 /// Daemon → any ARMOR of its host: how do you fare? Answered by [`DaemonMessage::Pong`], after all
@@ -103,5 +107,6 @@ recipients!(
     Fanout(FanoutMessage),
     Execution(ExecutionMessage),
     User(UserMessage),
-    Pulse(Pulse)
+    Pulse(Pulse),
+    Init(InitMessage)
 );

@@ -5,6 +5,7 @@ use minicbor::{Decode, Encode};
 use crate::job::Job;
 use crate::message::{ArmorState, Occurrence, Outcome};
 use crate::names::{ArmorName, Digest, ExecutionId, HostId, Incarnation, JobId, LaneId, StageId, TaskId};
+use crate::profile::Profile;
 use crate::world::Region;
 
 /// To a user's command.
@@ -49,6 +50,18 @@ pub enum UserMessage {
         job: JobId,
         #[n(1)]
         waiting: u64,
+    },
+    /// FTM → user: the hosts that were asked for by `Query::Hosts`. No answer.
+    #[n(80)]
+    Hosts(#[n(0)] Vec<HostRow>),
+    /// FTM → user: the host that was asked for by `Query::Host`, with what its Init ARMOR found; nothing
+    /// of that as long as it looks. No answer.
+    #[n(81)]
+    Host {
+        #[n(0)]
+        row: HostRow,
+        #[n(1)]
+        profile: Option<Box<Profile>>,
     },
 
     /// SM → user: more decided output, in order. Answered by `SurrogateMessage::Consumed`.
@@ -168,4 +181,52 @@ pub struct EventRow {
     pub job: Option<JobId>,
     #[n(2)]
     pub occurrence: Occurrence,
+}
+
+/// A line of `hosts`.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct HostRow {
+    #[n(0)]
+    pub host: HostId,
+    #[n(1)]
+    pub state: HostState,
+    /// When this life of its daemon was first heard of.
+    #[n(2)]
+    pub since_unix_ms: u64,
+    #[n(3)]
+    pub jobs: u32,
+    /// ARMORs that serve jobs, and how many of them are lanes.
+    #[n(4)]
+    pub armors: u32,
+    #[n(5)]
+    pub lanes: u32,
+    /// As its Init ARMOR found it; empty and 0 before that.
+    #[n(6)]
+    pub cores: u16,
+    #[n(7)]
+    pub platform: String,
+    #[n(8)]
+    pub numeric_class: String,
+}
+
+/// Whether a host can be reckoned with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
+pub enum HostState {
+    /// Its daemon can be spoken to.
+    #[n(0)]
+    Up,
+    /// It has joined, and its daemon cannot be spoken to now.
+    #[n(1)]
+    Away,
+}
+
+impl HostState {
+    /// The word a person reads.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            HostState::Up => "up",
+            HostState::Away => "away",
+        }
+    }
 }

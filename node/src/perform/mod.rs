@@ -54,6 +54,7 @@ impl World {
             ProcessCommand::Notify { notice, command, text } => self.processes.notify(notice, command, text),
             ProcessCommand::Stop => self.processes.stop(),
             ProcessCommand::Revive => self.processes.revive(),
+            ProcessCommand::Profile => self.processes.profile(),
         }
     }
 }

@@ -20,6 +20,7 @@ use crate::event_loop::{Happening, Reporter};
 use crate::files::{commit, tree};
 use crate::home::Home;
 use crate::launch;
+use crate::profile;
 
 pub(crate) use factory::Assignment;
 pub use factory::{Factory, FactoryError};
@@ -187,6 +188,14 @@ impl Processes {
             Ok(None) => {}
             Err(error) => crate::log!("{error}"),
         }
+    }
+
+    /// Has this host looked over.
+    pub fn profile(&self) {
+        let (reporter, jobs) = (self.reporter.clone(), self.home.host(self.identity.host));
+        tokio::task::spawn_blocking(move || {
+            reporter.process(ProcessEvent::Profiled(Box::new(profile::look_over(&jobs))));
+        });
     }
 
     /// Watches the process that an ephemeral home belongs to.

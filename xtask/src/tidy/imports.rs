@@ -14,9 +14,10 @@ const MAY_KNOW: &[(&str, Parts, &[&str])] = &[
     ("document", Parts::OneWhole, &["refusal", "word"]),
     ("strategy", Parts::OneWhole, &["document", "job", "names", "refusal", "word"]),
     ("job", Parts::OneWhole, &["document", "names", "refusal", "strategy", "word"]),
-    ("world", Parts::OneWhole, &["job", "names"]),
+    ("profile", Parts::OneWhole, &[]),
+    ("world", Parts::OneWhole, &["job", "names", "profile"]),
     ("restart", Parts::OneWhole, &["names", "strategy"]),
-    ("message", Parts::OneWhole, &["armor", "job", "names", "world"]),
+    ("message", Parts::OneWhole, &["armor", "job", "names", "profile", "world"]),
     ("vote", Parts::OneWhole, &["message", "names", "world"]),
     ("armor", Parts::OneWhole, &["message", "names", "shell", "world"]),
     ("shell", Parts::OneWhole, &["armor", "elements", "message", "names", "world"]),
@@ -29,8 +30,9 @@ const MAY_KNOW: &[(&str, Parts, &[&str])] = &[
 ];
 
 /// What everything that decides may know; no other decider is among it.
-const DECIDERS_KNOW: &[&str] =
-    &["armor", "elements", "job", "message", "names", "restart", "shell", "strategy", "vote", "world"];
+const DECIDERS_KNOW: &[&str] = &[
+    "armor", "elements", "job", "message", "names", "profile", "restart", "shell", "strategy", "vote", "word", "world",
+];
 
 /// Where all modules, and all kinds of ARMORs, are listed.
 const TABLES: [&str; 2] = ["core/src/lib.rs", "core/src/armors/mod.rs"];

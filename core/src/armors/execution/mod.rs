@@ -406,7 +406,8 @@ impl Execution {
             | Timer::Backpressure
             | Timer::Restore(_)
             | Timer::Remind
-            | Timer::Guard => {}
+            | Timer::Guard
+            | Timer::Profile => {}
         }
         step
     }

@@ -1,8 +1,11 @@
 //! What people ask, and what they are answered.
 
+use std::collections::BTreeSet;
+
 use crate::managers::ftm::{Ftm, FtmStep};
-use crate::message::{ArmorRow, ArmorState, Query, UserMessage};
-use crate::names::{ArmorName, HostId, JobId};
+use crate::message::{ArmorRow, ArmorState, HostRow, HostState, Query, UserMessage};
+use crate::names::{ArmorName, HostId, JobId, Kind};
+use crate::word::listing;
 
 impl Ftm {
     /// Answers a question; nothing changes.
@@ -26,6 +29,14 @@ impl Ftm {
             Query::Events { job: Some(job), .. } if self.jobs.get(job).is_none() => {
                 return self.refuse_unknown(user, job, step);
             }
+            Query::Hosts => UserMessage::Hosts(self.hosts.keys().map(|&host| self.host_row(host)).collect()),
+            Query::Host(host) => match self.hosts.get(&host) {
+                Some(known) => UserMessage::Host {
+                    row: self.host_row(host),
+                    profile: known.profile.as_ref().map(|record| record.profile.clone()),
+                },
+                None => UserMessage::Refused { why: self.unknown_host(host) },
+            },
             Query::Events { job, from } => UserMessage::Events(self.events.rows(job, from)),
         };
         self.reply(user, answer, step);
@@ -34,6 +45,33 @@ impl Ftm {
     pub(super) fn refuse_unknown(&mut self, user: ArmorName, job: JobId, step: &mut FtmStep) {
         let why = self.jobs.unknown(job);
         self.reply(user, UserMessage::Refused { why }, step);
+    }
+
+    /// A line of `hosts`.
+    fn host_row(&self, host: HostId) -> HostRow {
+        let serving = self.registry.on_host(host).map(|entry| entry.name).filter(|name| name.job().is_some());
+        let here: Vec<ArmorName> = serving.collect();
+        let lanes = here.iter().filter(|name| name.kind() == Kind::Execution).count();
+        let jobs: BTreeSet<JobId> = here.iter().filter_map(|name| name.job()).collect();
+        let known = self.hosts.get(&host);
+        let profile = known.and_then(|known| known.profile.as_ref()).map(|record| &record.profile);
+        let is_up = self.linked.contains(&ArmorName::Daemon(host));
+        HostRow {
+            host,
+            state: if is_up { HostState::Up } else { HostState::Away },
+            since_unix_ms: known.map_or(0, |known| known.record.since_unix_ms),
+            jobs: counted(jobs.len()),
+            armors: counted(here.len()),
+            lanes: counted(lanes),
+            cores: profile.map_or(0, |profile| profile.cores),
+            platform: profile.map_or_else(String::new, |profile| profile.platform()),
+            numeric_class: profile.map_or_else(String::new, |profile| profile.numeric.class.clone()),
+        }
+    }
+
+    fn unknown_host(&self, host: HostId) -> String {
+        let known: Vec<String> = self.hosts.keys().map(ToString::to_string).collect();
+        format!("there is no host {host}; expected {}", listing(known.iter().map(String::as_str)))
     }
 
     /// The FTM, the daemons, then the ARMORs of jobs, in order of names.
@@ -58,4 +96,8 @@ impl Ftm {
         });
         std::iter::once(ftm).chain(daemons).chain(served).collect()
     }
+}
+
+fn counted(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
 }

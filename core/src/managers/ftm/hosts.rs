@@ -3,15 +3,16 @@
 use crate::armor::{Effect, Moment};
 use crate::managers::ftm::placement::{self, Placing};
 use crate::managers::ftm::registry::{Decided, Entry, Sighting};
-use crate::managers::ftm::{Ftm, FtmRecord, FtmStep, HostRecord};
+use crate::managers::ftm::{Ftm, FtmRecord, FtmStep, HostRecord, ProfileRecord};
 use crate::message::{DaemonMessage, Occurrence, Story, SurrogateMessage, Unit};
 use crate::names::{ArmorName, HostId, Incarnation, JobId};
 
 /// What the FTM knows of a host.
 #[derive(Debug, Default)]
 pub(super) struct Host {
-    /// What its daemons observed with a number below this is on record. Durable.
-    pub observed: u64,
+    /// Durable, and so is the profile.
+    pub record: HostRecord,
+    pub profile: Option<ProfileRecord>,
     /// Its daemon, once it has joined this FTM.
     pub daemon: Option<Unit>,
     /// The FTM itself, on the host where it lives.
@@ -23,14 +24,7 @@ pub(super) struct Host {
 impl Ftm {
     /// A daemon says who it is and what is in its charge: the registry and the host are made to agree.
     pub(super) fn joined(&mut self, now: Moment, host: HostId, units: &[Unit], step: &mut FtmStep) {
-        let known = self.hosts.entry(host).or_default();
-        let observed = known.observed;
-        if known.daemon.is_none() {
-            let name = ArmorName::Daemon(host);
-            let unknown = Unit { name, incarnation: Incarnation::default(), pid: 0, restored_after_ms: None };
-            known.daemon = Some(unknown);
-            self.save(step, FtmRecord::Host(HostRecord { host, observed }));
-        }
+        self.greet(now, host, units, step);
         for name in self.registry.missing(host, units) {
             self.reinstall(now, host, name, step);
         }
@@ -41,10 +35,26 @@ impl Ftm {
         self.place_requested(step);
     }
 
+    /// A life of its daemon that joins for the first time is put on record, and its host will be looked over.
+    fn greet(&mut self, now: Moment, host: HostId, units: &[Unit], step: &mut FtmStep) {
+        let name = ArmorName::Daemon(host);
+        let unknown = Unit { name, incarnation: Incarnation::default(), pid: 0, restored_after_ms: None };
+        let unit = units.iter().find(|unit| unit.name == name).cloned().unwrap_or(unknown);
+        let daemon = unit.incarnation;
+        let known = self.hosts.entry(host).or_default();
+        known.daemon.get_or_insert(unit);
+        let record = known.record;
+        if record.host != host || record.daemon != daemon {
+            let since_unix_ms = now.unix_ms;
+            self.save(step, FtmRecord::Host(HostRecord { host, daemon, since_unix_ms, ..record }));
+        }
+        self.profile_soon(host, step);
+    }
+
     /// A host has forgotten an ARMOR that ran there: it gets new lives, so that the old ones count no more.
     fn reinstall(&mut self, now: Moment, host: HostId, name: ArmorName, step: &mut FtmStep) {
-        let ended = name.job().is_none_or(|job| self.jobs.running(job).is_none());
-        let Some(entry) = self.registry.get(name).filter(|_| !ended).map(|entry| entry.installing(host)) else {
+        let Some(entry) = self.registry.get(name).filter(|_| self.needs(name)).map(|entry| entry.installing(host))
+        else {
             return;
         };
         self.registry.unsee(name);
@@ -72,7 +82,20 @@ impl Ftm {
                     self.retire_at(host, unit.name, step);
                 }
             },
+            ArmorName::Init(_) => {
+                if self.registry.sight(host, unit) == Sighting::Stray {
+                    self.retire_at(host, unit.name, step);
+                }
+            }
             ArmorName::User(_) => {}
+        }
+    }
+
+    /// Whether anybody has a use for this ARMOR: a job that runs, or the FTM itself.
+    fn needs(&self, name: ArmorName) -> bool {
+        match name.job() {
+            Some(job) => self.jobs.running(job).is_some(),
+            None => matches!(name, ArmorName::Init(_)),
         }
     }
 
@@ -87,12 +110,12 @@ impl Ftm {
 
     /// What the daemon of this host must know; said whenever it can be reached.
     pub(super) fn tell_host(&mut self, host: HostId, step: &mut FtmStep) {
-        let here: Vec<Entry> =
-            self.registry.entries().filter(|entry| entry.decided.host() == Some(host)).cloned().collect();
+        let here: Vec<Entry> = self.registry.on_host(host).cloned().collect();
         for entry in here {
-            let ended = entry.name.job().is_none_or(|job| self.jobs.running(job).is_none());
             match entry.decided {
-                Decided::Installing { .. } if !ended && !self.registry.runs(entry.name) => self.install(&entry, step),
+                Decided::Installing { .. } if self.needs(entry.name) && !self.registry.runs(entry.name) => {
+                    self.install(&entry, step)
+                }
                 Decided::Retiring { .. } => self.retire_at(host, entry.name, step),
                 Decided::Requested | Decided::Installing { .. } | Decided::Lost { .. } => {}
             }
@@ -202,13 +225,12 @@ impl Ftm {
     }
 
     fn move_or_give_up(&mut self, now: Moment, host: HostId, entry: &Entry, why: &str, step: &mut FtmStep) {
-        let Some(job) = entry.name.job() else { return };
         let name = entry.name;
-        if self.jobs.running(job).is_none() {
-            // It has done its part.
+        let Some(job) = name.job().filter(|_| self.needs(name)) else {
+            // It has done its part, or is of no use anywhere else.
             self.save(step, FtmRecord::Armor(entry.retiring(host)));
             return self.retire_at(host, name, step);
-        }
+        };
         let tried: Vec<HostId> = entry.tried.iter().copied().chain([host]).collect();
         let others = if self.registry.can_move(name) { self.hosts_but(&tried) } else { Vec::new() };
         let plan = placement::place(self.registry.loads(others, job), &[name]);
@@ -247,14 +269,15 @@ impl Ftm {
         number: u64,
         step: &mut FtmStep,
     ) {
-        let expected = self.hosts.entry(host).or_default().observed;
+        let record = self.hosts.entry(host).or_default().record;
+        let expected = record.observed;
         let first_of_a_later_life = number > expected && number.trailing_zeros() >= 32;
         if number == expected || first_of_a_later_life {
-            self.save(step, FtmRecord::Host(HostRecord { host, observed: number + 1 }));
+            self.save(step, FtmRecord::Host(HostRecord { host, observed: number + 1, ..record }));
             let job = name.job().filter(|&job| self.jobs.get(job).is_some());
             self.record_event(job, None, occurrence, step);
         }
-        let below = self.hosts.get(&host).map_or(0, |host| host.observed);
+        let below = self.hosts.get(&host).map_or(0, |host| host.record.observed);
         step.send(ArmorName::Daemon(host), DaemonMessage::ObservedKept { below });
     }
 }

@@ -154,7 +154,7 @@ impl Ftm {
         }
     }
 
-    fn retire(&mut self, entry: &Entry, step: &mut FtmStep) {
+    pub(super) fn retire(&mut self, entry: &Entry, step: &mut FtmStep) {
         match entry.decided {
             Decided::Requested => self.save(step, FtmRecord::ArmorGone(entry.name)),
             Decided::Installing { host, .. } | Decided::Lost { host, .. } => {

@@ -15,6 +15,7 @@
 //! | `users` | what users' commands are owed |
 //! | `lives` | how a job is accepted, cancelled, ended and forgotten |
 //! | `hosts` | what daemons say, and what they are told |
+//! | `profiles` | what each host is, and when it is looked over |
 //! | `answers` | what people ask |
 
 mod answers;
@@ -24,6 +25,7 @@ pub mod jobs;
 mod lives;
 pub mod notices;
 pub mod placement;
+mod profiles;
 mod record;
 pub mod registry;
 #[cfg(test)]
@@ -32,10 +34,10 @@ mod users;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use record::{FtmRecord, HostRecord};
+pub use record::{FtmRecord, HostRecord, ProfileRecord};
 
 use crate::armor::{Armor, Effect, Event, LinkEvent, Moment, Progress, Step, Timer};
-use crate::message::{FtmMessage, Occurrence, Story, SurrogateMessage, UserMessage};
+use crate::message::{FtmMessage, InitMessage, Occurrence, Story, SurrogateMessage, UserMessage};
 use crate::names::{ArmorName, HostId, Incarnation, JobId, Kind, Term};
 use crate::restart::Next;
 use crate::shell::{Identity, Place};
@@ -137,6 +139,14 @@ impl Ftm {
             }
             // Only its SM ends a job.
             FtmMessage::Ended { .. } => {}
+            FtmMessage::AskTime { number, .. } => {
+                step.send(from, InitMessage::Time { number, unix_ms: now.unix_ms });
+            }
+            FtmMessage::Profiled { host, profile } if from == ArmorName::Init(host) => {
+                self.profiled(host, profile, step);
+            }
+            // Nobody else has looked.
+            FtmMessage::Profiled { .. } => {}
         }
         self.deliver(now, step);
     }
@@ -205,7 +215,12 @@ impl Ftm {
                     step.send(peer, message);
                 }
             }
-            ArmorName::Ftm | ArmorName::Voter(_) | ArmorName::Fanout(_) | ArmorName::Execution(..) => {}
+            // They speak first.
+            ArmorName::Ftm
+            | ArmorName::Voter(_)
+            | ArmorName::Fanout(_)
+            | ArmorName::Execution(..)
+            | ArmorName::Init(_) => {}
         }
     }
 
@@ -313,7 +328,8 @@ impl Armor for Ftm {
             FtmRecord::EventGone(number) => self.events.remove(*number),
             FtmRecord::Notice(record) => self.notices.put(record),
             FtmRecord::NoticeGone(number) => self.notices.remove(*number),
-            FtmRecord::Host(record) => self.hosts.entry(record.host).or_default().observed = record.observed,
+            FtmRecord::Host(record) => self.hosts.entry(record.host).or_default().record = *record,
+            FtmRecord::Profile(record) => self.hosts.entry(record.host).or_default().profile = Some(record.clone()),
         }
     }
 
@@ -322,6 +338,7 @@ impl Armor for Ftm {
         match event {
             Event::Message { from, message } => self.message(now, from, message, &mut step),
             Event::Timer(Timer::Remind) => self.remind(now, &mut step),
+            Event::Timer(Timer::Profile) => self.profile_hosts(&mut step),
             Event::Timer(Timer::Flush) => self.forget_unreached(now, &mut step),
             Event::Link(LinkEvent::Up { peer, .. }) => self.link_up(peer, &mut step),
             Event::Link(LinkEvent::Down { peer }) => self.link_down(peer, &mut step),

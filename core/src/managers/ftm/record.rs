@@ -6,7 +6,8 @@ use crate::managers::ftm::events::EventRecord;
 use crate::managers::ftm::jobs::JobRecord;
 use crate::managers::ftm::notices::NoticeRecord;
 use crate::managers::ftm::registry::Entry;
-use crate::names::{ArmorName, HostId, JobId, Term};
+use crate::names::{ArmorName, HostId, Incarnation, JobId, Term};
+use crate::profile::Profile;
 use crate::shell::Place;
 
 /// A durable change of what the FTM knows.
@@ -42,16 +43,34 @@ pub enum FtmRecord {
     NoticeGone(#[n(0)] u64),
     #[n(9)]
     Host(#[n(0)] HostRecord),
+    #[n(80)]
+    Profile(#[n(0)] ProfileRecord),
 }
 
 /// A host that has joined.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Encode, Decode)]
 pub struct HostRecord {
     #[n(0)]
     pub host: HostId,
     /// What its daemons observed with a number below this is on record.
     #[n(1)]
     pub observed: u64,
+    /// The life of its daemon that has joined last, and when it did so first.
+    #[n(2)]
+    pub daemon: Incarnation,
+    #[n(3)]
+    pub since_unix_ms: u64,
+}
+
+/// What a host was found to be, in this life of its daemon.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct ProfileRecord {
+    #[n(0)]
+    pub host: HostId,
+    #[n(1)]
+    pub daemon: Incarnation,
+    #[n(2)]
+    pub profile: Box<Profile>,
 }
 
 impl FtmRecord {
@@ -73,6 +92,7 @@ impl FtmRecord {
             FtmRecord::Notice(record) => Place::Put(notice(&record.number)),
             FtmRecord::NoticeGone(number) => Place::Delete(notice(number)),
             FtmRecord::Host(record) => Place::Put(format!("host/{:010}", record.host.0)),
+            FtmRecord::Profile(record) => Place::Put(format!("profile/{:010}", record.host.0)),
         }
     }
 }

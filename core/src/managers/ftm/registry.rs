@@ -96,7 +96,13 @@ impl Entry {
             Decided::Installing { granted, .. } => granted.0,
             Decided::Requested | Decided::Retiring { .. } | Decided::Lost { .. } => 0,
         };
-        let (incarnation, granted) = (Incarnation(used + 1), Incarnation(used.saturating_add(LIVES)));
+        self.installing_after(host, used)
+    }
+
+    /// The entry once it is placed on this host, with lives beyond those that were used.
+    #[must_use]
+    pub fn installing_after(&self, host: HostId, used: u32) -> Self {
+        let (incarnation, granted) = (Incarnation(used.saturating_add(1)), Incarnation(used.saturating_add(LIVES)));
         Entry { decided: Decided::Installing { host, incarnation, granted }, ..self.clone() }
     }
 
@@ -186,6 +192,11 @@ impl Registry {
         self.entries.values().filter(move |entry| entry.name.job() == Some(job))
     }
 
+    /// Those that have to do with one host.
+    pub fn on_host(&self, host: HostId) -> impl Iterator<Item = &Entry> {
+        self.entries.values().filter(move |entry| entry.decided.host() == Some(host))
+    }
+
     fn host(&self, name: ArmorName) -> Option<HostId> {
         self.entries.get(&name).and_then(|entry| entry.decided.host())
     }
@@ -209,7 +220,7 @@ impl Registry {
         match name.kind() {
             Kind::Surrogate | Kind::Voter => !self.may_have_run(name),
             Kind::Fanout | Kind::Execution => true,
-            Kind::Ftm | Kind::Daemon | Kind::User => false,
+            Kind::Ftm | Kind::Daemon | Kind::User | Kind::Init => false,
         }
     }
 

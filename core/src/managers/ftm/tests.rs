@@ -1,5 +1,7 @@
 //! Stories of one FTM, told by direct calls; daemons, SMs and users are the test.
 
+mod hosts;
+
 use proptest::prelude::*;
 
 use super::registry::{Decided, Entry, LIVES, Sighting};

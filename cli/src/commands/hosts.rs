@@ -1,0 +1,112 @@
+//! `chameleon hosts`: a line a host.
+
+use chameleon_core::message::{FtmMessage, HostRow, Query, UserMessage};
+use jiff::tz::TimeZone;
+use serde_json::{Value, json};
+
+use crate::failure::Failure;
+use crate::screen;
+use crate::session::{Session, ask};
+use crate::system::Place;
+
+#[derive(Debug, clap::Args)]
+pub struct Hosts {
+    /// An array of objects with stable keys
+    #[arg(long)]
+    json: bool,
+}
+
+impl Hosts {
+    pub fn execute(self, place: &Place) -> Result<u8, Failure> {
+        let hosts = hosts(&mut place.standing()?.connect()?)?;
+        match self.json {
+            true => screen::print_json(&Value::Array(hosts.iter().map(json_of).collect()))?,
+            false => screen::print(&table_of(&hosts, &screen::zone()))?,
+        }
+        Ok(0)
+    }
+}
+
+/// All hosts that have ever joined.
+fn hosts(session: &mut dyn Session) -> Result<Vec<HostRow>, Failure> {
+    ask(session, &FtmMessage::Ask(Query::Hosts), |answer| match answer {
+        UserMessage::Hosts(hosts) => Some(hosts),
+        _ => None,
+    })
+}
+
+pub fn json_of(row: &HostRow) -> Value {
+    json!({
+        "host": row.host.to_string(),
+        "state": row.state.word(),
+        "since_unix_ms": row.since_unix_ms,
+        "cores": known(row, row.cores),
+        "lanes": row.lanes,
+        "armors": row.armors,
+        "jobs": row.jobs,
+        "platform": known(row, row.platform.clone()),
+        "numeric_class": known(row, row.numeric_class.clone()),
+    })
+}
+
+/// Null before the host was looked over.
+fn known<T>(row: &HostRow, value: T) -> Option<T> {
+    (row.cores > 0).then_some(value)
+}
+
+fn table_of(rows: &[HostRow], zone: &TimeZone) -> String {
+    let line = |row: &HostRow| {
+        let dash = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
+        [
+            row.host.to_string(),
+            row.state.word().to_owned(),
+            dash(known(row, row.cores.to_string())),
+            row.lanes.to_string(),
+            row.armors.to_string(),
+            row.jobs.to_string(),
+            dash(known(row, row.platform.clone())),
+            dash(known(row, row.numeric_class.clone())),
+            screen::date(row.since_unix_ms, zone),
+        ]
+    };
+    let headings = ["HOST", "STATE", "CORES", "LANES", "ARMORS", "JOBS", "PLATFORM", "NUMERIC", "SINCE"];
+    screen::table(headings, rows.iter().map(line))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chameleon_core::message::HostState;
+    use chameleon_core::names::HostId;
+
+    use crate::scripted::Scripted;
+
+    fn row(host: u32, state: HostState, cores: u16) -> HostRow {
+        let text = |text: &str| if cores > 0 { text.to_owned() } else { String::new() };
+        HostRow {
+            host: HostId(host),
+            state,
+            since_unix_ms: 1_700_000_000_000,
+            jobs: 1,
+            armors: 4,
+            lanes: 2,
+            cores,
+            platform: text("Linux x86_64 glibc 2.36"),
+            numeric_class: text("5e6174fd"),
+        }
+    }
+
+    #[test]
+    fn a_host_is_listed_also_before_it_was_looked_over() {
+        let rows = [row(1, HostState::Up, 8), row(2, HostState::Away, 0)];
+        let answer = UserMessage::Hosts(rows.to_vec());
+        assert_eq!(hosts(&mut Scripted::answering(vec![answer])).unwrap(), rows);
+        insta::assert_snapshot!(table_of(&rows, &TimeZone::UTC), @r"
+        HOST  STATE  CORES  LANES  ARMORS  JOBS  PLATFORM                 NUMERIC   SINCE
+        h1    up     8      2      4       1     Linux x86_64 glibc 2.36  5e6174fd  2023-11-14 22:13:20
+        h2    away   -      2      4       1     -                        -         2023-11-14 22:13:20
+        ");
+        assert_eq!(json_of(&rows[1])["platform"], Value::Null);
+        assert_eq!(json_of(&rows[0])["cores"], 8);
+    }
+}

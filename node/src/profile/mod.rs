@@ -1,0 +1,26 @@
+//! What this host is: asked of the system, of the programs that are there, and of the processor itself.
+//!
+//! Nothing here may hang or fail: what cannot be found out is left out, and what other programs are
+//! asked for has a bounded time.
+
+pub mod abilities;
+mod machine;
+mod numeric;
+mod speed;
+mod tools;
+
+use std::path::Path;
+
+use chameleon_core::profile::Profile;
+
+/// Looks this host over. `kept` is where it keeps its jobs.
+#[must_use]
+pub fn look_over(kept: &Path) -> Profile {
+    Profile {
+        tools: tools::find(),
+        abilities: abilities::find(),
+        numeric: numeric::fingerprint(),
+        speed: speed::measure(),
+        ..machine::describe(kept)
+    }
+}

@@ -302,7 +302,8 @@ impl Setting for Registry {
             Sentence::always(RETIRED_IS_GONE, |_, state| state.broken != Some(RETIRED_IS_GONE)),
             Sentence::always(THEY_AGREE, |world, state| !world.is_calm(state) || Registry::agree(world, state)),
             Sentence::sometimes("the job ends and all of it is retired", |world, state| {
-                state.facts.end_kept && world.is_calm(state) && state.facts.processes.is_empty()
+                let serves = |process: &Process| process.name.job().is_some();
+                state.facts.end_kept && world.is_calm(state) && !state.facts.processes.values().any(serves)
             }),
         ]
     }

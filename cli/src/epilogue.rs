@@ -29,7 +29,7 @@ pub fn tell(scene: &Scene<'_>, whole_report: bool) -> u64 {
         // Its sentence says it all.
         Outcome::Failed { .. } => {}
         Outcome::Untrusted { .. } => screen::remark(&format!("chameleon: {}", more(scene))),
-        Outcome::Result { .. } | Outcome::Deadline | Outcome::Cancelled { .. } => {
+        Outcome::Result { .. } | Outcome::Deadline | Outcome::Cancelled { .. } | Outcome::Unknown { .. } => {
             story::summary(&report, &more(scene)).iter().for_each(|summary| screen::remark(summary));
         }
     }
@@ -56,6 +56,14 @@ fn verdict(scene: &Scene<'_>) -> Vec<String> {
             lines.push(format!("the deadline{deadline} passed before there was a result"));
         }
         Outcome::Failed { why } => lines.push(why.clone()),
+        Outcome::Unknown { why, .. } => {
+            lines.push(format!("the outcome is unknown, a person must look: {why}"));
+            if scene.system.outlives_command() {
+                let job = scene.ending.job;
+                lines
+                    .push(format!("`chameleon resolve {job} happened|did-not-happen --note …` says what became of it"));
+            }
+        }
         Outcome::Untrusted { why, released } => {
             lines.push(format!("no trustworthy result: {why}"));
             if *released > 0 {

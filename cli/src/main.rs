@@ -41,6 +41,7 @@ fn main() -> ExitCode {
 
 /// What a person typed; the exit code.
 fn type_in() -> u8 {
+    chameleon_node::log::is_read_by_a_person();
     let typed = commands::CommandLine::try_parse().map_err(|refusal| {
         // Help that nobody can read is no failure.
         let _ = refusal.print();

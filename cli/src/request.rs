@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use chameleon_core::job::check::{self, SPOOL_QUOTA};
 use chameleon_core::job::{
-    Determinism, Files, Injection, Job, Mask, OsBytes, Stage, Stdin, Surroundings, mask, values,
+    Determinism, Files, Injection, Job, Mask, OsBytes, Promise, Stage, Stdin, Surroundings, mask, values,
 };
 use chameleon_core::names::Millis;
 use chameleon_core::strategy::Order;
@@ -18,6 +18,8 @@ use crate::failure::Failure;
 
 /// The strategy of `run -- CMD` without `--strategy`.
 const STRATEGY: &str = "tmr";
+/// And of what may be started at most once.
+const STRATEGY_ONCE: &str = "single";
 
 /// How a job is to be run; on top of what a job file says.
 #[derive(Debug, Default, clap::Args)]
@@ -46,6 +48,9 @@ pub struct JobFlags {
     /// Adds what makes equal executions equal for common runtimes: assist sets hash seeds and the like
     #[arg(long, value_name = "HOW", value_parser = word::<Determinism>, help_heading = "Dependability")]
     pub determinism: Option<Determinism>,
+    /// How often the program may be started: at-most-once for what must never happen twice, in one lane
+    #[arg(long, value_name = "HOW", value_parser = word::<Promise>, help_heading = "Dependability")]
+    pub execution: Option<Promise>,
     /// Releases no output before the verdict
     #[arg(long, help_heading = "Dependability")]
     pub hold: bool,
@@ -127,16 +132,10 @@ fn umask() -> u32 {
 /// # Errors
 /// A flag makes no sense.
 pub fn of_command(command: Vec<OsString>, flags: JobFlags, here: Here) -> Result<Job, Failure> {
-    let strategy = strategies::find(flags.strategy.as_deref().unwrap_or(STRATEGY))?;
+    let usual = if flags.execution == Some(Promise::AtMostOnce) { STRATEGY_ONCE } else { STRATEGY };
+    let strategy = strategies::find(flags.strategy.as_deref().unwrap_or(usual))?;
     let name = name_of(&command);
-    let stage = Stage {
-        name: name.clone(),
-        command: command.into_iter().map(|word| word.into_vec().into()).collect(),
-        tasks: None,
-        files: Files::Overlay,
-        inputs: vec![],
-        outputs: vec![],
-    };
+    let stage = Stage::new(name.clone(), command.into_iter().map(|word| word.into_vec().into()).collect());
     let job = Job {
         name,
         strategy,
@@ -215,6 +214,7 @@ fn changed(mut job: Job, flags: JobFlags) -> Result<Job, Failure> {
     let outputs: Vec<OsBytes> = flags.output.iter().map(absolute).collect::<Result<_, _>>()?;
     for stage in &mut job.stages {
         stage.files = flags.files.unwrap_or(stage.files);
+        stage.promise = flags.execution.unwrap_or(stage.promise);
         stage.inputs.extend(inputs.iter().cloned());
         stage.outputs.extend(outputs.iter().filter(|path| !check::is_within(path, &job.directory)).cloned());
     }
@@ -303,7 +303,9 @@ mod tests {
 
     #[test]
     fn what_makes_no_sense_is_refused_in_a_sentence() {
-        let table: [(&[&str], &str); 4] = [
+        let table: [(&[&str], &str); 6] = [
+            (&["--execution=at-most-once", "--strategy=tmr", "--", "pay"], "up to 7 lanes run the program"),
+            (&["--execution=at-most-once", "--strategy=retry", "--", "pay"], "is started again, up to 10 times"),
             (&["--replicas=3", "--quorum=4", "--", "true"], "quorum"),
             (&["--inject=kill:40", "--", "true"], "lane"),
             (&["--strategy=tmrr", "--", "true"], "did you mean \"tmr\"?"),

@@ -21,7 +21,8 @@ impl Signals {
     /// # Errors
     /// The system does not let us.
     pub fn block() -> Result<Self, Failure> {
-        let set = SigSet::from_iter(ASKING);
+        let ignored = ignored();
+        let set = SigSet::from_iter(ASKING.into_iter().filter(|signal| ignored & bit(*signal) == 0));
         set.thread_block().map_err(|why| Failure::System(format!("signals cannot be blocked: {why}")))?;
         Ok(Signals(set))
     }
@@ -41,4 +42,15 @@ impl Signals {
             }
         });
     }
+}
+
+fn bit(signal: Signal) -> u64 {
+    1 << (signal as i32 - 1)
+}
+
+/// The signals that this process ignores. One that is blocked would come all the same.
+fn ignored() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    line.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
 }

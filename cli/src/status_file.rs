@@ -12,6 +12,19 @@ use serde_json::{Value, json};
 
 use crate::failure::Failure;
 
+/// Looks whether there is a place for the file, before a long run ends without one.
+///
+/// # Errors
+/// There is none.
+pub fn examine(path: &Path) -> Result<(), Failure> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let place = fs::metadata(directory).and_then(|found| match found.is_dir() {
+        true => Ok(()),
+        false => Err(std::io::ErrorKind::NotADirectory.into()),
+    });
+    place.map_err(|why| Failure::Unwritable { what: "the status file", path: path.to_owned(), why })
+}
+
 /// What the file says.
 pub struct Status<'a> {
     pub exit_code: u8,
@@ -72,13 +85,17 @@ fn program(outcome: &Outcome) -> Option<Value> {
         Outcome::Result { end: End::Signal(number) } => Some(json!({ "signal": number })),
         Outcome::Result { end: End::NotFound } => Some(json!({ "unstarted": "not found" })),
         Outcome::Result { end: End::NotExecutable } => Some(json!({ "unstarted": "not executable" })),
-        Outcome::Untrusted { .. } | Outcome::Deadline | Outcome::Failed { .. } | Outcome::Cancelled { .. } => None,
+        Outcome::Untrusted { .. }
+        | Outcome::Deadline
+        | Outcome::Failed { .. }
+        | Outcome::Cancelled { .. }
+        | Outcome::Unknown { .. } => None,
     }
 }
 
 fn why(outcome: &Outcome) -> Option<String> {
     match outcome {
-        Outcome::Untrusted { why, .. } | Outcome::Failed { why } => Some(why.clone()),
+        Outcome::Untrusted { why, .. } | Outcome::Failed { why } | Outcome::Unknown { why, .. } => Some(why.clone()),
         Outcome::Result { .. } | Outcome::Deadline | Outcome::Cancelled { .. } => None,
     }
 }
@@ -104,6 +121,14 @@ mod tests {
         assert_eq!((&own["exit_code"], &deadline["exit_code"]), (&json!(124), &json!(124)));
         assert_eq!((&own["outcome"], &deadline["outcome"]), (&json!("result"), &json!("deadline")));
         assert_eq!((&own["program"], &deadline["program"]), (&json!({ "exit": 124 }), &Value::Null));
+    }
+
+    #[test]
+    fn an_unknown_outcome_is_no_failure_that_could_be_tried_again() {
+        let ending = ending(Outcome::Unknown { why: "t0 may have run".to_owned(), released: 0 });
+        let json = status(&ending).json();
+        assert_eq!((&json["outcome"], &json["exit_code"]), (&json!("outcome-unknown"), &json!(122)));
+        assert_eq!((&json["program"], &json["why"]), (&Value::Null, &json!("t0 may have run")));
     }
 
     #[test]

@@ -96,6 +96,7 @@ fn containment(fault: &Fault) -> String {
         (Containment::BeforeError, _) => "before an error: no lane behaved differently".to_owned(),
         (Containment::BeforeFailure, _) => "before a failure: the lane's result was right all the same".to_owned(),
         (Containment::BeforeSpread, _) => "before it spread: it went no further than the vote".to_owned(),
+        (Containment::Unknown, _) => "unknown: what it does cannot be held".to_owned(),
         (Containment::Spread { released }, _) => {
             format!("too late: {} of output were already out", count(released, "byte"))
         }
@@ -176,6 +177,7 @@ fn containment_word(contained: Containment) -> &'static str {
         Containment::BeforeFailure => "before-failure",
         Containment::BeforeSpread => "before-spread",
         Containment::Spread { .. } => "spread",
+        Containment::Unknown => "unknown",
     }
 }
 

@@ -187,6 +187,7 @@ impl Follower {
             | UserMessage::Events(_)
             | UserMessage::Submitted(_)
             | UserMessage::Forgotten { .. }
+            | UserMessage::Resolved { .. }
             | UserMessage::Hosts(_)
             | UserMessage::Host { .. }
             | UserMessage::Notices { .. } => Vec::new(),

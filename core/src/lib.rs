@@ -10,6 +10,7 @@ mod document;
 pub mod elements;
 pub mod follower;
 pub mod job;
+pub mod lease;
 pub mod managers;
 pub mod message;
 pub mod names;

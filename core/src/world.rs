@@ -380,6 +380,12 @@ impl ProcessSample {
         self.cpu_us.saturating_sub(earlier.cpu_us) * 4 >= silent.0 * 1000
     }
 
+    /// Whether it used so much of the CPU, in however long a time.
+    #[must_use]
+    pub fn used(&self, earlier: &ProcessSample, cpu: Millis) -> bool {
+        self.cpu_us.saturating_sub(earlier.cpu_us) >= cpu.0 * 1000
+    }
+
     /// Whether a process that is silent had the chance to speak: it is stopped, or it used the CPU.
     #[must_use]
     pub fn could_have_answered(&self, earlier: &ProcessSample, silent: Millis) -> bool {

@@ -3,9 +3,21 @@
 
 use std::fmt;
 use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Writes one line, with the time (seconds since 1970) and the process in front.
+static READ_BY_A_PERSON: AtomicBool = AtomicBool::new(false);
+
+/// In this process standard error is no log: a person reads it, as it comes.
+pub fn is_read_by_a_person() {
+    READ_BY_A_PERSON.store(true, Ordering::Relaxed);
+}
+
+/// Writes one line, in a log with the time (seconds since 1970) and the process in front.
 pub fn line(text: fmt::Arguments<'_>) {
+    if READ_BY_A_PERSON.load(Ordering::Relaxed) {
+        let _ = writeln!(std::io::stderr(), "chameleon: {text}");
+        return;
+    }
     let now = crate::timers::now().unix_ms;
     let _ = writeln!(std::io::stderr(), "{}.{:03} [{}] {text}", now / 1000, now % 1000, std::process::id());
 }

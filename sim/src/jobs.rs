@@ -15,14 +15,8 @@ pub fn strategy(name: &str) -> Option<Strategy> {
 /// A stage that runs this command line once.
 #[must_use]
 pub fn stage(number: usize, line: &str) -> Stage {
-    Stage {
-        name: format!("stage {number}"),
-        command: line.split_whitespace().map(|word| OsBytes::from(word.as_bytes().to_vec())).collect(),
-        tasks: None,
-        files: Files::None,
-        inputs: Vec::new(),
-        outputs: Vec::new(),
-    }
+    let command = line.split_whitespace().map(|word| OsBytes::from(word.as_bytes().to_vec())).collect();
+    Stage { files: Files::None, ..Stage::new(format!("stage {number}"), command) }
 }
 
 /// A job of these stages, with nothing special about it.

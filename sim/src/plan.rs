@@ -1,7 +1,7 @@
 //! What a campaign is about: users, jobs and lanes drawn from the seed, such that the truth is known
 //! and at most the tolerated number of lanes is faulty.
 
-use chameleon_core::job::{Files, Job, OsBytes, Stage, Stdin};
+use chameleon_core::job::{Files, Job, OsBytes, Promise, Stage, Stdin};
 use chameleon_core::names::{LaneId, Millis};
 
 use crate::chance::Chance;
@@ -83,6 +83,10 @@ fn draw_user(chance: &mut Chance, number: u64) -> User {
             (0..pieces).map(|piece| (chance.within(0, 40), format!("line{piece}of{number};").into_bytes())).collect();
     }
     user.quiet = chance.per_mille(100);
+    if chance.per_mille(200) {
+        user.job.strategy = jobs::strategy("single").expect("the library has it");
+        user.job.stages.iter_mut().for_each(|stage| stage.promise = Promise::AtMostOnce);
+    }
     user
 }
 

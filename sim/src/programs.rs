@@ -8,6 +8,7 @@
 //! | `write:PATH:TEXT` | makes a file |
 //! | `forbidden:PATH` | tries to write where it may not |
 //! | `unique`, `coin` | writes a number that never comes again, or one of two words |
+//! | `unique-if:A:B` | writes a number that never comes again, if A is B |
 //! | `crash:N` | dies by signal 11, if it is one of the first N attempts |
 //! | `exit:N`, `signal:N` | ends so |
 //! | `hang`, `freeze` | never goes on: asleep, or stopped |
@@ -80,6 +81,8 @@ fn deed(word: &str) -> Result<Deed, UnknownWord> {
         }
         "forbidden" => Deed::Forbidden(rest.into()),
         "unique" => Deed::Unique,
+        "unique-if" if rest.split_once(':').is_some_and(|(one, other)| one == other) => Deed::Unique,
+        "unique-if" => Deed::WaitMs(0),
         "coin" => Deed::Coin,
         "crash" => Deed::Crash(rest.parse().map_err(|_| unknown())?),
         "exit" => Deed::End(End::Exit(small()?)),
@@ -174,14 +177,7 @@ mod tests {
 
     #[test]
     fn the_truth_of_a_program_that_draws_lots_is_nobodys_to_say() {
-        let stage = |line: &str| Stage {
-            name: "s".to_owned(),
-            command: words(line),
-            tasks: Some((0, 10)),
-            files: chameleon_core::job::Files::None,
-            inputs: Vec::new(),
-            outputs: Vec::new(),
-        };
+        let stage = |line: &str| Stage { tasks: Some((0, 10)), ..Stage::new("s", words(line)) };
         let known = |line: &str| truth(&stage(line), 7, b"in", 2);
         assert_eq!(known("prog out:{task} cat").map(|truth| truth.stdout), Some(b"7in".to_vec()));
         assert_eq!(known("prog coin"), None);

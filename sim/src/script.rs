@@ -14,7 +14,7 @@
 //! | `seed N`, `hosts N` | the seed that decides ties, and how many hosts there are |
 //! | `file PATH TEXT` | a file that programs read |
 //! | `job STRATEGY [KEY=VALUE]…` | the next user comes with a job: `after_ms`, `deadline_ms`, `hold`, `replicas`, `quorum`, `extend_to`, `restarts`, `repeats`, `quota`, `abnormal` |
-//! | `stage [tasks=A..B] [files=overlay] [input=PATH]… PROGRAM` | a stage of that job |
+//! | `stage [tasks=A..B] [files=overlay] [execution=at-most-once] [input=PATH]… PROGRAM` | a stage of that job |
 //! | `types MS:TEXT…` | its standard input, each piece after so many ms |
 //! | `lane N flip` | something is wrong with a lane: `flip` (all alike), `garble` (each otherwise), `lie`, `slow`, `other-input` |
 //! | `at MS: FAULT` | a fault at a time |
@@ -22,14 +22,15 @@
 //! | `after NAME says WORD [N]: FAULT`, `after NAME hears WORD [N]: FAULT` | just after |
 //! | `expect USER OUTCOME CODE [TEXT]` | how it ends, and all that is printed |
 //!
-//! Faults are `kill NAME`, `stop NAME`, `spin NAME`, `deafen NAME`, `starve NAME MS`,
+//! Faults are `kill NAME`, `stop NAME`, `spin NAME`, `deafen NAME`, `freeze NAME MS`, `starve NAME MS`,
 //! `kill-program NAME`, `stop-program NAME`, `kill-slot NAME`, `break NAME NAME`, `slow-saves N`,
 //! `power-loss` and `interrupt USER`.
 
 use std::str::FromStr;
 
-use chameleon_core::job::{Files, OsBytes, Stdin};
+use chameleon_core::job::{Files, OsBytes, Promise, Stdin};
 use chameleon_core::names::{ArmorName, LaneId, Millis};
+use chameleon_core::word::Word;
 
 use crate::faults::{Fault, Mischief};
 use crate::history::Moment;
@@ -195,6 +196,7 @@ fn stage(user: &mut User, rest: &str) -> Result<(), String> {
                 stage.tasks = Some((value(from, "a task")?, value(to, "a task")?));
             }
             "files" if given == "overlay" => stage.files = Files::Overlay,
+            "execution" => stage.promise = Promise::read(given).map_err(|bad| bad.to_string())?,
             "files" if given == "scratch" => stage.files = Files::Scratch,
             "input" => stage.inputs.push(OsBytes::from(given.as_bytes().to_vec())),
             other => return Err(format!("a stage has no {other}={given}")),
@@ -251,6 +253,7 @@ fn fault(text: &str) -> Result<Fault, String> {
         ["stop", name] => Fault::Fare(name_of(name)?, Condition::Stopped, None),
         ["spin", name] => Fault::Fare(name_of(name)?, Condition::Spinning, None),
         ["deafen", name] => Fault::Fare(name_of(name)?, Condition::Deaf, None),
+        ["freeze", name, ms] => Fault::Fare(name_of(name)?, Condition::Stopped, Some(value(ms, "milliseconds")?)),
         ["starve", name, ms] => Fault::Fare(name_of(name)?, Condition::Starved, Some(value(ms, "milliseconds")?)),
         ["kill-program", name] => Fault::KillProgram(name_of(name)?),
         ["stop-program", name] => Fault::StopProgram(name_of(name)?),

@@ -187,6 +187,8 @@ fn to_surrogate(message: &SurrogateMessage) -> Option<String> {
         SurrogateMessage::InputsReady { .. } => Some("all lanes have the input alike".to_owned()),
         SurrogateMessage::InputsRefused { why, .. } => Some(format!("input refused: {why}")),
         SurrogateMessage::CannotRun { why, .. } => Some(format!("cannot run: {why}")),
+        SurrogateMessage::Prepared { ranges, .. } => Some(format!("{ranges:?} is prepared, on disk")),
+        SurrogateMessage::Unclear { task, why, .. } => Some(format!("{task} may have run: {why}")),
         SurrogateMessage::EndKept => Some("the end is kept".to_owned()),
         SurrogateMessage::Cancel { .. } => Some("cancel".to_owned()),
         _ => None,
@@ -210,6 +212,9 @@ fn to_voter(message: &VoterMessage) -> Option<String> {
 fn to_execution(message: &ExecutionMessage) -> Option<String> {
     match message {
         ExecutionMessage::Run { ranges, purpose, .. } => Some(format!("run {ranges:?}, {purpose:?}")),
+        ExecutionMessage::Prepare { ranges, .. } => Some(format!("prepare {ranges:?}, to be started at most once")),
+        ExecutionMessage::StartOnce { ranges, .. } => Some(format!("the one start of {ranges:?} is granted")),
+        ExecutionMessage::LeaseEnded => Some("the lease of the host has ended".to_owned()),
         ExecutionMessage::Stop { .. } => Some("stop".to_owned()),
         ExecutionMessage::Commit { .. } => Some("commit".to_owned()),
         _ => None,

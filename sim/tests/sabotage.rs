@@ -2,6 +2,7 @@
 //! each must be caught by the invariant that forbids what it does.
 
 use chameleon_core::armor::{Effect, Moment};
+use chameleon_core::armors::execution::ExecutionRecord;
 use chameleon_core::armors::raise;
 use chameleon_core::message::{Message, SurrogateMessage, UserMessage};
 use chameleon_core::names::Kind;
@@ -22,6 +23,8 @@ enum Fault {
     Lying(Kind),
     /// It does nothing about most of what it is told.
     Lazy(Kind),
+    /// An Execution that forgets that it may have started something.
+    Unscrupulous,
     /// It deletes what it was not told to delete.
     Destructive,
 }
@@ -79,6 +82,12 @@ impl Running for Saboteur {
     fn restore(&mut self, records: &[Vec<u8>]) -> Result<(), BadRecord> {
         match self.fault {
             Fault::Forgetful(kind) if self.is(kind) => Ok(()),
+            Fault::Unscrupulous if self.is(Kind::Execution) => {
+                let is_intent =
+                    |bytes: &[u8]| matches!(minicbor::decode::<ExecutionRecord>(bytes), Ok(ExecutionRecord::Begun(..)));
+                let kept: Vec<Vec<u8>> = records.iter().filter(|bytes| !is_intent(bytes)).cloned().collect();
+                self.inner.restore(&kept)
+            }
             _ => self.inner.restore(records),
         }
     }
@@ -107,7 +116,7 @@ impl Running for Saboteur {
                 self.destroy(&mut output);
                 output
             }
-            Fault::Lying(_) | Fault::Lazy(_) | Fault::Forgetful(_) | Fault::Destructive => output,
+            Fault::Lying(_) | Fault::Lazy(_) | Fault::Forgetful(_) | Fault::Unscrupulous | Fault::Destructive => output,
         }
     }
 
@@ -118,7 +127,7 @@ impl Running for Saboteur {
 
 #[test]
 fn an_armor_with_a_fault_is_caught_by_the_invariant_that_forbids_it() {
-    let table: [(&str, Raise, &str); 8] = [
+    let table: [(&str, Raise, &str); 9] = [
         ("hasty", |identity| sabotage(identity, Fault::Hasty), "no effect is released before"),
         ("forgetful FTM", |identity| sabotage(identity, Fault::Forgetful(Kind::Ftm)), "one FTM a term"),
         (
@@ -130,6 +139,11 @@ fn an_armor_with_a_fault_is_caught_by_the_invariant_that_forbids_it() {
         ("lying Voter", |identity| sabotage(identity, Fault::Lying(Kind::Voter)), "no verdict without its quorum"),
         ("lying FTM", |identity| sabotage(identity, Fault::Lying(Kind::Ftm)), "no wrong result is accepted"),
         ("lazy Voter", |identity| sabotage(identity, Fault::Lazy(Kind::Voter)), "is called hung"),
+        (
+            "unscrupulous Execution",
+            |identity| sabotage(identity, Fault::Unscrupulous),
+            "what may be started at most once",
+        ),
         ("destructive daemon", |identity| sabotage(identity, Fault::Destructive), "only the FTM retires"),
     ];
     for (what, raise, expected) in table {

@@ -19,7 +19,7 @@ fn says(run: &Finished, code: i32, words: &[&str]) {
 
 #[test]
 fn wrong_words_are_refused_with_what_was_expected() {
-    let cases: [(&str, i32, &[&str]); 9] = [
+    let cases: [(&str, i32, &[&str]); 10] = [
         ("--strategy tmrr -- true", 125, &["tmrr", "tmr"]),
         ("--strategy tmr --replicas 3 --quorum 4 -- true", 125, &["quorum", "4", "3"]),
         ("--strategy tmr --replicas 4 --quorum 2 -- true", 125, &["quorum", "both"]),
@@ -29,6 +29,7 @@ fn wrong_words_are_refused_with_what_was_expected() {
         ("--strategy ./nowhere.toml -- true", 125, &["nowhere.toml"]),
         ("nowhere.toml", 125, &["nowhere.toml"]),
         ("--files overlai -- true", 125, &["overlay"]),
+        ("--status-file no/such/place -- touch made", 125, &["status file", "no/such/place"]),
     ];
     for (words, code, expected) in cases {
         let trial = Trial::new();

@@ -53,6 +53,21 @@ fn an_interrupt_cancels_and_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_signal_that_is_ignored_stays_ignored() {
+    let trial = Trial::new();
+    let chameleon = chameleon_system_tests::binary::chameleon();
+    let script = "trap '' HUP; exec \"$0\" run -- sh -c 'echo begun; sleep 1; echo done'";
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    let started = trial.program("sh").args(["-c", script]).args([chameleon]).stdout_to(writer).start();
+    reader.read_exact(&mut [0; 6]).unwrap();
+    started.process().expect("it runs").signal(Signal::HUP).expect("it runs");
+    let _ = started.wait().exits(0);
+    let mut rest = String::new();
+    reader.read_to_string(&mut rest).unwrap();
+    assert_eq!(rest, "done\n");
+}
+
+#[test]
 fn an_interrupt_at_any_moment_leaves_nothing_behind() {
     let mut random = Random::new(7);
     for _ in 0..6 {

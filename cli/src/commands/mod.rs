@@ -55,6 +55,10 @@ commands! {
     Logs(logs),
     /// End a job without a result
     Cancel(cancel),
+    /// List jobs that may have run and must not run twice, until a person has looked
+    Unresolved(unresolved),
+    /// Say what became of a job whose outcome is unknown
+    Resolve(resolve),
     /// Drop an ended job with all its output
     Forget(forget),
     /// List and explain strategies
@@ -65,8 +69,10 @@ commands! {
 /// dependable from the outside.
 #[derive(Debug, Parser)]
 #[command(name = "chameleon", version, max_term_width = 100, disable_help_subcommand = true)]
-#[command(after_help = "Exit codes: the program's own; 123 no trustworthy result; 124 deadline; 125 Chameleon \
-                        failed; 126 and 127 the program could not be started.")]
+#[command(
+    after_help = "Exit codes: the program's own; 122 outcome unknown; 123 no trustworthy result; 124 deadline; 125 Chameleon \
+                        failed; 126 and 127 the program could not be started."
+)]
 pub struct CommandLine {
     /// Where the system keeps everything; several live side by side [default: $CHAMELEON_HOME, else
     /// ~/.local/state/chameleon]

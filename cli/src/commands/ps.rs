@@ -5,6 +5,7 @@ use chameleon_core::names::Millis;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
+use crate::commands::resolve;
 use crate::failure::Failure;
 use crate::screen;
 use crate::session::{Session, ask};
@@ -53,10 +54,11 @@ pub fn json_of(row: &JobRow) -> Value {
         "outcome": row.outcome.as_ref().map(ToString::to_string),
         "submitted_unix_ms": row.submitted_unix_ms,
         "ended_unix_ms": row.ended_unix_ms,
+        "resolved": row.resolution.as_ref().map(|resolution| resolve::word(resolution.happened)),
     })
 }
 
-fn table_of(rows: &[JobRow], zone: &TimeZone) -> String {
+pub fn table_of(rows: &[JobRow], zone: &TimeZone) -> String {
     let line = |row: &JobRow| {
         [
             row.job.to_string(),
@@ -94,6 +96,7 @@ mod tests {
             submitted_unix_ms: 1_700_000_000_000,
             ended_unix_ms: outcome.is_some().then_some(1_700_000_001_500),
             outcome,
+            resolution: None,
         }
     }
 
@@ -120,6 +123,7 @@ mod tests {
           "job": "j2",
           "name": "sum",
           "outcome": "no trustworthy result (123): all three differ",
+          "resolved": null,
           "state": "untrusted",
           "strategy": "tmr",
           "submitted_unix_ms": 1700000000000

@@ -20,7 +20,7 @@ use crate::request::{self, Here, JobFlags};
 use crate::screen::Raw;
 use crate::session::Heard;
 use crate::signals::Signals;
-use crate::status_file::Status;
+use crate::status_file::{self, Status};
 use crate::system::{Place, System};
 use crate::watch::{Hands, Watch, Watched};
 use crate::{epilogue, notices, screen, stdin};
@@ -59,6 +59,9 @@ struct Concluded {
 impl Run {
     pub fn execute(mut self, place: &Place) -> Result<u8, Failure> {
         let status_file = self.status_file.take();
+        if let Some(path) = &status_file {
+            status_file::examine(path)?;
+        }
         let concluded = self.conclude(place).unwrap_or_else(|failure| Concluded {
             code: failure.exit_code(),
             failure: Some(failure),

@@ -92,6 +92,7 @@ fn the_keys_of_json_are_those_on_the_page() {
         ("JSON of strategies", strategies::json_of(&strategies::find("tmr").unwrap())),
         ("JSON of result", result::json_of(&job, 0, b"")),
         ("JSON of cancel", cancel::json_of(job.job, &chameleon_core::message::Outcome::Deadline)),
+        ("JSON of resolve", resolve::json_of(job.job, &samples::resolution())),
         ("JSON of logs", logs::json_of(&samples::pack())),
         ("The status file", status.json()),
     ];
@@ -129,6 +130,8 @@ fn the_help_says_what_the_commands_are() {
       result      Print the decided standard output of a job
       logs        Print what the lanes of a job printed, decided or not
       cancel      End a job without a result
+      unresolved  List jobs that may have run and must not run twice, until a person has looked
+      resolve     Say what became of a job whose outcome is unknown
       forget      Drop an ended job with all its output
       strategies  List and explain strategies
 
@@ -138,16 +141,22 @@ fn the_help_says_what_the_commands_are() {
       -h, --help              Print help
       -V, --version           Print version
 
-    Exit codes: the program's own; 123 no trustworthy result; 124 deadline; 125 Chameleon failed; 126
-    and 127 the program could not be started.
+    Exit codes: the program's own; 122 outcome unknown; 123 no trustworthy result; 124 deadline; 125
+    Chameleon failed; 126 and 127 the program could not be started.
     "#);
 }
 
 /// One of each.
 mod samples {
-    use chameleon_core::message::{ArmorRow, ArmorState, EventRow, HostRow, HostState, JobRow, Occurrence, Story};
+    use chameleon_core::message::{
+        ArmorRow, ArmorState, EventRow, HostRow, HostState, JobRow, Occurrence, Resolution, Story,
+    };
     use chameleon_core::names::{ArmorName, HostId, Incarnation, JobId, LaneId, Millis};
     use chameleon_core::report::Report;
+
+    pub fn resolution() -> Resolution {
+        Resolution { happened: true, who: "me".to_owned(), note: "seen".to_owned(), forced: false, unix_ms: 0 }
+    }
 
     pub fn pack() -> super::logs::Pack {
         super::logs::Pack { lane: LaneId(0), slot: 0, stream: "stdout", path: "out.pack".into(), length: 1 }
@@ -175,6 +184,7 @@ mod samples {
             submitted_unix_ms: 0,
             ended_unix_ms: None,
             outcome: None,
+            resolution: None,
         };
         let armor = ArmorRow {
             name: ArmorName::Ftm,

@@ -34,6 +34,9 @@ pub enum DaemonRecord {
         #[n(0)]
         name: ArmorName,
     },
+    /// Since when, after boot, the FTM has been out of reach.
+    #[n(120)]
+    CutOff(#[n(0)] Option<Millis>),
 }
 
 impl DaemonRecord {
@@ -41,6 +44,7 @@ impl DaemonRecord {
     pub fn place(&self) -> Place {
         let armor = |name: &ArmorName| format!("armor/{name}");
         match self {
+            DaemonRecord::CutOff(_) => Place::Put("cut-off".to_owned()),
             DaemonRecord::Term(_) => Place::Put("term".to_owned()),
             DaemonRecord::Charge(record) => Place::Put(armor(&record.name)),
             DaemonRecord::Retired { name } => Place::Delete(armor(name)),

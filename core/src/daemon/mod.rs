@@ -9,6 +9,7 @@
 //! ([`FtmMessage::Joined`]), what is lost, and what was observed and not acknowledged.
 
 mod charge;
+mod lease;
 mod lives;
 mod pulse;
 #[cfg(test)]
@@ -49,6 +50,9 @@ pub struct Daemon {
     last_beat: Millis,
     last_start: Millis,
     ftm_linked: bool,
+    /// Since when the FTM has been out of reach in this life, and over the daemon's own death.
+    unheard: Option<Millis>,
+    cut_off: Option<Millis>,
     /// When any other process was heard last, in this life.
     heard: Option<Millis>,
     observed: Outbox<(ArmorName, Occurrence)>,
@@ -80,6 +84,8 @@ impl Daemon {
             last_beat: Millis::default(),
             last_start: Millis::default(),
             ftm_linked: false,
+            unheard: None,
+            cut_off: None,
             heard: None,
             observed: Outbox::default(),
             homecoming: None,
@@ -273,13 +279,17 @@ impl Daemon {
         u64::from(self.incarnation.0) << 32
     }
 
-    fn link(&mut self, event: LinkEvent, step: &mut DaemonStep) {
+    fn link(&mut self, now: Moment, event: LinkEvent, step: &mut DaemonStep) {
         match event {
             LinkEvent::Up { peer: ArmorName::Ftm, .. } => {
                 self.ftm_linked = true;
+                self.heard_ftm(now, true, step);
                 self.tell_all(step);
             }
-            LinkEvent::Down { peer: ArmorName::Ftm } => self.ftm_linked = false,
+            LinkEvent::Down { peer: ArmorName::Ftm } => {
+                self.ftm_linked = false;
+                self.heard_ftm(now, false, step);
+            }
             // An ARMOR that cannot be reached does not answer, and is judged by that.
             LinkEvent::Up { .. } | LinkEvent::Down { .. } => {}
         }
@@ -315,6 +325,7 @@ impl Armor for Daemon {
                 let fresh = || Charge::new(record.incarnation, record.granted);
                 self.charges.entry(record.name).or_insert_with(fresh).restore(record);
             }
+            DaemonRecord::CutOff(since) => self.cut_off = *since,
             DaemonRecord::Retired { name } => {
                 self.charges.remove(name);
             }
@@ -328,7 +339,7 @@ impl Armor for Daemon {
             Event::Timer(Timer::Beat) => self.beat(now, &mut step),
             Event::Timer(Timer::Restore(name)) => self.rested(now, name, &mut step),
             Event::Process(event) => self.process(now, event, &mut step),
-            Event::Link(event) => self.link(event, &mut step),
+            Event::Link(event) => self.link(now, event, &mut step),
             // Timers, slots and files of other ARMORs.
             Event::Timer(_) | Event::Slot(_) | Event::File(_) => {}
         }
@@ -349,6 +360,7 @@ impl Armor for Daemon {
         step.then(Effect::Process(ProcessCommand::Stock { blanks: waiting.saturating_add(STOCK) }));
         self.last_beat = now.boot;
         self.last_start = now.boot;
+        self.unheard = Some(now.boot);
         step.timer(Timer::Beat, watch::BEAT);
         step
     }

@@ -10,7 +10,9 @@ impl Daemon {
     /// Asks every ARMOR how it fares, and looks at those that did not answer.
     pub(super) fn beat(&mut self, now: Moment, step: &mut DaemonStep) {
         step.timer(Timer::Beat, watch::BEAT);
-        let held_up = now.boot.since(self.last_beat) >= watch::LATE;
+        let stood_still = now.boot.since(self.last_beat);
+        let held_up = stood_still >= watch::LATE;
+        self.mind_lease(now, stood_still, step);
         self.last_beat = now.boot;
         self.beat += 1;
         for (&name, charge) in &mut self.charges {

@@ -47,6 +47,9 @@ pub struct Watch {
     answered: u64,
     /// The look that later ones are compared with, during this silence.
     first_look: Option<(Millis, ProcessSample)>,
+    /// The first look of all at this silence. On a crowded host a process that spins gets little of the CPU and is
+    /// starved most of the time; all that it got since then was enough to answer.
+    begin: Option<ProcessSample>,
     still: Option<Still>,
 }
 
@@ -62,7 +65,7 @@ impl Watch {
     /// Begins now; beats up to `beat` were not for this incarnation.
     #[must_use]
     pub fn new(now: Millis, beat: u64, patience: Patience) -> Self {
-        Watch { patience, heard: now, answered: beat, first_look: None, still: None }
+        Watch { patience, heard: now, answered: beat, first_look: None, begin: None, still: None }
     }
 
     /// Since when nothing was heard.
@@ -89,6 +92,7 @@ impl Watch {
         self.heard = now;
         self.answered = self.answered.max(vitals.beat);
         self.first_look = None;
+        self.begin = None;
         let done = vitals.progress.done;
         if vitals.progress.pending == 0 {
             self.still = None;
@@ -105,6 +109,7 @@ impl Watch {
 
     /// What the system says of a process that does not answer; evidence if it could have answered.
     pub fn looked(&mut self, now: Millis, sample: &ProcessSample) -> Option<Evidence> {
+        let begin = *self.begin.get_or_insert(*sample);
         let Some((since, first)) = self.first_look.filter(|(_, first)| first.stopped == sample.stopped) else {
             self.first_look = Some((now, *sample));
             return None;
@@ -112,6 +117,9 @@ impl Watch {
         let window = now.since(since);
         if sample.stopped {
             return (window >= STOPPED_FOR).then_some(Evidence::Stopped);
+        }
+        if sample.used(&begin, self.patience.spinning) {
+            return Some(Evidence::Spinning);
         }
         let used_us = sample.cpu_us.saturating_sub(first.cpu_us);
         let (needed, evidence) = if used_us.saturating_mul(4) >= window.0.saturating_mul(1_000) {
@@ -154,7 +162,15 @@ mod tests {
             ("spinning alone", RUNNING, false, 100_000, 0, Some((Evidence::Spinning, 3_100))),
             ("spinning on a shared CPU", RUNNING, false, 50_000, 50_000, Some((Evidence::Spinning, 3_100))),
             ("starved", RUNNING, false, 2_000, 98_000, None),
-            ("starved at four times the load", RUNNING, false, 24_000, 76_000, None),
+            (
+                "starved at four times the load, for long",
+                RUNNING,
+                false,
+                24_000,
+                76_000,
+                Some((Evidence::Spinning, 12_600)),
+            ),
+            ("spinning among twenty", RUNNING, false, 10_000, 90_000, Some((Evidence::Spinning, 30_100))),
             ("starting, stopped", STARTING, true, 0, 0, Some((Evidence::Stopped, 200))),
             ("starting, reads much", STARTING, false, 90_000, 0, Some((Evidence::Spinning, 5_100))),
             ("starting, starved", STARTING, false, 1_000, 90_000, None),

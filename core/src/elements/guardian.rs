@@ -10,6 +10,8 @@ use crate::world::{ProcessCommand, ProcessEvent, ProcessSample};
 
 /// How often an ARMOR looks whether its daemon is well.
 pub const LOOK_EVERY: Millis = Millis(500);
+/// CPU that a silent daemon may use up: with so much of it, it could have answered on any host, however crowded.
+const SPINNING: Millis = Millis(3_000);
 /// Silence after which the daemon is looked at.
 pub const SILENCE: Millis = Millis(1_000);
 /// Silence after which a daemon that sleeps is ended. One that is well replaces a deaf ARMOR sooner, so
@@ -92,7 +94,8 @@ impl Guardian {
         let window = now.boot.since(since);
         let asleep = !sample.stopped && !sample.spun(&first, window);
         let long_enough = !asleep || now.boot.since(self.heard) >= ASLEEP;
-        if long_enough && sample.could_have_answered(&first, window) {
+        let had_enough = sample.used(&first, SPINNING);
+        if had_enough || (long_enough && sample.could_have_answered(&first, window)) {
             // The next daemon has as much time.
             self.heard(now);
             effects.push(Effect::Process(ProcessCommand::Kill { name: *name, incarnation: *incarnation }));
@@ -134,6 +137,7 @@ mod tests {
         assert!(!killed(1_500, &still, &still), "asleep: perhaps it is this ARMOR that is deaf");
         assert!(killed(15_000, &still, &still), "asleep for long");
         assert!(!killed(15_000, &still, &sampled(false, 20_000, 480_000)), "starved");
+        assert!(killed(15_000, &still, &sampled(false, 3_000_000, 47_000_000)), "spinning among many");
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Files, Injection, Job, OsBytes, mask};
+use super::{Files, Injection, Job, OsBytes, Promise, mask};
 use crate::names::Millis;
 use crate::strategy::Strategy;
 use crate::strategy::check::Unsound;
@@ -62,6 +62,10 @@ pub enum Unfit {
     Glob { name: String, error: mask::BadGlob },
     #[error("the injection {injection} names a lane that the strategy never has, expected one from 0 to {}", most - 1)]
     NoSuchLane { injection: Injection, most: u16 },
+    #[error(
+        "at-most-once forbids what the strategy {strategy} does: {why}; expected one lane that is never restarted, such as strategy = \"single\""
+    )]
+    MoreThanOnce { strategy: String, why: String },
     #[error("the strategy makes no sense: {0}")]
     Strategy(Unsound),
 }
@@ -82,6 +86,7 @@ impl Job {
             rule(if names.insert(&stage.name) { Ok(()) } else { Err(Unfit::SameName { name: stage.name.clone() }) });
             rule(command(&stage.command));
             stage.outputs.iter().for_each(|path| rule(output(&self.directory, path, stage.files)));
+            rule(promise(stage.promise, &self.strategy));
         }
         for mask in &self.masks {
             let glob_rule =
@@ -201,6 +206,22 @@ pub fn spool_quota(quota: u64) -> Result<(), Unfit> {
 pub fn injection(injection: Injection, strategy: &Strategy) -> Result<(), Unfit> {
     let most = strategy.most_lanes();
     if injection.lane.0 < most { Ok(()) } else { Err(Unfit::NoSuchLane { injection, most }) }
+}
+
+/// The rule for a promise under a strategy.
+///
+/// # Errors
+/// The strategy would start the program again, in the same lane or in another.
+pub fn promise(promise: Promise, strategy: &Strategy) -> Result<(), Unfit> {
+    let (lanes, restarts) = (strategy.most_lanes(), strategy.restart.limit);
+    let why = match promise {
+        Promise::AtMostOnce if lanes > 1 => format!("up to {lanes} lanes run the program, to compare what it does"),
+        Promise::AtMostOnce if restarts > 0 => {
+            format!("after an abnormal end the program is started again, up to {restarts} times")
+        }
+        Promise::AtMostOnce | Promise::AsOftenAsNeeded => return Ok(()),
+    };
+    Err(Unfit::MoreThanOnce { strategy: strategy.name.clone(), why })
 }
 
 /// Whether an absolute path is `directory` or below it.

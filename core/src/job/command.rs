@@ -1,12 +1,26 @@
 //! What a stage runs, task by task.
 
-use super::{OsBytes, Stage};
+use super::{Files, OsBytes, Promise, Stage};
 use crate::names::TaskId;
 
 /// What stands for the task's number in the command of a stage that has tasks.
 pub const TASK: &str = "{task}";
 
 impl Stage {
+    /// A stage that runs this command once, with nothing special about it.
+    #[must_use]
+    pub fn new(name: impl Into<String>, command: Vec<OsBytes>) -> Self {
+        Stage {
+            name: name.into(),
+            command,
+            tasks: None,
+            files: Files::Overlay,
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+            promise: Promise::default(),
+        }
+    }
+
     /// The first task and the one after the last; a stage without tasks has one, numbered 0.
     #[must_use]
     pub fn task_range(&self) -> (u64, u64) {
@@ -47,11 +61,10 @@ fn substituted(word: &OsBytes, task: TaskId) -> OsBytes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::Files;
 
     fn stage(command: &[&[u8]], tasks: Option<(u64, u64)>) -> Stage {
         let command = command.iter().map(|word| OsBytes::from(word.to_vec())).collect();
-        Stage { name: "s".to_owned(), command, tasks, files: Files::None, inputs: vec![], outputs: vec![] }
+        Stage { tasks, ..Stage::new("s", command) }
     }
 
     #[test]

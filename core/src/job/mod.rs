@@ -82,6 +82,12 @@ impl Job {
     pub fn streams(&self, stage: StageId) -> bool {
         !self.hold && self.stages.get(usize::from(stage.0)).is_some_and(|stage| stage.tasks.is_none())
     }
+
+    /// Whether no program of this stage may be started twice.
+    #[must_use]
+    pub fn is_at_most_once(&self, stage: StageId) -> bool {
+        self.stages.get(usize::from(stage.0)).is_some_and(|stage| stage.promise == Promise::AtMostOnce)
+    }
 }
 
 /// One step of a job: a command, run once or once a task.
@@ -103,6 +109,20 @@ pub struct Stage {
     /// Paths outside the run directory that the program may write; held until the verdict.
     #[n(5)]
     pub outputs: Vec<OsBytes>,
+    #[n(6)]
+    pub promise: Promise,
+}
+
+/// How often the program of a task may be started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Encode, Decode)]
+pub enum Promise {
+    /// As often as it takes: what it does is held until the verdict, so that a start more does no harm.
+    #[default]
+    #[n(0)]
+    AsOftenAsNeeded,
+    /// Never twice, whatever dies: it does something that cannot be held, such as a payment.
+    #[n(1)]
+    AtMostOnce,
 }
 
 /// What becomes of what a program writes in the run directory.

@@ -5,11 +5,19 @@ use std::collections::BTreeSet;
 use super::check::{self, Unfit};
 use super::command::TASK;
 use super::syntax::{Reading, os_bytes};
-use super::{Files, OsBytes, Stage, values};
+use super::{Files, OsBytes, Promise, Stage, values};
 use crate::document::{At, Table, Value};
+use crate::strategy::Strategy;
 
 /// All stages, in the order in which they run.
-pub(super) fn read<'a>(reading: &mut Reading<'a>, root: &mut Table<'a>) -> Vec<Stage> {
+///
+/// `promise` is that of stages which make none of their own.
+pub(super) fn read<'a>(
+    reading: &mut Reading<'a>,
+    root: &mut Table<'a>,
+    strategy: &Strategy,
+    promise: Promise,
+) -> Vec<Stage> {
     let Some(value) = root.required("stage", "at least one table [[stage]] with name and command") else {
         return vec![];
     };
@@ -19,7 +27,10 @@ pub(super) fn read<'a>(reading: &mut Reading<'a>, root: &mut Table<'a>) -> Vec<S
     }
     let mut names = BTreeSet::new();
     let stage = |mut table: Table<'a>| {
-        let stage = stage(reading, &mut table);
+        let stage = stage(reading, &mut table, promise);
+        if let Some(span) = table.has("execution").then(|| table.span_of("execution")) {
+            reading.fits(span, check::promise(stage.promise, strategy));
+        }
         if !stage.name.is_empty() && !names.insert(stage.name.clone()) {
             reading.refuse(table.span_of("name"), &Unfit::SameName { name: stage.name.clone() });
         }
@@ -29,7 +40,7 @@ pub(super) fn read<'a>(reading: &mut Reading<'a>, root: &mut Table<'a>) -> Vec<S
     tables.into_iter().map(stage).collect()
 }
 
-fn stage<'a>(reading: &mut Reading<'a>, table: &mut Table<'a>) -> Stage {
+fn stage<'a>(reading: &mut Reading<'a>, table: &mut Table<'a>, promise: Promise) -> Stage {
     let name = reading.name(table);
     let what = "the program and its arguments, such as [\"sort\", \"in.txt\"]";
     let words = table.required("command", what).map_or_else(Vec::new, |value| reading.command(&value));
@@ -39,10 +50,11 @@ fn stage<'a>(reading: &mut Reading<'a>, table: &mut Table<'a>) -> Stage {
     let inputs = paths(reading, table.optional("inputs"), "the path of a file that the program reads");
     let mut outputs = paths(reading, table.optional("outputs"), "a path outside the run directory that may be written");
     outputs.retain(|path| is_output(reading, path, files));
+    let promise = table.optional("execution").and_then(|value| value.word()).unwrap_or(promise);
     check_task(reading, table, &words);
     let bare = |paths: Vec<At<OsBytes>>| paths.into_iter().map(At::into_inner).collect();
     let command = words.iter().map(|word| os_bytes(word.get_ref())).collect();
-    Stage { name, command, tasks, files, inputs: bare(inputs), outputs: bare(outputs) }
+    Stage { name, command, tasks, files, inputs: bare(inputs), outputs: bare(outputs), promise }
 }
 
 /// Paths, made absolute.

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use super::check::{self, SPOOL_QUOTA, Unfit};
-use super::{Determinism, Job, Mask, OsBytes, Stdin, mask, stages, values};
+use super::{Determinism, Job, Mask, OsBytes, Promise, Stdin, mask, stages, values};
 use crate::document::{self, At, Problems, Table, Value};
 use crate::names::Millis;
 use crate::refusal::{Problem, Refusal, Remarks};
@@ -64,15 +64,17 @@ pub(super) struct Reading<'a> {
 impl<'a> Reading<'a> {
     /// The job; `None` without a `[job]`, and worth nothing if a problem was noted.
     fn job(&mut self, mut root: Table<'a>) -> Option<Job> {
-        let header = root.required("job", "a table that begins with [job]").and_then(|value| value.table("[job]"));
-        let stages = stages::read(self, &mut root);
+        let mut header = root.required("job", "a table that begins with [job]").and_then(|value| value.table("[job]"));
+        let strategy = header.as_mut().map_or_else(library::single, |header| self.strategy(header));
+        let promise = self.promise(header.as_mut(), &strategy);
+        let stages = stages::read(self, &mut root, &strategy, promise);
         let own_masks = root.optional("mask").map_or_else(Vec::new, |value| value.tables("[[mask]]"));
         let own_masks = own_masks.into_iter().map(|table| self.own_mask(table)).collect();
         root.finish();
         let mut header = header?;
         let job = Job {
             name: self.name(&mut header),
-            strategy: self.strategy(&mut header),
+            strategy,
             stages,
             deadline: self.deadline(&mut header),
             abnormal_exit: abnormal_exit(&mut header),
@@ -157,6 +159,16 @@ impl<'a> Reading<'a> {
             }
         }
         None
+    }
+
+    /// The promise of all stages that make none of their own.
+    fn promise(&self, header: Option<&mut Table<'a>>, strategy: &Strategy) -> Promise {
+        let Some(header) = header else { return Promise::default() };
+        let promise = header.optional("execution").and_then(|value| value.word()).unwrap_or_default();
+        if header.has("execution") {
+            self.fits(header.span_of("execution"), check::promise(promise, strategy));
+        }
+        promise
     }
 
     fn deadline(&self, header: &mut Table<'a>) -> Option<Millis> {

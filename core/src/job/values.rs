@@ -4,7 +4,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::job::{Determinism, Files, Injection, InjectionKind, InjectionWhen};
+use crate::job::{Determinism, Files, Injection, InjectionKind, InjectionWhen, Promise};
 use crate::names::{LaneId, Millis};
 use crate::word::{BadValue, Word, nearest};
 
@@ -184,6 +184,12 @@ impl Word for Files {
     const WHAT: &'static str = "what becomes of written files";
     const WORDS: &'static [(&'static str, Self)] =
         &[("overlay", Files::Overlay), ("scratch", Files::Scratch), ("none", Files::None)];
+}
+
+impl Word for Promise {
+    const WHAT: &'static str = "how often a program may be started";
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("as-often-as-needed", Promise::AsOftenAsNeeded), ("at-most-once", Promise::AtMostOnce)];
 }
 
 impl Word for Determinism {

@@ -93,6 +93,34 @@ pub enum ExecutionMessage {
         #[n(1)]
         end: bool,
     },
+    /// SM → Execution: these tasks are to be started at most once: put that on disk, and start none yet.
+    /// Answered by `SurrogateMessage::Prepared`. Said only until their start is granted.
+    #[n(120)]
+    Prepare {
+        #[n(0)]
+        stage: StageId,
+        #[n(1)]
+        ranges: Vec<(u64, u64)>,
+        /// Of the inputs that were fanned out.
+        #[n(2)]
+        input: Digest,
+    },
+    /// SM → Execution: the one start of each of these tasks is granted. Repeated whenever the link comes
+    /// up: what was started before is not started again, and what is not known to be prepared is not
+    /// started at all. Answered by ballots to the Voter, by `SurrogateMessage::Unclear` and `LaneDone`.
+    #[n(121)]
+    StartOnce {
+        #[n(0)]
+        stage: StageId,
+        #[n(1)]
+        ranges: Vec<(u64, u64)>,
+        #[n(2)]
+        input: Digest,
+    },
+    /// Daemon → Execution: this host was cut off for so long that its lease has ended: what was promised
+    /// to run at most once is killed, since a person may soon decide that it never happened. No answer.
+    #[n(122)]
+    LeaseEnded,
 }
 
 /// Why tasks are run.

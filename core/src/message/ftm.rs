@@ -38,6 +38,21 @@ pub enum FtmMessage {
     /// User → FTM: drop an ended job with all its output. Answered by `UserMessage::Forgotten` or `Refused`.
     #[n(4)]
     Forget(#[n(0)] JobId),
+    /// User → FTM: this is what became of a job whose outcome is unknown. Answered by
+    /// `UserMessage::Resolved`, or `Refused`: also while the program might still run, unless forced.
+    #[n(120)]
+    Resolve {
+        #[n(0)]
+        job: JobId,
+        #[n(1)]
+        happened: bool,
+        #[n(2)]
+        who: String,
+        #[n(3)]
+        note: String,
+        #[n(4)]
+        force: bool,
+    },
 
     /// Daemon → FTM: this host is here, with these ARMORs, the daemon itself among them. Said whenever
     /// the link comes up.
@@ -208,6 +223,9 @@ pub enum Query {
     /// `UserMessage::Notices`: how many notices of the job its notify command has not taken yet.
     #[n(5)]
     Notices(#[n(0)] JobId),
+    /// `UserMessage::Jobs`: those whose outcome is unknown and that no person has resolved.
+    #[n(120)]
+    Unresolved,
     /// `UserMessage::Hosts`: a row a host that has ever joined.
     #[n(80)]
     Hosts,

@@ -4,7 +4,7 @@
 use minicbor::{Decode, Encode};
 
 use crate::job::{InjectionKind, OsBytes};
-use crate::message::Value;
+use crate::message::{Outcome, Resolution, Value};
 use crate::names::{ArmorName, Attempt, ExecutionId, Incarnation, LaneId, Millis, StageId, TaskId};
 use crate::world::{BlockedWhy, End};
 
@@ -319,6 +319,31 @@ pub enum Story {
         #[n(0)]
         mask: String,
     },
+    /// A task that is started at most once may have been started, and its end is on no record.
+    #[n(120)]
+    Unclear {
+        #[n(0)]
+        lane: LaneId,
+        #[n(1)]
+        stage: StageId,
+        #[n(2)]
+        task: TaskId,
+        #[n(3)]
+        why: String,
+    },
+    /// A task of an array ended without a verdict; the others go on.
+    #[n(121)]
+    Undecided {
+        #[n(0)]
+        stage: StageId,
+        #[n(1)]
+        task: TaskId,
+        #[n(2)]
+        why: String,
+    },
+    /// A person said what became of a job whose outcome was unknown.
+    #[n(122)]
+    Resolved(#[n(0)] Resolution),
 }
 
 /// How a fault showed itself.
@@ -342,6 +367,9 @@ pub enum Evidence {
     /// It answered, and had work to do, and did none.
     #[n(5)]
     NoProgress,
+    /// Its host was cut off until its lease had ended.
+    #[n(120)]
+    LeaseEnded,
 }
 
 /// Why the ladder was climbed.
@@ -397,65 +425,4 @@ pub enum Diagnosis {
     /// A repetition could not be finished.
     #[n(4)]
     Inconclusive,
-}
-
-/// How a job ended.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-pub enum Outcome {
-    /// A result was decided: the program's own exit code (the first that is not 0, of all tasks).
-    #[n(0)]
-    Result {
-        #[n(0)]
-        end: End,
-    },
-    /// No trustworthy result: a safe abort, with the evidence in a sentence. Exit 123.
-    #[n(1)]
-    Untrusted {
-        #[n(0)]
-        why: String,
-        /// Bytes of output that were already released.
-        #[n(1)]
-        released: u64,
-    },
-    /// The deadline passed. Exit 124.
-    #[n(2)]
-    Deadline,
-    /// Chameleon itself could not do it. Exit 125.
-    #[n(3)]
-    Failed {
-        #[n(0)]
-        why: String,
-    },
-    /// The user cancelled; the code is the one a shell would show.
-    #[n(4)]
-    Cancelled {
-        #[n(0)]
-        code: u8,
-    },
-}
-
-impl Outcome {
-    /// What `chameleon run` exits with.
-    #[must_use]
-    pub fn exit_code(&self) -> u8 {
-        match self {
-            Outcome::Result { end } => end.code(),
-            Outcome::Untrusted { .. } => 123,
-            Outcome::Deadline => 124,
-            Outcome::Failed { .. } => 125,
-            Outcome::Cancelled { code } => *code,
-        }
-    }
-
-    /// The word a person reads, also in `--status-file`.
-    #[must_use]
-    pub fn word(&self) -> &'static str {
-        match self {
-            Outcome::Result { .. } => "result",
-            Outcome::Untrusted { .. } => "untrusted",
-            Outcome::Deadline => "deadline",
-            Outcome::Failed { .. } => "failed",
-            Outcome::Cancelled { .. } => "cancelled",
-        }
-    }
 }

@@ -142,6 +142,29 @@ pub enum SurrogateMessage {
         #[n(1)]
         outcome: CommitOutcome,
     },
+    /// Execution → SM: these tasks are on disk as ones to be started at most once; their start can be granted.
+    #[n(120)]
+    Prepared {
+        #[n(0)]
+        lane: LaneId,
+        #[n(1)]
+        stage: StageId,
+        #[n(2)]
+        ranges: Vec<(u64, u64)>,
+    },
+    /// Execution → SM: the task may have been started, and how it ended is on no record. It is not started
+    /// again. Repeated whenever the link comes up.
+    #[n(121)]
+    Unclear {
+        #[n(0)]
+        lane: LaneId,
+        #[n(1)]
+        stage: StageId,
+        #[n(2)]
+        task: TaskId,
+        #[n(3)]
+        why: String,
+    },
 
     /// Fanout → SM: all these lanes have all inputs of the stage, alike.
     #[n(15)]

@@ -3,7 +3,7 @@
 use minicbor::{Decode, Encode};
 
 use crate::job::Job;
-use crate::message::{ArmorState, Occurrence, Outcome};
+use crate::message::{ArmorState, Occurrence, Outcome, Resolution};
 use crate::names::{ArmorName, Digest, ExecutionId, HostId, Incarnation, JobId, LaneId, StageId, TaskId};
 use crate::profile::Profile;
 use crate::world::Region;
@@ -50,6 +50,14 @@ pub enum UserMessage {
         job: JobId,
         #[n(1)]
         waiting: u64,
+    },
+    /// FTM → user: what the person said of the job's outcome is on record. No answer.
+    #[n(120)]
+    Resolved {
+        #[n(0)]
+        job: JobId,
+        #[n(1)]
+        resolution: Resolution,
     },
     /// FTM → user: the hosts that were asked for by `Query::Hosts`. No answer.
     #[n(80)]
@@ -154,6 +162,9 @@ pub struct JobRow {
     /// `None`: it runs.
     #[n(5)]
     pub outcome: Option<Outcome>,
+    /// What a person said of an outcome that was unknown.
+    #[n(6)]
+    pub resolution: Option<Resolution>,
 }
 
 /// A line of `armors`.

@@ -57,6 +57,7 @@ impl Assembly {
             Story::ProgramDied { .. }
             | Story::ProgramRecovered { .. }
             | Story::SlotUnavailable { .. }
+            | Story::Unclear { .. }
             | Story::Injected { .. } => self.program(row),
             Story::Dissent { .. }
             | Story::NoQuorum { .. }
@@ -87,6 +88,8 @@ impl Assembly {
             | Story::CommitConflict { .. }
             | Story::NotifyFailed { .. }
             | Story::Cost { .. }
+            | Story::Undecided { .. }
+            | Story::Resolved(_)
             | Story::Masked { .. } => {}
         }
     }
@@ -108,6 +111,12 @@ impl Assembly {
                 let place = Place::Lane(*lane);
                 let fault = noticed(row, Domain::AbnormalTermination, place, Containment::BeforeSpread);
                 self.push(row, None, fault);
+            }
+            Story::Unclear { lane, stage, task, .. } => {
+                let place = Place::Lane(*lane);
+                let mut fault = noticed(row, Domain::AbnormalTermination, place, Containment::Unknown);
+                fault.decided.push("not started again: it may run at most once".to_owned());
+                self.push(row, Some((*stage, *task)), fault);
             }
             Story::Injected { lane, execution, kind } => {
                 self.injections.push((*lane, execution.stage, execution.task, *kind));
@@ -141,7 +150,7 @@ impl Assembly {
             return;
         }
         let domain = match evidence {
-            Evidence::Ended(_) | Evidence::SlotLost(_) => Domain::AbnormalTermination,
+            Evidence::Ended(_) | Evidence::SlotLost(_) | Evidence::LeaseEnded => Domain::AbnormalTermination,
             Evidence::Stopped | Evidence::Spinning | Evidence::Silent | Evidence::NoProgress => Domain::Time,
         };
         let mut fault = noticed(row, domain, place, Containment::BeforeSpread);
@@ -329,9 +338,11 @@ impl Open {
             Outcome::Result { end: End::Exit(_) } => Recovery::Masked,
             Outcome::Result { .. } if is_death => Recovery::Agreed,
             Outcome::Result { .. } => Recovery::Masked,
-            Outcome::Untrusted { .. } | Outcome::Deadline | Outcome::Failed { .. } | Outcome::Cancelled { .. } => {
-                Recovery::Abort
-            }
+            Outcome::Untrusted { .. }
+            | Outcome::Deadline
+            | Outcome::Failed { .. }
+            | Outcome::Cancelled { .. }
+            | Outcome::Unknown { .. } => Recovery::Abort,
         };
         if fault.recovery == Recovery::None {
             fault.recovery = closed;

@@ -99,6 +99,8 @@ pub enum Containment {
     BeforeSpread,
     /// So many bytes of output were already released when it was noticed.
     Spread { released: u64 },
+    /// Nobody can say: the program did something that cannot be held, or did not.
+    Unknown,
 }
 
 /// Whether and when what the fault disturbed went on.
@@ -187,6 +189,8 @@ fn remark(story: &Story) -> Option<String> {
         | Story::Committed { .. }
         | Story::NotifyFailed { .. }
         | Story::Straggler { .. }
+        | Story::Undecided { .. }
+        | Story::Resolved(_)
         | Story::Masked { .. } => Some(story.to_string()),
         _ => None,
     }

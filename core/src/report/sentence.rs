@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::message::{Diagnosis, Evidence, Outcome, Story, Value, Why};
+use crate::message::{Diagnosis, Evidence, Outcome, Resolution, Story, Value, Why};
 use crate::names::LaneId;
 use crate::world::{BlockedWhy, End};
 
@@ -42,6 +42,9 @@ impl Story {
             Story::Cost { .. } => "cost",
             Story::SlotUnavailable { .. } => "slot-unavailable",
             Story::Masked { .. } => "masked",
+            Story::Unclear { .. } => "unclear",
+            Story::Undecided { .. } => "undecided",
+            Story::Resolved(_) => "resolved",
         }
     }
 }
@@ -63,6 +66,8 @@ impl fmt::Display for Story {
             }
             Story::InputRefused { stage, why } => write!(f, "input of stage {stage} refused, nothing started: {why}"),
             Story::Masked { mask } => write!(f, "files under the mask {mask} were not compared"),
+            Story::Undecided { stage, task, why } => write!(f, "no result of {stage}/{task}, the others go on: {why}"),
+            Story::Resolved(resolution) => resolution.fmt(f),
             Story::NotifyFailed { notice, why } => {
                 write!(f, "notice {notice} could not be delivered and is tried again: {why}")
             }
@@ -79,6 +84,7 @@ impl fmt::Display for Story {
             | Story::ProgramRecovered { .. }
             | Story::Injected { .. }
             | Story::Blocked { .. }
+            | Story::Unclear { .. }
             | Story::SlotUnavailable { .. } => self.program(f),
             Story::Dissent { .. }
             | Story::NoQuorum { .. }
@@ -123,6 +129,9 @@ impl Story {
                 write!(f, "lane {lane} {}", blocked(&path, *why))
             }
             Story::SlotUnavailable { lane, why } => write!(f, "lane {lane} has no place to run programs in: {why}"),
+            Story::Unclear { lane, stage, task, why } => {
+                write!(f, "{stage}/{task} may have run in lane {lane} and is not started again: {why}")
+            }
             _ => Ok(()),
         }
     }
@@ -210,6 +219,7 @@ impl fmt::Display for Evidence {
             Evidence::Stopped => write!(f, "was stopped, not by Chameleon,"),
             Evidence::Spinning => write!(f, "used the CPU without answering"),
             Evidence::Silent => write!(f, "had the CPU and did not answer"),
+            Evidence::LeaseEnded => write!(f, "was killed when the lease of its host, cut off, had ended"),
             Evidence::NoProgress => write!(f, "answered and had work to do, and did none"),
         }
     }
@@ -272,6 +282,14 @@ impl fmt::Display for Diagnosis {
     }
 }
 
+impl fmt::Display for Resolution {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = if self.happened { "it happened" } else { "it did not happen" };
+        let forced = if self.forced { ", forced before its host's lease had ended for certain" } else { "" };
+        write!(f, "{} says that {what}{forced}: {}", self.who, self.note)
+    }
+}
+
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -283,6 +301,7 @@ impl fmt::Display for Outcome {
             Outcome::Untrusted { why, released } => {
                 write!(f, "no trustworthy result (123): {why}; {} were already released", count(*released, "byte"))
             }
+            Outcome::Unknown { why, .. } => write!(f, "outcome unknown (122), a person must look: {why}"),
             Outcome::Deadline => write!(f, "deadline passed (124)"),
             Outcome::Failed { why } => write!(f, "Chameleon failed (125): {why}"),
             Outcome::Cancelled { code } => write!(f, "cancelled ({code})"),

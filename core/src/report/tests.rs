@@ -20,14 +20,7 @@ fn job(strategy: &str) -> Job {
     Job {
         name: "sum".to_owned(),
         strategy: library::find(strategy, &|_| Err("no file is read".to_owned())).unwrap(),
-        stages: vec![Stage {
-            name: "sum".to_owned(),
-            command: vec![OsBytes::from(b"sum".to_vec())],
-            tasks: None,
-            files: Files::Overlay,
-            inputs: vec![],
-            outputs: vec![],
-        }],
+        stages: vec![Stage::new("sum", vec![OsBytes::from(b"sum".to_vec())])],
         deadline: None,
         abnormal_exit: vec![],
         notify: vec![],

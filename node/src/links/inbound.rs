@@ -42,8 +42,11 @@ pub(super) async fn accept(listener: UnixListener, incarnation: Incarnation, inp
 }
 
 async fn welcome_and_listen(stream: UnixStream, incarnation: Incarnation, inputs: mpsc::Sender<Input>) {
-    if let Err(error) = listen(stream, incarnation, inputs).await {
-        crate::log!("a link is closed: {error}");
+    match listen(stream, incarnation, inputs).await {
+        // The peer is gone, which is noticed where it matters.
+        Err(error) if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => {}
+        Err(error) => crate::log!("a link is closed: {error}"),
+        Ok(()) => {}
     }
 }
 

@@ -5,7 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use chameleon_core::job::{Determinism, Files, Job, OsBytes, Stage, Stdin};
+use chameleon_core::job::{Determinism, Job, OsBytes, Stage, Stdin};
 use chameleon_core::message::{DaemonMessage, FtmMessage, Message, Outcome, UserMessage};
 use chameleon_core::names::{ArmorName, HostId, JobId};
 use chameleon_core::strategy::library;
@@ -75,14 +75,7 @@ impl System {
 
     fn job(&self, strategy: &str, command: &str) -> Job {
         let words = ["sh", "-c", command].map(|word| OsBytes::from(word.as_bytes().to_vec()));
-        let stage = Stage {
-            name: "stage".into(),
-            command: words.into(),
-            tasks: None,
-            files: Files::Overlay,
-            inputs: Vec::new(),
-            outputs: Vec::new(),
-        };
+        let stage = Stage::new("stage", words.into());
         Job {
             name: "job".into(),
             strategy: library::find(strategy, &|_| Err("no file".into())).unwrap(),

@@ -4,6 +4,7 @@
 //! it remembers what it needs. It looks at what ARMORs do and say, never inside them.
 
 mod accepted_is_kept;
+mod at_most_once;
 mod certified_never_changes;
 mod granted_lives;
 mod identical_input;
@@ -53,6 +54,7 @@ pub struct Violation {
 pub fn all() -> Vec<Box<dyn Invariant>> {
     vec![
         Box::<accepted_is_kept::AcceptedIsKept>::default(),
+        Box::<at_most_once::AtMostOnce>::default(),
         Box::<certified_never_changes::CertifiedNeverChanges>::default(),
         Box::<granted_lives::GrantedLives>::default(),
         Box::<identical_input::IdenticalInput>::default(),

@@ -17,6 +17,7 @@ const MAY_KNOW: &[(&str, Parts, &[&str])] = &[
     ("profile", Parts::OneWhole, &[]),
     ("world", Parts::OneWhole, &["job", "names", "profile"]),
     ("restart", Parts::OneWhole, &["names", "strategy"]),
+    ("lease", Parts::OneWhole, &["names"]),
     ("message", Parts::OneWhole, &["armor", "job", "names", "profile", "world"]),
     ("vote", Parts::OneWhole, &["message", "names", "world"]),
     ("armor", Parts::OneWhole, &["message", "names", "shell", "world"]),
@@ -31,7 +32,8 @@ const MAY_KNOW: &[(&str, Parts, &[&str])] = &[
 
 /// What everything that decides may know; no other decider is among it.
 const DECIDERS_KNOW: &[&str] = &[
-    "armor", "elements", "job", "message", "names", "profile", "restart", "shell", "strategy", "vote", "word", "world",
+    "armor", "elements", "job", "lease", "message", "names", "profile", "restart", "shell", "strategy", "vote", "word",
+    "world",
 ];
 
 /// Where all modules, and all kinds of ARMORs, are listed.

@@ -34,6 +34,9 @@ impl Execution {
         step: &mut Step<ExecutionRecord>,
     ) {
         let ExecutionId { stage, task, .. } = run.execution;
+        if self.is_at_most_once(stage) {
+            return self.unclear(stage, task, format!("its program {evidence}"), step);
+        }
         step.record(self, ExecutionRecord::Died(run.execution, cause));
         let (program, surroundings) = self.ledger.deaths[&(stage, task)];
         if surroundings > SURROUNDINGS_LIMIT {
@@ -73,7 +76,7 @@ impl Execution {
         let Some(state) = self.slots.remove(slot) else { return };
         self.slots.losses += 1;
         if let SlotState::Running(run) = state {
-            if run.unwanted {
+            if run.unwanted && !self.is_at_most_once(run.execution.stage) {
                 self.tell_done(run.execution.stage, step);
             } else {
                 let evidence = run.killed_for.clone().unwrap_or(Evidence::SlotLost(why.clone()));

@@ -36,6 +36,18 @@ pub enum ExecutionRecord {
     /// CPU and number of an execution that was run, whatever came of it.
     #[n(9)]
     Spent(#[n(0)] u64),
+    /// These tasks are to be started at most once, and not before that is granted.
+    #[n(120)]
+    Prepared(#[n(0)] StageId, #[n(1)] Vec<(u64, u64)>),
+    /// The one start of these tasks is granted.
+    #[n(121)]
+    Granted(#[n(0)] StageId, #[n(1)] Vec<(u64, u64)>),
+    /// The intent to start it: on disk before the start is made.
+    #[n(122)]
+    Begun(#[n(0)] StageId, #[n(1)] TaskId),
+    /// It may have been started, and its end is on no record.
+    #[n(123)]
+    Unclear(#[n(0)] StageId, #[n(1)] TaskId, #[n(2)] String),
 }
 
 /// Whose doing the death of an attempt was.
@@ -72,6 +84,20 @@ pub struct Ledger {
     streamed: Vec<Ballot>,
     /// Ballots cast by stage.
     pub counts: BTreeMap<StageId, u64>,
+    once: BTreeMap<StageId, Once>,
+    /// What may have been started, and the reason why nobody knows its end.
+    pub unclear: BTreeMap<(StageId, TaskId), String>,
+}
+
+/// The tasks of a stage that may be started at most once.
+#[derive(Debug, Default)]
+struct Once {
+    /// All that were ordered here, whatever became of them.
+    prepared: TaskSet,
+    /// All whose start was granted.
+    granted: TaskSet,
+    /// Those that may have been started and have no end yet.
+    begun: TaskSet,
 }
 
 impl Ledger {
@@ -92,6 +118,10 @@ impl Ledger {
                 }
             }
             ExecutionRecord::Noted(story) => drop(self.stories.push(story.clone())),
+            ExecutionRecord::Prepared(..)
+            | ExecutionRecord::Granted(..)
+            | ExecutionRecord::Begun(..)
+            | ExecutionRecord::Unclear(..) => self.apply_once(record),
             ExecutionRecord::Stopped(stage, None) => {
                 self.stopped.insert(*stage);
                 self.assigned.retain(|(assigned, _), _| assigned != stage);
@@ -111,6 +141,55 @@ impl Ledger {
         }
     }
 
+    fn apply_once(&mut self, record: &ExecutionRecord) {
+        match record {
+            ExecutionRecord::Prepared(stage, ranges) => {
+                let once = self.once.entry(*stage).or_default();
+                ranges.iter().for_each(|&(from, to)| once.prepared.insert_range(from, to));
+            }
+            ExecutionRecord::Granted(stage, ranges) => {
+                let once = self.once.entry(*stage).or_default();
+                let fresh = TaskSet::of(ranges).without(&once.granted).ranges();
+                fresh.iter().for_each(|&(from, to)| once.granted.insert_range(from, to));
+                self.assign(*stage, &fresh, Purpose::Vote);
+            }
+            ExecutionRecord::Begun(stage, task) => {
+                self.finish(*stage, *task, Purpose::Vote);
+                self.once.entry(*stage).or_default().begun.insert(*task);
+            }
+            ExecutionRecord::Unclear(stage, task, why) => {
+                self.finish(*stage, *task, Purpose::Vote);
+                self.once.entry(*stage).or_default().begun.remove(*task);
+                self.unclear.insert((*stage, *task), why.clone());
+            }
+            _ => {}
+        }
+    }
+
+    /// What was ordered here of a stage that may be started at most once.
+    #[must_use]
+    pub fn prepared_for(&self, stage: StageId) -> TaskSet {
+        self.once.get(&stage).map(|once| once.prepared.clone()).unwrap_or_default()
+    }
+
+    /// What was ordered here of all stages that may be started at most once.
+    pub fn prepared(&self) -> impl Iterator<Item = (StageId, Vec<(u64, u64)>)> {
+        self.once.iter().map(|(&stage, once)| (stage, once.prepared.ranges()))
+    }
+
+    /// What may have been started and has no end.
+    #[must_use]
+    pub fn begun(&self) -> Vec<(StageId, TaskId)> {
+        self.once.iter().flat_map(|(&stage, once)| once.begun.iter().map(move |task| (stage, task))).collect()
+    }
+
+    /// What is assigned and was not begun.
+    #[must_use]
+    pub fn not_begun(&self) -> Vec<(StageId, TaskId)> {
+        let votes = self.assigned.iter().filter(|((_, purpose), _)| *purpose == Purpose::Vote);
+        votes.flat_map(|((stage, _), tasks)| tasks.iter().map(|task| (*stage, task))).collect()
+    }
+
     fn assign(&mut self, stage: StageId, ranges: &[(u64, u64)], purpose: Purpose) {
         let tasks = TaskSet::of(ranges);
         let left = match purpose {
@@ -128,6 +207,9 @@ impl Ledger {
 
     fn cast(&mut self, ballot: &Ballot) {
         self.finish(ballot.stage, ballot.task, Purpose::Vote);
+        if let Some(once) = self.once.get_mut(&ballot.stage) {
+            once.begun.remove(ballot.task);
+        }
         self.cast.entry(ballot.stage).or_default().insert(ballot.task);
         *self.counts.entry(ballot.stage).or_default() += 1;
         self.deaths.remove(&(ballot.stage, ballot.task));

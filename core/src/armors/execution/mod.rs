@@ -6,6 +6,7 @@
 
 mod faults;
 mod ledger;
+mod once;
 mod results;
 mod slots;
 mod telling;
@@ -105,6 +106,17 @@ impl Execution {
                     self.open_slots(StageId(0), &mut step);
                 }
             }
+            // What may be started at most once is not run on such an order, nor again to see how it goes.
+            ExecutionMessage::Run { stage, .. } if self.is_at_most_once(stage) => {}
+            ExecutionMessage::Prepare { stage, ranges, input } => {
+                self.input = input;
+                self.prepare(stage, ranges, &mut step);
+            }
+            ExecutionMessage::StartOnce { stage, ranges, input } => {
+                self.input = input;
+                self.granted(stage, ranges, &mut step);
+                self.work(now, &mut step);
+            }
             ExecutionMessage::Run { stage, ranges, purpose, input } => {
                 self.input = input;
                 self.assign(now, stage, ranges, purpose, &mut step);
@@ -122,7 +134,16 @@ impl Execution {
             ExecutionMessage::BallotsKept { .. }
             | ExecutionMessage::PrefixAt { .. }
             | ExecutionMessage::Stage { .. }
-            | ExecutionMessage::Feed { .. } => {}
+            | ExecutionMessage::Feed { .. }
+            | ExecutionMessage::LeaseEnded => {}
+        }
+        step
+    }
+
+    fn on_daemon(&mut self, message: &ExecutionMessage) -> Step<ExecutionRecord> {
+        let mut step = Step::none();
+        if *message == ExecutionMessage::LeaseEnded {
+            self.lease_ended(&mut step);
         }
         step
     }
@@ -281,6 +302,9 @@ impl Execution {
             step.record(self, ExecutionRecord::Noted(story));
             self.say_stories(step);
         }
+        if self.is_at_most_once(stage) {
+            step.record_on_disk(self, ExecutionRecord::Begun(stage, task));
+        }
         step.then(Effect::Slot(SlotCommand::Start { slot, execution, command, stdin, fault }));
         step.then(Effect::Slot(SlotCommand::Allow { slot, upto: quota }));
         if let Some((upto, end)) = feed {
@@ -318,7 +342,10 @@ impl Execution {
             | ExecutionMessage::Allow { .. }
             | ExecutionMessage::Commit { .. }
             | ExecutionMessage::Stage { .. }
-            | ExecutionMessage::Feed { .. } => {}
+            | ExecutionMessage::Feed { .. }
+            | ExecutionMessage::Prepare { .. }
+            | ExecutionMessage::StartOnce { .. }
+            | ExecutionMessage::LeaseEnded => {}
         }
         step
     }
@@ -355,7 +382,10 @@ impl Execution {
             | ExecutionMessage::Allow { .. }
             | ExecutionMessage::Commit { .. }
             | ExecutionMessage::BallotsKept { .. }
-            | ExecutionMessage::PrefixAt { .. } => {}
+            | ExecutionMessage::PrefixAt { .. }
+            | ExecutionMessage::Prepare { .. }
+            | ExecutionMessage::StartOnce { .. }
+            | ExecutionMessage::LeaseEnded => {}
         }
         step
     }
@@ -433,6 +463,7 @@ impl Armor for Execution {
             Event::Message { from, message } if from == self.surrogate() => self.on_surrogate(now, message),
             Event::Message { from, message } if from == self.voter() => self.on_voter(message),
             Event::Message { from: ArmorName::Fanout(job), message } if job == self.job => self.on_fanout(message),
+            Event::Message { from: ArmorName::Daemon(host), message } if host == self.host => self.on_daemon(&message),
             Event::Message { .. } | Event::Process(_) => Step::none(),
             Event::Timer(timer) => self.timer(now, timer),
             Event::Slot(event) => self.slot(now, event),
@@ -449,6 +480,7 @@ impl Armor for Execution {
         if let Some(stage) = stage.or(fresh.then_some(StageId(0))) {
             self.open_slots(stage, &mut step);
         }
+        self.own_up(&mut step);
         self.say_ballots(&mut step);
         self.say_stories(&mut step);
         self.work(now, &mut step);

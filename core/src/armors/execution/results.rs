@@ -35,6 +35,9 @@ impl Execution {
             SlotEvent::Ended { slot, execution, ended } => self.ended(now, slot, execution, ended, &mut step),
             SlotEvent::Unheld { slot, execution, why } => {
                 self.slots.take(slot, execution);
+                if self.is_at_most_once(execution.stage) {
+                    self.unclear(execution.stage, execution.task, why.clone(), &mut step);
+                }
                 self.give_up(why, &mut step);
             }
             SlotEvent::Lost { slot, execution: _, why } => self.lost(now, slot, why, &mut step),
@@ -86,11 +89,14 @@ impl Execution {
         self.slots.losses = 0;
         self.done += 1;
         step.record(self, ExecutionRecord::Spent(ended.cpu_us));
-        if run.unwanted {
+        let once = self.is_at_most_once(execution.stage);
+        if run.unwanted && once {
+            self.unclear(execution.stage, execution.task, "it was stopped while it ran".to_owned(), step);
+        } else if run.unwanted {
             self.tell_done(execution.stage, step);
         } else if let Some(evidence) = run.killed_for.clone() {
             self.died(now, &run, Cause::Surroundings, evidence, step);
-        } else if self.is_abnormal(ended.end) && !self.at_limit(execution) {
+        } else if self.is_abnormal(ended.end) && !once && !self.at_limit(execution) {
             self.died(now, &run, Cause::Program, Evidence::Ended(ended.end), step);
         } else {
             self.finished(now, &run, ended, step);
@@ -111,7 +117,11 @@ impl Execution {
         let ballot = Ballot { stage, task, attempt, ended };
         match run.purpose {
             Purpose::Vote => {
-                step.record(self, ExecutionRecord::Cast(Box::new(ballot)));
+                if self.is_at_most_once(stage) {
+                    step.record_on_disk(self, ExecutionRecord::Cast(Box::new(ballot)));
+                } else {
+                    step.record(self, ExecutionRecord::Cast(Box::new(ballot)));
+                }
                 self.flush_soon(step);
             }
             Purpose::Repeat(number) => {

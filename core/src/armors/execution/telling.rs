@@ -115,5 +115,6 @@ impl Execution {
         if let Some((stage, outcome)) = self.committed.clone() {
             step.send(self.surrogate(), SurrogateMessage::Committed { stage, outcome });
         }
+        self.say_once(step);
     }
 }

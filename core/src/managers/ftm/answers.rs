@@ -15,6 +15,10 @@ impl Ftm {
                 let listed = self.jobs.iter().filter(|record| all || record.end.is_none());
                 UserMessage::Jobs(listed.map(|record| record.row()).collect())
             }
+            Query::Unresolved => {
+                let listed = self.jobs.iter().filter(|record| record.is_unresolved());
+                UserMessage::Jobs(listed.map(|record| record.row()).collect())
+            }
             Query::Armors => UserMessage::Armors(self.armor_rows()),
             Query::Job(job) => match self.jobs.get(job) {
                 Some(record) => UserMessage::Jobs(vec![record.row()]),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use minicbor::{Decode, Encode};
 
 use crate::job::Job;
-use crate::message::{JobRow, Outcome};
+use crate::message::{JobRow, Outcome, Resolution};
 use crate::names::JobId;
 
 /// Ended jobs that are kept, with their output; the oldest go first.
@@ -29,6 +29,9 @@ pub struct JobRecord {
     /// `None`: it runs.
     #[n(5)]
     pub end: Option<JobEnd>,
+    /// What a person said of an outcome that was unknown.
+    #[n(6)]
+    pub resolution: Option<Resolution>,
 }
 
 /// How and when a job ended.
@@ -44,6 +47,13 @@ pub struct JobEnd {
 }
 
 impl JobRecord {
+    /// Whether a person must still say what became of it.
+    #[must_use]
+    pub fn is_unresolved(&self) -> bool {
+        let is_unknown = |end: &JobEnd| matches!(end.outcome, Outcome::Unknown { .. });
+        self.end.as_ref().is_some_and(is_unknown) && self.resolution.is_none()
+    }
+
     #[must_use]
     pub fn row(&self) -> JobRow {
         JobRow {
@@ -53,6 +63,7 @@ impl JobRecord {
             submitted_unix_ms: self.submitted_unix_ms,
             ended_unix_ms: self.end.as_ref().map(|end| end.unix_ms),
             outcome: self.end.as_ref().map(|end| end.outcome.clone()),
+            resolution: self.resolution.clone(),
         }
     }
 }
@@ -110,10 +121,11 @@ impl Jobs {
         self.records.values()
     }
 
-    /// Ended jobs beyond those that are kept, oldest first.
+    /// Ended jobs beyond those that are kept, oldest first; one that a person must look at is not among them.
     #[must_use]
     pub fn surplus(&self) -> Vec<JobId> {
-        let ended: Vec<JobId> = self.iter().filter(|record| record.end.is_some()).map(|record| record.id).collect();
+        let is_old = |record: &&JobRecord| record.end.is_some() && !record.is_unresolved();
+        let ended: Vec<JobId> = self.iter().filter(is_old).map(|record| record.id).collect();
         ended[..ended.len().saturating_sub(KEPT)].to_vec()
     }
 

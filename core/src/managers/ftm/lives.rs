@@ -1,7 +1,7 @@
 //! A job's life: accepted, given its ARMORs, cancelled, ended, forgotten.
 
 use crate::armor::Moment;
-use crate::job::Job;
+use crate::job::{Job, Promise, check};
 use crate::managers::ftm::jobs::{JobEnd, JobRecord};
 use crate::managers::ftm::registry::{Decided, Entry};
 use crate::managers::ftm::{Ftm, FtmRecord, FtmStep};
@@ -18,7 +18,8 @@ impl Ftm {
             return self.reply(user, UserMessage::Refused { why }, step);
         }
         let id = JobId(self.jobs.last().0 + 1);
-        let record = JobRecord { id, request, job, submitted_unix_ms: now.unix_ms, cancel: None, end: None };
+        let record =
+            JobRecord { id, request, job, submitted_unix_ms: now.unix_ms, cancel: None, end: None, resolution: None };
         self.save(step, FtmRecord::Job(record));
         self.note(now, Some(id), Story::Accepted, step);
         self.reply(user, UserMessage::Accepted { request, job: id }, step);
@@ -115,7 +116,13 @@ impl Ftm {
     /// The SM of a job cannot be kept running anywhere: the job ends here.
     pub(super) fn end_without_surrogate(&mut self, now: Moment, job: JobId, why: &str, step: &mut FtmStep) {
         let Some(record) = self.jobs.running(job) else { return };
+        let once = record.job.stages.iter().any(|stage| stage.promise == Promise::AtMostOnce);
         let outcome = match record.cancel {
+            _ if once && self.registry.may_have_run(ArmorName::Surrogate(job)) => {
+                let why =
+                    format!("the surrogate manager of {job} is gone, with its records of what was started: {why}");
+                Outcome::Unknown { why, released: 0 }
+            }
             Some(code) => Outcome::Cancelled { code },
             None => Outcome::Failed { why: format!("the surrogate manager of {job} cannot be kept running: {why}") },
         };
@@ -128,6 +135,7 @@ impl Ftm {
         let Some(mut record) = self.jobs.running(job).cloned() else { return };
         let end = JobEnd { unix_ms: now.unix_ms, outcome: outcome.clone(), length };
         record.end = Some(end.clone());
+        self.ended.insert(job, now.boot);
         self.save(step, FtmRecord::Job(record));
         if !self.events.tells_end_of(job) {
             self.note(now, Some(job), Story::Ended(outcome), step);
@@ -168,8 +176,16 @@ impl Ftm {
     /// A user drops an ended job; answered when its ARMORs are gone and so is the record.
     pub(super) fn forget_for(&mut self, user: ArmorName, job: JobId, step: &mut FtmStep) {
         let Some(record) = self.jobs.get(job) else { return self.refuse_unknown(user, job, step) };
-        if record.end.is_none() {
-            let why = format!("{job} has not ended; `cancel {job}` ends it, then it can be forgotten");
+        let why = match () {
+            () if record.end.is_none() => {
+                Some(format!("{job} has not ended; `cancel {job}` ends it, then it can be forgotten"))
+            }
+            () if record.is_unresolved() => {
+                Some(format!("the outcome of {job} is unknown; `resolve {job}` comes before it can be forgotten"))
+            }
+            () => None,
+        };
+        if let Some(why) = why {
             return self.reply(user, UserMessage::Refused { why }, step);
         }
         self.forgetting.entry(job).or_default().insert(user);
@@ -235,6 +251,10 @@ fn unsound(job: &Job) -> Option<String> {
     }
     if let Some(stage) = job.stages.iter().find(|stage| stage.command.is_empty()) {
         return Some(format!("stage {:?} of the job {:?} has no command", stage.name, job.name));
+    }
+    let broken = job.stages.iter().find_map(|stage| check::promise(stage.promise, &job.strategy).err());
+    if let Some(unfit) = broken {
+        return Some(unfit.to_string());
     }
     (!redundancy.is_sound()).then(|| {
         let strategy = &job.strategy.name;

@@ -15,6 +15,7 @@
 //! | `users` | what users' commands are owed |
 //! | `lives` | how a job is accepted, cancelled, ended and forgotten |
 //! | `hosts` | what daemons say, and what they are told |
+//! | `unresolved` | what a person must look at, and what they say of it |
 //! | `profiles` | what each host is, and when it is looked over |
 //! | `answers` | what people ask |
 
@@ -30,6 +31,7 @@ mod record;
 pub mod registry;
 #[cfg(test)]
 mod tests;
+mod unresolved;
 mod users;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,7 +40,7 @@ pub use record::{FtmRecord, HostRecord, ProfileRecord};
 
 use crate::armor::{Armor, Effect, Event, LinkEvent, Moment, Progress, Step, Timer};
 use crate::message::{FtmMessage, InitMessage, Occurrence, Story, SurrogateMessage, UserMessage};
-use crate::names::{ArmorName, HostId, Incarnation, JobId, Kind, Term};
+use crate::names::{ArmorName, HostId, Incarnation, JobId, Kind, Millis, Term};
 use crate::restart::Next;
 use crate::shell::{Identity, Place};
 use crate::world::{ProcessCommand, ProcessEvent};
@@ -47,6 +49,7 @@ use hosts::Host;
 use jobs::Jobs;
 use notices::{NoticeRecord, Notices};
 use registry::Registry;
+use unresolved::Word;
 use users::Users;
 
 /// The FTM.
@@ -66,6 +69,9 @@ pub struct Ftm {
     linked: BTreeSet<ArmorName>,
     /// Who waits for a job to be forgotten.
     forgetting: BTreeMap<JobId, BTreeSet<ArmorName>>,
+    /// When this reign began, and when jobs ended in it.
+    began: Millis,
+    ended: BTreeMap<JobId, Millis>,
 }
 
 type FtmStep = Step<FtmRecord>;
@@ -85,6 +91,8 @@ impl Ftm {
             users: Users::default(),
             linked: BTreeSet::new(),
             forgetting: BTreeMap::new(),
+            began: Millis::default(),
+            ended: BTreeMap::new(),
         }
     }
 
@@ -122,6 +130,9 @@ impl Ftm {
             FtmMessage::Await(job) => self.wait(from, job, step),
             FtmMessage::Cancel { job, code } => self.cancel(now, from, job, code, step),
             FtmMessage::Forget(job) => self.forget_for(from, job, step),
+            FtmMessage::Resolve { job, happened, who, note, force } => {
+                self.resolve(now, from, job, Word { happened, who, note, force }, step);
+            }
             FtmMessage::Joined { host, units } => self.joined(now, host, &units, step),
             FtmMessage::Running(unit) => self.daemon_says(from, |ftm, host| ftm.sighted(now, host, &unit, step)),
             FtmMessage::Gone { name } => self.daemon_says(from, |ftm, host| ftm.gone(host, name, step)),
@@ -320,6 +331,7 @@ impl Armor for Ftm {
             FtmRecord::Job(record) => self.jobs.put(record),
             FtmRecord::JobGone(job) => {
                 self.jobs.remove(*job);
+                self.ended.remove(job);
                 self.events.forget(*job);
             }
             FtmRecord::Armor(entry) => self.registry.put(entry),
@@ -354,6 +366,7 @@ impl Armor for Ftm {
     fn resume(&mut self, now: Moment) -> FtmStep {
         let mut step = Step::none();
         let (last_job, next_event) = (self.jobs.last(), self.events.next());
+        self.began = now.boot;
         self.save(&mut step, FtmRecord::Reign { term: Term(self.term.0 + 1), last_job, next_event });
         self.registry.inherit();
         self.deliver(now, &mut step);

@@ -127,13 +127,18 @@ pub fn notable(story: &Story) -> Option<String> {
         | Story::InputRefused { .. }
         | Story::CommitConflict { .. }
         | Story::SlotUnavailable { .. }
+        | Story::Unclear { .. }
         | Story::ArmorDied { .. }
         | Story::ArmorHung { .. } => Some(format!("fault: {story}")),
         Story::Diagnosed { .. } => Some(format!("diagnosis: {story}")),
-        Story::Extended { .. } | Story::Varied { .. } | Story::LaneDropped { .. } | Story::ArmorLost { .. } => {
-            Some(format!("degraded: {story}"))
+        Story::Extended { .. }
+        | Story::Varied { .. }
+        | Story::LaneDropped { .. }
+        | Story::Undecided { .. }
+        | Story::ArmorLost { .. } => Some(format!("degraded: {story}")),
+        Story::Ended(Outcome::Untrusted { .. } | Outcome::Deadline | Outcome::Unknown { .. }) => {
+            Some(story.to_string())
         }
-        Story::Ended(Outcome::Untrusted { .. } | Outcome::Deadline) => Some(story.to_string()),
         Story::Ended(Outcome::Failed { .. }) => Some(format!("a person must look: {story}")),
         Story::Ended(Outcome::Result { .. } | Outcome::Cancelled { .. })
         | Story::Accepted
@@ -149,6 +154,7 @@ pub fn notable(story: &Story) -> Option<String> {
         | Story::DaemonRestored { .. }
         | Story::NotifyFailed { .. }
         | Story::Cost { .. }
+        | Story::Resolved(_)
         | Story::Masked { .. } => None,
     }
 }

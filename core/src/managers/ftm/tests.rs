@@ -37,14 +37,7 @@ fn job(notify: &[&str]) -> Job {
         patience_percent: 50,
     };
     let command = |words: &[&str]| words.iter().map(|word| word.as_bytes().to_vec().into()).collect();
-    let stage = Stage {
-        name: "sum".to_owned(),
-        command: command(&["sum"]),
-        tasks: None,
-        files: Files::None,
-        inputs: Vec::new(),
-        outputs: Vec::new(),
-    };
+    let stage = Stage { files: Files::None, ..Stage::new("sum", command(&["sum"])) };
     Job {
         name: "sum".to_owned(),
         strategy,

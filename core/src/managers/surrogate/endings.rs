@@ -18,7 +18,7 @@ impl Surrogate {
     pub(super) fn finish_stage(&mut self, now: Moment, step: &mut Step<SurrogateRecord>) {
         let Some(run) = &self.ledger.stage else { return };
         match &run.phase {
-            Phase::Running if run.all_decided() && !run.has_open_dispute() => {
+            Phase::Running if run.is_settled() && !run.has_open_dispute() => {
                 if run.running_lanes().next().is_some() {
                     self.be_patient(now, step);
                 } else {
@@ -48,7 +48,7 @@ impl Surrogate {
 
     fn out_of_patience(&mut self, now: Moment, stage: StageId, step: &mut Step<SurrogateRecord>) {
         let Some(run) = self.run_of(stage) else { return };
-        if run.phase != Phase::Running || !run.all_decided() || run.has_open_dispute() {
+        if run.phase != Phase::Running || !run.is_settled() || run.has_open_dispute() {
             self.waiting_for_patience = false;
             return;
         }
@@ -68,11 +68,29 @@ impl Surrogate {
 
     /// Everything is decided and nobody is waited for: commit, if there is something to commit.
     fn settle(&mut self, now: Moment, step: &mut Step<SurrogateRecord>) {
+        if let Some(outcome) = self.lacking() {
+            return self.end(now, outcome, step);
+        }
         if self.manifests().is_empty() {
             return self.stage_over(now, CommitOutcome::Done(0), step);
         }
         step.record_on_disk(self, SurrogateRecord::Committing);
         self.say_commit(step);
+    }
+
+    /// The outcome of a stage some of whose tasks have no verdict: no change of files is applied, the output
+    /// of the decided tasks is kept.
+    fn lacking(&self) -> Option<Outcome> {
+        let run = self.ledger.stage.as_ref()?;
+        let (task, why) = run.lack.clone()?;
+        let released = self.ledger.output.position();
+        let (lacking, all) = (run.undecided.len(), run.tasks.len());
+        let why =
+            if all == 1 { why } else { format!("{lacking} of {all} tasks have no result, the first is {task}: {why}") };
+        Some(match run.unclear.is_empty() {
+            true => Outcome::Untrusted { why, released },
+            false => Outcome::Unknown { why, released },
+        })
     }
 
     pub(super) fn committed(
@@ -131,6 +149,7 @@ impl Surrogate {
         if self.is_over() || (committing && called_off) {
             return;
         }
+        let outcome = self.as_known(outcome);
         let cost = self.cost();
         self.tell(now, cost, step);
         self.tell(now, Story::Ended(outcome.clone()), step);

@@ -10,7 +10,7 @@ use crate::elements::task_set::TaskSet;
 use crate::job::Job;
 use crate::managers::surrogate::dispute::Inquiry;
 use crate::managers::surrogate::output::Output;
-use crate::managers::surrogate::stage::{Extension, Phase, StageRun};
+use crate::managers::surrogate::stage::{Extension, Lack, Phase, StageRun};
 use crate::message::{Diagnosis, Dispute, Occurrence, Outcome, Rule, Verdict};
 use crate::names::{ArmorName, HostId, LaneId, Millis, StageId, TaskId};
 use crate::strategy::Order;
@@ -64,6 +64,9 @@ pub enum SurrogateRecord {
     Spent(#[n(0)] LaneId, #[n(1)] u64, #[n(2)] u64),
     #[n(20)]
     IndexKept,
+    /// There will be no verdict on this task.
+    #[n(120)]
+    Undecided(#[n(0)] TaskId, #[n(1)] Lack, #[n(2)] String),
 }
 
 /// Durable state.
@@ -122,6 +125,7 @@ impl Ledger {
             | SurrogateRecord::Dropped(_)
             | SurrogateRecord::Ending
             | SurrogateRecord::Committing
+            | SurrogateRecord::Undecided(..)
             | SurrogateRecord::StageOver(_) => self.apply_to_stage(record),
         }
     }
@@ -162,6 +166,10 @@ impl Ledger {
                 run.dropped.insert(*lane);
                 self.dropped.insert(*lane);
             }
+            SurrogateRecord::Undecided(task, lack, why) => {
+                run.give_up(*task, *lack, why);
+                self.release();
+            }
             SurrogateRecord::Ending => run.phase = Phase::Ending,
             SurrogateRecord::Committing => run.phase = Phase::Committing,
             SurrogateRecord::StageOver(outcome) => run.phase = Phase::Over(outcome.clone()),
@@ -183,7 +191,7 @@ impl Ledger {
 
     fn decide(&mut self, verdict: &Verdict) {
         let Some(run) = self.stage.as_mut().filter(|run| run.stage == verdict.stage) else { return };
-        if run.decided.contains(verdict.task) {
+        if !run.is_open(verdict.task) {
             return;
         }
         run.decided.insert(verdict.task);
@@ -194,10 +202,27 @@ impl Ledger {
         if end.code() != 0 && self.failed.is_none_or(|(task, _)| verdict.task < task) {
             self.failed = Some((verdict.task, end));
         }
-        while let Some(verdict) = run.verdicts.get(&TaskId(self.next.1)) {
-            let lane = verdict.winners.first().copied().unwrap_or_default();
-            let host = host_of(&self.hosts, lane);
-            self.output.release_verdict(verdict, host);
+        self.release();
+    }
+
+    /// Releases what is decided, in order, up to the first task of which there will be no verdict: behind a
+    /// gap nothing is printed, but kept.
+    fn release(&mut self) {
+        let Some(run) = &self.stage else { return };
+        loop {
+            let task = TaskId(self.next.1);
+            match run.verdicts.get(&task) {
+                Some(verdict) => {
+                    let lane = verdict.winners.first().copied().unwrap_or_default();
+                    let host = host_of(&self.hosts, lane);
+                    match &run.lack {
+                        Some((gap, _)) if *gap < task => self.output.keep(verdict, host),
+                        _ => self.output.release_verdict(verdict, host),
+                    }
+                }
+                None if run.undecided.contains(task) => {}
+                None => break,
+            }
             self.next.1 += 1;
         }
     }

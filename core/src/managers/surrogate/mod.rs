@@ -9,6 +9,7 @@ mod dispute;
 mod endings;
 mod ladder;
 mod ledger;
+mod once;
 mod orders;
 mod output;
 mod recovery;
@@ -186,8 +187,7 @@ impl Surrogate {
         holders: Vec<(LaneId, Region)>,
         step: &mut Step<SurrogateRecord>,
     ) {
-        let decided = self.run_of(stage).is_some_and(|run| run.decided.contains(task));
-        if !decided {
+        if self.run_of(stage).is_none_or(|run| run.is_open(task)) {
             step.record(self, SurrogateRecord::Prefix(stage, task, holders));
         }
     }
@@ -212,6 +212,8 @@ impl Surrogate {
                 self.repeated(lane, stage, task, purpose, value, step);
             }
             SurrogateMessage::Committed { stage, outcome } => self.committed(now, stage, outcome, step),
+            SurrogateMessage::Prepared { stage, ranges, .. } => self.prepared(lane, stage, &ranges),
+            SurrogateMessage::Unclear { stage, task, why, .. } => self.unclear(now, lane, stage, task, why, step),
             _ => {}
         }
     }
@@ -348,8 +350,12 @@ impl Surrogate {
         let due: Vec<(LaneId, Vec<(u64, u64)>)> =
             lanes.into_iter().filter(ready).map(|lane| (lane, run.due(lane).ranges())).collect();
         for (lane, ranges) in due.into_iter().filter(|(_, ranges)| !ranges.is_empty()) {
-            step.record(self, SurrogateRecord::LaneStarted(lane, ranges.clone()));
-            self.say_run(lane, ranges, step);
+            if self.is_at_most_once() {
+                self.grant_once(lane, ranges, step);
+            } else {
+                step.record(self, SurrogateRecord::LaneStarted(lane, ranges.clone()));
+                self.say_run(lane, ranges, step);
+            }
         }
     }
 }

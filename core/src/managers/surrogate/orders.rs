@@ -57,7 +57,7 @@ impl Surrogate {
         let stream = job.streams(stage);
         step.send(voter, VoterMessage::Convene { stage, rule: run.rule, stream });
         for extension in &run.extensions {
-            let tasks: Vec<TaskId> = extension.tasks.without(&run.decided).iter().collect();
+            let tasks: Vec<TaskId> = run.open(&extension.tasks).iter().collect();
             if !tasks.is_empty() {
                 step.send(voter, VoterMessage::Extend { stage, tasks, rule: extension.rule });
             }
@@ -82,6 +82,11 @@ impl Surrogate {
     }
 
     fn say_to_lane(&mut self, lane: LaneId, step: &mut Step<SurrogateRecord>) {
+        if let Some(run) = &mut self.ledger.stage {
+            // It may be another than the one that prepared something.
+            run.preparing.remove(&lane);
+            run.prepared.remove(&lane);
+        }
         let (Some(job), Some(run)) = (&self.ledger.job, &self.ledger.stage) else { return };
         let sharing = match run.order {
             Order::Space => run.rule.lanes,
@@ -109,10 +114,12 @@ impl Surrogate {
 
     pub(super) fn say_run(&self, lane: LaneId, ranges: Vec<(u64, u64)>, step: &mut Step<SurrogateRecord>) {
         let Some(run) = &self.ledger.stage else { return };
-        step.send(
-            self.execution(lane),
-            ExecutionMessage::Run { stage: run.stage, ranges, purpose: Purpose::Vote, input: run.input },
-        );
+        let (stage, input) = (run.stage, run.input);
+        let order = match self.is_at_most_once() {
+            true => ExecutionMessage::StartOnce { stage, ranges, input },
+            false => ExecutionMessage::Run { stage, ranges, purpose: Purpose::Vote, input },
+        };
+        step.send(self.execution(lane), order);
     }
 
     /// Asks for the repetitions that are missing, of one lane or of all.

@@ -39,10 +39,18 @@ impl Output {
         if stdout.length > self.ahead || has_stderr.is_some() {
             self.push(host, lane, execution, stdout, has_stderr);
         }
+        self.keep(verdict, host);
+        self.ahead = 0;
+    }
+
+    /// Notes where the output of a decided task lies.
+    pub fn keep(&mut self, verdict: &Verdict, host: HostId) {
+        let lane = verdict.winners.first().copied().unwrap_or_default();
+        let execution = ExecutionId { stage: verdict.stage, task: verdict.task, attempt: verdict.ballot.attempt };
+        let (stdout, stderr) = (verdict.ballot.ended.stdout, verdict.ballot.ended.stderr);
         if stdout.length > 0 || stderr.length > 0 {
             self.pieces.push(Piece { host, lane, execution, stdout, stderr });
         }
-        self.ahead = 0;
     }
 
     fn push(&mut self, host: HostId, lane: LaneId, execution: ExecutionId, region: Region, stderr: Option<Region>) {

@@ -2,7 +2,7 @@
 
 use crate::armor::{Moment, Step, Timer};
 use crate::managers::surrogate::ladder::{self, Rung};
-use crate::managers::surrogate::stage::Phase;
+use crate::managers::surrogate::stage::{Lack, Phase};
 use crate::managers::surrogate::{BACKPRESSURE_LIMIT, LanePulse, Surrogate, SurrogateRecord};
 use crate::message::{Diagnosis, Dispute, ExecutionMessage, Outcome, Purpose, Rule, Story, Value, VoterMessage, Why};
 use crate::names::{ArmorName, LaneId, StageId, TaskId};
@@ -154,9 +154,10 @@ impl Surrogate {
         let (Some(job), Some(run)) = (&self.ledger.job, &self.ledger.stage) else { return };
         let (repeats, stage) = (job.strategy.repeats, run.stage);
         let unreachable = |lane: &LaneId| run.dropped.contains(lane);
-        let ready = run.inquiries.iter().filter(|(_, inquiry)| {
+        let ready = run.inquiries.iter().filter(|(task, inquiry)| {
             let missing = inquiry.missing(repeats);
-            inquiry.diagnoses.is_empty() && !inquiry.climbed && missing.iter().all(|(lane, _)| unreachable(lane))
+            let waits = inquiry.diagnoses.is_empty() && !inquiry.climbed && !run.undecided.contains(**task);
+            waits && missing.iter().all(|(lane, _)| unreachable(lane))
         });
         let judged: Vec<(TaskId, Vec<Diagnosis>, Vec<Diagnosis>)> =
             ready.map(|(&task, inquiry)| (task, inquiry.judge(repeats), inquiry.earlier.clone())).collect();
@@ -167,14 +168,31 @@ impl Surrogate {
             for diagnosis in diagnoses.into_iter().filter(|diagnosis| !earlier.contains(diagnosis)) {
                 self.tell(now, Story::Diagnosed { stage, task, diagnosis: diagnosis.clone() }, step);
                 if let Diagnosis::Nondeterministic { lane, first, again } = diagnosis {
-                    return self.abort_nondeterministic(now, task, lane, first, again, step);
+                    self.nondeterministic(now, task, lane, first, again, step);
+                    if self.is_over() {
+                        return;
+                    }
                 }
             }
         }
         self.climb(now, step);
     }
 
-    fn abort_nondeterministic(
+    /// There will be no verdict on a task. The others of an array go on without it; else the job ends.
+    fn give_up(&mut self, now: Moment, task: TaskId, why: String, step: &mut Step<SurrogateRecord>) {
+        let Some(run) = &self.ledger.stage else { return };
+        let stage = run.stage;
+        if run.tasks.len() == 1 {
+            return self.abort(now, why, step);
+        }
+        if run.undecided.contains(task) {
+            return;
+        }
+        step.record(self, SurrogateRecord::Undecided(task, Lack::Verdict, why.clone()));
+        self.tell(now, Story::Undecided { stage, task, why }, step);
+    }
+
+    fn nondeterministic(
         &mut self,
         now: Moment,
         task: TaskId,
@@ -188,7 +206,12 @@ impl Surrogate {
         let why = format!(
             "nondeterministic program: lane {lane} disagrees with itself on {stage}/{task} ({differs}); nobody is blamed"
         );
-        self.abort(now, why, step);
+        // A verdict that stands was not given by this lane alone; what was printed cannot be taken back.
+        if self.ledger.stage.as_ref().is_some_and(|run| run.is_open(task)) {
+            self.give_up(now, task, why, step);
+        } else {
+            self.abort(now, why, step);
+        }
     }
 
     /// More lanes for every task whose vote is lost and judged.
@@ -197,7 +220,7 @@ impl Surrogate {
         let stage = run.stage;
         let lost = run.inquiries.iter().filter(|(task, inquiry)| {
             let judged = !inquiry.diagnoses.is_empty() || inquiry.witnesses().is_empty();
-            inquiry.dispute.won.is_none() && !inquiry.climbed && judged && !run.decided.contains(**task)
+            inquiry.dispute.won.is_none() && !inquiry.climbed && judged && run.is_open(**task)
         });
         let rungs: Vec<(TaskId, Rung, Why)> = lost
             .map(|(&task, inquiry)| {
@@ -205,10 +228,6 @@ impl Surrogate {
                 (task, ladder::next(&job.strategy, inquiry.dispute.rule, inquiry.may_reach(&run.dropped)), why)
             })
             .collect();
-        if let Some((task, _, why)) = rungs.iter().find(|(_, rung, _)| *rung == Rung::Abort) {
-            let why = self.evidence_of(*task, why);
-            return self.abort(now, why, step);
-        }
         for (task, rung, why) in rungs {
             match rung {
                 Rung::Extend { rule, order } => {
@@ -221,7 +240,10 @@ impl Surrogate {
                     self.tell(now, Story::Varied { stage, tasks: 1, lanes, quorum, why }, step);
                     self.extend(task, rule, order, step);
                 }
-                Rung::Abort => {}
+                Rung::Abort => {
+                    let why = self.evidence_of(task, &why);
+                    self.give_up(now, task, why, step);
+                }
             }
         }
     }

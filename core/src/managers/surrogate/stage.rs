@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use minicbor::{Decode, Encode};
+
 use crate::elements::task_set::TaskSet;
 use crate::managers::surrogate::dispute::Inquiry;
 use crate::message::{Rule, Verdict};
@@ -41,6 +43,12 @@ pub struct StageRun {
     pub began: Millis,
     pub tasks: TaskSet,
     pub decided: TaskSet,
+    /// Tasks of which there will be no verdict, and those among them of which nobody knows whether and how
+    /// they ended.
+    pub undecided: TaskSet,
+    pub unclear: TaskSet,
+    /// The first of them, and why.
+    pub lack: Option<(TaskId, String)>,
     /// Verdicts, until they are released and committed.
     pub verdicts: BTreeMap<TaskId, Verdict>,
     /// Tasks that each lane was told to run.
@@ -55,6 +63,21 @@ pub struct StageRun {
     /// Lanes that have the stage's inputs, and the digest of those; forgotten with this process.
     pub supplied: BTreeSet<LaneId>,
     pub input: Digest,
+    /// Tasks that lanes have on disk, to be started at most once, and lanes that were asked for that;
+    /// forgotten with this process.
+    pub prepared: BTreeMap<LaneId, TaskSet>,
+    pub preparing: BTreeSet<LaneId>,
+}
+
+/// What a task ended without.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub enum Lack {
+    /// Not enough lanes agree on what its result is.
+    #[n(0)]
+    Verdict,
+    /// It may be started at most once, and nobody knows whether and how it ended.
+    #[n(1)]
+    End,
 }
 
 impl StageRun {
@@ -67,6 +90,9 @@ impl StageRun {
             began,
             tasks: TaskSet::of(&[tasks]),
             decided: TaskSet::default(),
+            undecided: TaskSet::default(),
+            unclear: TaskSet::default(),
+            lack: None,
             verdicts: BTreeMap::new(),
             started: BTreeMap::new(),
             dropped: BTreeSet::new(),
@@ -76,13 +102,52 @@ impl StageRun {
             done: BTreeSet::new(),
             supplied: BTreeSet::new(),
             input: Digest::default(),
+            prepared: BTreeMap::new(),
+            preparing: BTreeSet::new(),
         }
+    }
+
+    /// Whether there may still be a verdict on this task, and is none yet.
+    #[must_use]
+    pub fn is_open(&self, task: TaskId) -> bool {
+        !self.decided.contains(task) && !self.undecided.contains(task)
+    }
+
+    /// Those of `tasks` that are open.
+    #[must_use]
+    pub fn open(&self, tasks: &TaskSet) -> TaskSet {
+        tasks.without(&self.decided).without(&self.undecided)
+    }
+
+    pub fn give_up(&mut self, task: TaskId, lack: Lack, why: &str) {
+        self.undecided.insert(task);
+        if lack == Lack::End {
+            self.unclear.insert(task);
+        }
+        if self.lack.as_ref().is_none_or(|(first, _)| task < *first) {
+            self.lack = Some((task, why.to_owned()));
+        }
+    }
+
+    /// Tasks whose start was granted and that have no verdict.
+    #[must_use]
+    pub fn may_have_run(&self) -> TaskSet {
+        let mut granted = TaskSet::default();
+        let ranges = self.started.values().flat_map(TaskSet::ranges);
+        ranges.for_each(|(from, to)| granted.insert_range(from, to));
+        granted.without(&self.decided)
+    }
+
+    /// Whether a lane has all these tasks on disk.
+    #[must_use]
+    pub fn is_prepared(&self, lane: LaneId, ranges: &[(u64, u64)]) -> bool {
+        self.prepared.get(&lane).is_some_and(|prepared| TaskSet::of(ranges).without(prepared).is_empty())
     }
 
     /// Lanes that are needed now: the first ones, and further ones as far as the ladder was climbed.
     #[must_use]
     pub fn needed_lanes(&self) -> u16 {
-        if self.phase != Phase::Running || self.all_decided() {
+        if self.phase != Phase::Running || self.is_settled() {
             return self.started.keys().next_back().map_or(0, |lane| lane.0 + 1);
         }
         let first = match self.order {
@@ -91,7 +156,7 @@ impl StageRun {
                 (0..self.rule.lanes).find(|&lane| !self.is_over(LaneId(lane))).map_or(self.rule.lanes, |lane| lane + 1)
             }
         };
-        let open = self.extensions.iter().filter(|extension| !extension.tasks.without(&self.decided).is_empty());
+        let open = self.extensions.iter().filter(|extension| !self.open(&extension.tasks).is_empty());
         let extended = open.map(|extension| match extension.order {
             Order::Space => extension.rule.lanes,
             Order::Time => {
@@ -122,12 +187,12 @@ impl StageRun {
         if lane.0 < self.rule.lanes && self.may_start(lane, self.order) {
             due = match self.order {
                 Order::Space => self.tasks.clone(),
-                Order::Time => self.tasks.without(&self.decided),
+                Order::Time => self.open(&self.tasks),
             };
         }
         for extension in self.extensions.iter().filter(|extension| lane.0 < extension.rule.lanes) {
             if self.may_start(lane, extension.order) {
-                let tasks = extension.tasks.without(&self.decided);
+                let tasks = self.open(&extension.tasks);
                 tasks.ranges().into_iter().for_each(|(from, to)| due.insert_range(from, to));
             }
         }
@@ -149,15 +214,19 @@ impl StageRun {
         extended.map_or(self.rule, |extension| extension.rule)
     }
 
+    /// Whether every task has its verdict, or is given up.
     #[must_use]
-    pub fn all_decided(&self) -> bool {
-        self.decided.len() == self.tasks.len()
+    pub fn is_settled(&self) -> bool {
+        self.decided.len() + self.undecided.len() == self.tasks.len()
     }
 
-    /// Disputes that are neither judged nor answered by the ladder.
+    /// Disputes that are neither judged nor answered by the ladder, of tasks that are not given up.
     #[must_use]
     pub fn has_open_dispute(&self) -> bool {
-        self.inquiries.values().any(|inquiry| inquiry.diagnoses.is_empty() && !inquiry.climbed)
+        let waits = |(task, inquiry): (&TaskId, &Inquiry)| {
+            inquiry.diagnoses.is_empty() && !inquiry.climbed && !self.undecided.contains(*task)
+        };
+        self.inquiries.iter().any(waits)
     }
 
     /// Lanes that were told to run something and have not finished it.

@@ -1,0 +1,96 @@
+//! How a job ended, and what a person said of an end that nobody could know.
+
+use minicbor::{Decode, Encode};
+
+use crate::world::End;
+
+/// How a job ended.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub enum Outcome {
+    /// A result was decided: the program's own exit code (the first that is not 0, of all tasks).
+    #[n(0)]
+    Result {
+        #[n(0)]
+        end: End,
+    },
+    /// No trustworthy result: a safe abort, with the evidence in a sentence. Exit 123.
+    #[n(1)]
+    Untrusted {
+        #[n(0)]
+        why: String,
+        /// Bytes of output that were already released.
+        #[n(1)]
+        released: u64,
+    },
+    /// The deadline passed. Exit 124.
+    #[n(2)]
+    Deadline,
+    /// Chameleon itself could not do it. Exit 125.
+    #[n(3)]
+    Failed {
+        #[n(0)]
+        why: String,
+    },
+    /// The user cancelled; the code is the one a shell would show.
+    #[n(4)]
+    Cancelled {
+        #[n(0)]
+        code: u8,
+    },
+    /// What may be started at most once may have been, and its end is on no record: a person must look.
+    /// Exit 122, so that no script takes it for a failure that can be tried again.
+    #[n(120)]
+    Unknown {
+        #[n(0)]
+        why: String,
+        /// Bytes of output that were already released.
+        #[n(1)]
+        released: u64,
+    },
+}
+
+impl Outcome {
+    /// What `chameleon run` exits with.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Outcome::Result { end } => end.code(),
+            Outcome::Unknown { .. } => 122,
+            Outcome::Untrusted { .. } => 123,
+            Outcome::Deadline => 124,
+            Outcome::Failed { .. } => 125,
+            Outcome::Cancelled { code } => *code,
+        }
+    }
+
+    /// The word a person reads, also in `--status-file`.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Outcome::Result { .. } => "result",
+            Outcome::Untrusted { .. } => "untrusted",
+            Outcome::Deadline => "deadline",
+            Outcome::Failed { .. } => "failed",
+            Outcome::Cancelled { .. } => "cancelled",
+            Outcome::Unknown { .. } => "outcome-unknown",
+        }
+    }
+}
+
+/// What a person found out about a job whose outcome was unknown.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Resolution {
+    /// Whether its program did what it was there for.
+    #[n(0)]
+    pub happened: bool,
+    /// Who says so, as their system knows them.
+    #[n(1)]
+    pub who: String,
+    #[n(2)]
+    pub note: String,
+    /// Said before the leases had ended: the program might still have run.
+    #[n(3)]
+    pub forced: bool,
+    #[n(4)]
+    pub unix_ms: u64,
+}

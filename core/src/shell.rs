@@ -88,7 +88,7 @@ pub struct BadRecord {
 }
 
 /// An ARMOR of any kind in its shell. How it debugs is how it stands: two that debug alike do alike.
-pub trait Running: std::fmt::Debug {
+pub trait Running: std::fmt::Debug + Send {
     /// Applies the records of earlier lives, in order, before anything else.
     ///
     /// # Errors
@@ -241,7 +241,7 @@ where
     }
 }
 
-impl<A: Armor> Running for Shell<A>
+impl<A: Armor + Send> Running for Shell<A>
 where
     A::Record: Encode<()> + for<'b> Decode<'b, ()>,
 {

@@ -80,7 +80,10 @@ pub(crate) fn run(
         }
         let world = World { links, timers: Timers::default(), processes, slots, files };
         let saving = Saving::new(archive, reporter);
-        Ok(EventLoop { armor, world, saving, inputs, happenings }.run().await?)
+        let event_loop = EventLoop { armor, world, saving, inputs, happenings };
+        // Waking the future that blocks this thread costs two system calls more than waking a task.
+        let ended = tokio::spawn(event_loop.run()).await;
+        Ok(ended.unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic()))?)
     })
 }
 

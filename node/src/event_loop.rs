@@ -5,6 +5,7 @@
 //! is one input: prompt. Under load it is many: cheap.
 
 use std::convert::Infallible;
+use std::time::Duration;
 
 use chameleon_core::armor::LinkEvent;
 use chameleon_core::message::{DaemonMessage, Message};
@@ -14,12 +15,14 @@ use chameleon_core::world::{FileEvent, ProcessEvent, SlotEvent};
 use tokio::sync::mpsc;
 
 use crate::perform::World;
-use crate::process::mark;
+use crate::process::{Blanks, mark};
 use crate::saving::{Completed, Saving, SavingError};
 use crate::timers;
 
 /// The most inputs of one source in a batch.
 const BATCH: usize = 128;
+/// How long nothing happens before blank processes are made ahead of need.
+const QUIET: Duration = Duration::from_millis(2);
 
 /// What happens around an ARMOR, other than on its links.
 #[derive(Debug)]
@@ -87,20 +90,26 @@ impl EventLoop {
         loop {
             let saved = self.saving.flush()?;
             self.release(saved)?;
-            tokio::task::yield_now().await;
-            if !self.world.processes.refill() {
-                self.wait().await?;
+            match self.world.processes.blanks() {
+                Blanks::Missing => {
+                    self.world.processes.make_blank();
+                    tokio::task::yield_now().await;
+                }
+                Blanks::Few | Blanks::Enough => self.wait().await?,
             }
             self.drain()?;
         }
     }
 
-    /// Waits for something to happen, and deals with it.
+    /// Waits for something to happen, and deals with it. Making a process takes this one a millisecond, so that it is
+    /// done when nobody waits for an answer.
     async fn wait(&mut self) -> Result<(), SavingError> {
+        let lacks_blanks = self.world.processes.blanks() != Blanks::Enough;
         tokio::select! {
             Some(happening) = self.happenings.recv() => self.happened(happening)?,
             Some(input) = self.inputs.recv() => self.handle(input),
             () = self.world.timers.next_due() => {}
+            () = tokio::time::sleep(QUIET), if lacks_blanks => self.world.processes.make_blank(),
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 //! ```text
 //! connect → Hello → wait for Welcome → up ── broken, or too much unsent ──→ down
 //!    ↑                                                                       │
-//!    └────────────── after a pause of 1 ms, doubled up to 50 ms ─────────────┘
+//!    └─ after a pause of 1 ms, doubled up to 50 ms, or if there is news to say ┘
 //! ```
 //!
 //! What is said while the link is up is gathered, and written in one go when the process has nothing
@@ -55,10 +55,15 @@ impl Outbound {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Says something; it vanishes if the link is not up.
+    /// Says something; it vanishes if the link is not up. Whoever has something to say may know that the peer has come:
+    /// the link is tried at once.
     pub fn push(&self, frame: &Frame) -> Result<(), FrameError> {
         let mut state = self.state();
-        if state.up.is_none() || state.overflown || state.closed {
+        if state.overflown || state.closed {
+            return Ok(());
+        }
+        if state.up.is_none() {
+            self.changed.notify_one();
             return Ok(());
         }
         if state.unsent.len() > MOST_UNSENT {
@@ -115,7 +120,7 @@ pub(super) async fn run(
                 return;
             }
         }
-        tokio::time::sleep(pause).await;
+        let _ = tokio::time::timeout(pause, outbound.changed.notified()).await;
         pause = LONGEST_PAUSE.min(pause * 2);
     }
 }

@@ -168,27 +168,43 @@ pub enum RawExit {
     Signal(u8),
 }
 
+/// What a look at the children finds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Children {
+    /// One had ended, and was reaped.
+    Ended(Reaped),
+    /// All of them run.
+    Running,
+    /// There are none. Orphans are children of the first process of a namespace: nothing else is left in it.
+    Gone,
+}
+
 /// Reaps a child that has ended, if there is one.
 #[must_use]
-pub fn reap_ended() -> Option<Reaped> {
+pub fn reap_ended() -> Children {
     wait(-1, libc::WNOHANG)
 }
 
 /// Waits until a child ends and reaps it; `None`: there is no child.
 #[must_use]
 pub fn reap_next() -> Option<Reaped> {
-    wait(-1, 0)
+    match wait(-1, 0) {
+        Children::Ended(reaped) => Some(reaped),
+        Children::Running | Children::Gone => None,
+    }
 }
 
 #[expect(unsafe_code, reason = "wait4 with resource usage has no safe wrapper")]
-fn wait(which: i32, options: c_int) -> Option<Reaped> {
+fn wait(which: i32, options: c_int) -> Children {
     let mut status = 0;
     // SAFETY: an all-zero rusage is a valid value of that plain C struct.
     let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
     // SAFETY: both pointers are valid for the duration of the call.
     let pid = unsafe { libc::wait4(which, &raw mut status, options, &raw mut usage) };
-    if pid <= 0 {
-        return None;
+    match pid {
+        0 => return Children::Running,
+        ..0 => return Children::Gone,
+        1.. => {}
     }
     let exit = if libc::WIFSIGNALED(status) {
         RawExit::Signal(libc::WTERMSIG(status) as u8)
@@ -196,12 +212,8 @@ fn wait(which: i32, options: c_int) -> Option<Reaped> {
         RawExit::Code(libc::WEXITSTATUS(status) as u8)
     };
     let micros = |time: libc::timeval| time.tv_sec as u64 * 1_000_000 + time.tv_usec as u64;
-    Some(Reaped {
-        pid,
-        exit,
-        cpu: micros(usage.ru_utime) + micros(usage.ru_stime),
-        max_rss: usage.ru_maxrss as u64 * 1024,
-    })
+    let cpu = micros(usage.ru_utime) + micros(usage.ru_stime);
+    Children::Ended(Reaped { pid, exit, cpu, max_rss: usage.ru_maxrss as u64 * 1024 })
 }
 
 /// Sends a signal to every process that this one may signal, itself excepted. `false`: there is none.
@@ -212,43 +224,49 @@ pub fn signal_all(signal: c_int) -> bool {
     unsafe { libc::kill(-1, signal) == 0 }
 }
 
-/// Blocks every signal, sets all to their defaults, and catches SIGCHLD so that it interrupts [`wait_readable`].
+/// Blocks every signal and sets all to their defaults. Returns a descriptor that is readable when a child has ended.
+///
+/// # Errors
+/// No descriptor can be had.
 #[expect(unsafe_code, reason = "signal dispositions have no safe wrapper")]
-pub fn take_signals() {
-    extern "C" fn noticed(_: c_int) {}
-    // SAFETY: the handler does nothing, and the structs are valid for the calls. Signals that cannot be changed
-    // are refused by the kernel, harmlessly.
-    unsafe {
+pub fn take_signals() -> io::Result<OwnedFd> {
+    // SAFETY: the structs are valid for the calls. Signals that cannot be changed are refused by the kernel, harmlessly.
+    let descriptor = unsafe {
         let mut all: libc::sigset_t = std::mem::zeroed();
         libc::sigfillset(&raw mut all);
         libc::sigprocmask(libc::SIG_SETMASK, &raw const all, std::ptr::null_mut());
-        let mut action: libc::sigaction = std::mem::zeroed();
         // Straight to the kernel: the C library keeps two signals to itself, and may have been started with them ignored.
         let default = [0_u64; 4];
         for signal in 1..=libc::SIGRTMAX() {
             let (new, old, mask) = (default.as_ptr(), std::ptr::null_mut::<u64>(), size_of::<u64>());
             libc::syscall(libc::SYS_rt_sigaction, signal, new, old, mask);
         }
-        action.sa_sigaction = noticed as *const () as libc::sighandler_t;
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = libc::SIG_DFL;
         action.sa_flags = libc::SA_NOCLDSTOP;
         libc::sigaction(libc::SIGCHLD, &raw const action, std::ptr::null_mut());
+        let mut of_children: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut of_children);
+        libc::sigaddset(&raw mut of_children, libc::SIGCHLD);
+        libc::signalfd(-1, &raw const of_children, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK)
+    };
+    if descriptor == -1 {
+        return Err(io::Error::last_os_error());
     }
+    // SAFETY: the kernel has just opened it for us and nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
 }
 
-/// Waits until one of the descriptors is readable, a child ends, or the time is over; says which are readable.
-#[expect(unsafe_code, reason = "ppoll with a signal mask has no safe wrapper")]
+/// Waits until one of the descriptors is readable or the time is over; says which are readable.
+#[expect(unsafe_code, reason = "ppoll has no safe wrapper that takes what is polled by value")]
 #[must_use]
 pub fn wait_readable<const N: usize>(descriptors: [RawFd; N], most: Option<std::time::Duration>) -> [bool; N] {
     let mut polled = descriptors.map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
     let time = most
         .map(|most| libc::timespec { tv_sec: most.as_secs().cast_signed(), tv_nsec: i64::from(most.subsec_nanos()) });
     let time = time.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
-    // SAFETY: the array, the time and the mask are valid for the call; a negative descriptor is skipped by the kernel.
-    unsafe {
-        let mut none: libc::sigset_t = std::mem::zeroed();
-        libc::sigemptyset(&raw mut none);
-        libc::ppoll(polled.as_mut_ptr(), N as libc::nfds_t, time, &raw const none);
-    }
+    // SAFETY: the array and the time are valid for the call; a negative descriptor is skipped by the kernel.
+    unsafe { libc::ppoll(polled.as_mut_ptr(), N as libc::nfds_t, time, std::ptr::null()) };
     polled.map(|polled| polled.revents != 0)
 }
 

@@ -40,33 +40,48 @@ pub struct Processes {
     armors: BTreeMap<(ArmorName, Incarnation), Process>,
 }
 
+/// What there is of blank processes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Blanks {
+    Enough,
+    /// Fewer than there are to be: more are made when there is nothing else to do.
+    Few,
+    /// None waits: one is made at once.
+    Missing,
+}
+
 impl Processes {
     #[must_use]
     pub fn new(home: Arc<Home>, identity: Identity, reporter: Reporter, factory: Option<Factory>) -> Processes {
         Processes { home, identity, reporter, factory, stock: 0, armors: BTreeMap::new() }
     }
 
-    /// Blank processes are made until so many wait: one with each [`Processes::refill`].
+    /// Blank processes are made until so many wait: one with each [`Processes::make_blank`].
     pub fn stock(&mut self, blanks: u16) {
         self.stock = usize::from(blanks);
     }
 
-    /// Makes a blank process if there are too few; says whether it did. One at a time, so that the first
-    /// has its name before the last is made.
-    pub fn refill(&mut self) -> bool {
-        let Some(factory) = self.factory.as_mut().filter(|factory| factory.waiting() < self.stock) else {
-            return false;
-        };
+    /// How many blank processes wait, beside how many are to.
+    #[must_use]
+    pub fn blanks(&self) -> Blanks {
+        match self.factory.as_ref().map_or(self.stock, Factory::waiting) {
+            waiting if waiting >= self.stock => Blanks::Enough,
+            0 => Blanks::Missing,
+            _ => Blanks::Few,
+        }
+    }
+
+    /// Makes a blank process. One at a time, so that the first has its name before the last is made.
+    pub fn make_blank(&mut self) {
+        let Some(factory) = self.factory.as_mut() else { return };
         match factory.make() {
             Ok(process) => {
                 self.reporter.process(ProcessEvent::Blank { process: process.mark().clone() });
                 self.watch(process);
-                true
             }
             Err(error) => {
                 crate::log!("{error}");
                 self.stock = 0;
-                false
             }
         }
     }

@@ -115,7 +115,7 @@ pub enum Treatment {
 }
 
 /// The most bytes a datagram carries; longer messages travel in a memory-backed file.
-const DATAGRAM: usize = 32 * 1024;
+const DATAGRAM: usize = 4 * 1024;
 /// The most descriptors a message carries.
 const DESCRIPTORS: usize = 3;
 const INLINE: u8 = 0;

@@ -23,7 +23,7 @@ use super::program::{Unfound, look_up};
 use super::view::View;
 use crate::os::namespace;
 use crate::os::network::bring_loopback_up;
-use crate::os::process::{self, First, Forked, Launcher, RawExit, Reaped, StringArray};
+use crate::os::process::{self, Children, First, Forked, Launcher, RawExit, Reaped, StringArray};
 use crate::os::seccomp;
 
 /// How long a program runs before its start is reported on its own.
@@ -103,7 +103,7 @@ fn be_first(plan: Plan, control: Stdin, stdio: [OwnedFd; 3]) -> Result<(), Strin
         _ => return Err("begin as a slot: its Execution ARMOR is gone".into()),
     }
     let _ = rustix::process::setsid();
-    process::take_signals();
+    let ended = process::take_signals().map_err(|error| format!("hear of the end of its children: {error}"))?;
     process::stop_randomising_addresses();
     let environment = StringArray::new(plan.environment.iter().filter_map(|entry| c_string(entry)).collect());
     let watched = blocked::watched(plan.net);
@@ -114,7 +114,8 @@ fn be_first(plan: Plan, control: Stdin, stdio: [OwnedFd; 3]) -> Result<(), Strin
             let descriptors: Vec<_> = notices.iter().map(AsFd::as_fd).collect();
             send(control.as_fd(), &FromShim::Ready, &descriptors).map_err(|error| format!("report: {error}"))?;
             drop(notices);
-            Shim { control, stdio, view, environment, launcher: Launcher::default() }.run()
+            let (launcher, known) = (Launcher::default(), None);
+            Shim { control, ended, stdio, view, environment, launcher, known }.run()
         }
         Err(error) => tell(&control, &FromShim::Unfit(error.to_string())),
     }
@@ -126,10 +127,14 @@ fn c_string(bytes: &[u8]) -> Option<CString> {
 
 struct Shim {
     control: Stdin,
+    /// Readable when a child has ended.
+    ended: OwnedFd,
     stdio: [OwnedFd; 3],
     view: View,
     environment: StringArray,
     launcher: Launcher,
+    /// The last command, and the program that it meant: most tasks of a stage run the same.
+    known: Option<(CString, CString)>,
 }
 
 /// A program that runs, and what has been used by those of its descendants that have ended.
@@ -177,24 +182,30 @@ impl Shim {
     /// Starts a program, or says with which exit code it is refused and why.
     fn start(&mut self, arguments: StringArray, stdin: Option<OwnedFd>, first: First) -> Result<i32, (u8, String)> {
         self.view.make_fresh().map_err(|error| (125, error.to_string()))?;
-        let command = arguments.strings().first().map_or(&b""[..], |command| command.to_bytes());
-        let name = || OsStr::from_bytes(command).display().to_string();
-        let path = self.environment.strings().iter().find_map(|entry| entry.to_bytes().strip_prefix(b"PATH="));
-        let program = look_up(OsStr::from_bytes(command), Path::new(""), path.map(OsStr::from_bytes));
-        let program = program.map_err(|unfound| match unfound {
-            Unfound::Missing => (127, format!("execute {}: no such program", name())),
-            Unfound::NotExecutable => (126, format!("execute {}: permission denied", name())),
-        })?;
-        let descriptors = self.prepare_stdio(stdin.as_ref());
-        let program = c_string(program.as_os_str().as_bytes()).unwrap_or_default();
-        let started = self.launcher.start(&program, &arguments, &self.environment, descriptors, first);
-        match started {
-            Err(error) if error.raw_os_error() == Some(libc::ENOEXEC) => {
-                self.start_script(program, &arguments, descriptors)
-            }
-            other => other,
+        let stdio = self.prepare_stdio(stdin.as_ref());
+        let command = arguments.strings().first().cloned().unwrap_or_default();
+        if let Some((known, program)) = &self.known
+            && *known == command
+            && let Ok(pid) = self.launcher.start(program, &arguments, &self.environment, stdio, first)
+        {
+            return Ok(pid);
         }
-        .map_err(|error| (126, format!("execute {}: {error}", name())))
+        let name = OsStr::from_bytes(command.to_bytes());
+        let path = self.environment.strings().iter().find_map(|entry| entry.to_bytes().strip_prefix(b"PATH="));
+        let program = look_up(name, Path::new(""), path.map(OsStr::from_bytes)).map_err(|unfound| match unfound {
+            Unfound::Missing => (127, format!("execute {}: no such program", name.display())),
+            Unfound::NotExecutable => (126, format!("execute {}: permission denied", name.display())),
+        })?;
+        let program = c_string(program.as_os_str().as_bytes()).unwrap_or_default();
+        let started = match self.launcher.start(&program, &arguments, &self.environment, stdio, first) {
+            Err(error) if error.raw_os_error() == Some(libc::ENOEXEC) => self.start_script(program, &arguments, stdio),
+            Err(error) => Err(error),
+            Ok(pid) => {
+                self.known = Some((command.clone(), program));
+                Ok(pid)
+            }
+        };
+        started.map_err(|error| (126, format!("execute {}: {error}", name.display())))
     }
 
     /// A file that is no program is a shell script, as for `execvp`.
@@ -214,10 +225,14 @@ impl Shim {
 
     /// Attends to a program until it has ended and nothing of it is left.
     fn attend(&mut self, mut running: Running) -> Result<(), String> {
+        let mut is_alone = false;
         while running.exit.is_none() {
-            let [spoken] = process::wait_readable([self.control.as_raw_fd()], running.time_left());
-            while let Some(reaped) = process::reap_ended() {
-                running.count(reaped);
+            let waited_for = [self.ended.as_raw_fd(), self.control.as_raw_fd()];
+            let [ended, spoken] = process::wait_readable(waited_for, running.time_left());
+            if ended {
+                // What it says may be of several: it is only emptied.
+                let _ = rustix::io::read(&self.ended, &mut [0; 512]);
+                is_alone = running.count_ended();
             }
             if spoken {
                 match self.hear(RecvFlags::DONTWAIT)? {
@@ -230,7 +245,8 @@ impl Shim {
                 self.do_what_is_due(&mut running)?;
             }
         }
-        if process::signal_all(libc::SIGKILL) {
+        // Signalling all looks at every process of the host: it is spared where none is left.
+        if !is_alone && process::signal_all(libc::SIGKILL) {
             while let Some(reaped) = process::reap_next() {
                 running.count(reaped);
             }
@@ -302,6 +318,17 @@ impl Running {
 
     fn time_left(&self) -> Option<Duration> {
         self.due.map(|due| due.saturating_duration_since(Instant::now()))
+    }
+
+    /// Counts all that have ended. `true`: no process is left.
+    fn count_ended(&mut self) -> bool {
+        loop {
+            match process::reap_ended() {
+                Children::Ended(reaped) => self.count(reaped),
+                Children::Running => return false,
+                Children::Gone => return true,
+            }
+        }
     }
 
     fn count(&mut self, reaped: Reaped) {

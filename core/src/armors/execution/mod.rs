@@ -27,8 +27,9 @@ use slots::{Run, SlotState, Slots};
 
 /// Most ballots in one message.
 const BALLOTS_AT_ONCE: usize = 256;
-/// Ballots that wait for company are sent after this long.
-const FLUSH_AFTER: Millis = Millis(5);
+/// How long after the last ballots further ones wait for company: signing, checking and saving cost nearly as much
+/// for one as for many.
+const FLUSH_AFTER: Millis = Millis(50);
 /// How often the slots are looked at.
 const BEAT: Millis = Millis(500);
 /// Attempts at a task that may die by its surroundings' doing before the lane gives it up.
@@ -59,6 +60,7 @@ pub struct Execution {
     /// The lane cannot run its stage, and said so.
     given_up: Option<(StageId, String)>,
     beating: bool,
+    /// Ballots were sent a moment ago.
     flushing: bool,
     done: u64,
 }
@@ -238,7 +240,8 @@ impl Execution {
     fn open_slots(&mut self, stage: StageId, step: &mut Step<ExecutionRecord>) {
         let (Some(orders), Some(plan)) = (&self.ledger.orders, self.plan(stage)) else { return };
         let tasks = orders.job.stages[usize::from(stage.0)].tasks.map_or(1, |(from, to)| to - from);
-        let share = self.cores.div_ceil(orders.sharing.max(1)).max(1);
+        // One more than its share of the cores, so that none is idle while a slot goes from one program to the next.
+        let share = self.cores / orders.sharing.max(1) + 1;
         let count = u16::try_from(tasks).unwrap_or(u16::MAX).clamp(1, share);
         let is_new = self.slots.stage() != Some(stage);
         self.slots.open(stage, count, &plan, &mut step.then);
@@ -418,7 +421,9 @@ impl Execution {
         match timer {
             Timer::Flush => {
                 self.flushing = false;
-                self.say_ballots(&mut step);
+                if self.ledger.ballots.unsaid() > 0 {
+                    self.flush_soon(&mut step);
+                }
             }
             Timer::Beat => {
                 self.slots.sample(&mut step.then);

@@ -20,12 +20,14 @@ impl Execution {
         }
     }
 
-    /// Sends ballots at once when the lane has nothing else to do, else together with others.
+    /// Sends ballots at once when none were sent a moment ago or the lane has nothing else to do, else together
+    /// with others.
     pub(super) fn flush_soon(&mut self, step: &mut Step<ExecutionRecord>) {
         let idle = self.ledger.assigned.is_empty() && self.slots.runs().next().is_none();
-        if idle || self.ledger.ballots.unsaid() >= BALLOTS_AT_ONCE as u64 {
+        if idle || !self.flushing || self.ledger.ballots.unsaid() >= BALLOTS_AT_ONCE as u64 {
             self.say_ballots(step);
-        } else if !self.flushing {
+        }
+        if !idle && !self.flushing {
             self.flushing = true;
             step.timer(Timer::Flush, FLUSH_AFTER);
         }

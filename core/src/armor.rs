@@ -24,7 +24,7 @@ pub struct Moment {
 }
 
 /// One unit with one purpose. `M` is what others tell it, `R` what it saves.
-pub trait Armor {
+pub trait Armor: std::fmt::Debug {
     /// What this ARMOR can be told, a closed enum of its own.
     type Message: TryFrom<Message>;
     /// One durable change of its state.

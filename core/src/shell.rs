@@ -87,8 +87,8 @@ pub struct BadRecord {
     pub why: String,
 }
 
-/// An ARMOR of any kind in its shell.
-pub trait Running: Send {
+/// An ARMOR of any kind in its shell. How it debugs is how it stands: two that debug alike do alike.
+pub trait Running: std::fmt::Debug + Send {
     /// Applies the records of earlier lives, in order, before anything else.
     ///
     /// # Errors
@@ -112,6 +112,15 @@ pub struct Shell<A: Armor> {
     handled: u64,
 }
 
+/// Without how much it handled: that is told in pulses, and decides nothing.
+impl<A: Armor> std::fmt::Debug for Shell<A> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Shell { identity, armor, guardian, peers, waiting, next_save, handled: _ } = self;
+        write!(f, "{identity:?} {armor:?} {guardian:?} {peers:?} {waiting:?} {next_save}")
+    }
+}
+
+#[derive(Debug)]
 struct Waiting {
     /// `None`: nothing of its own to wait for, only its turn.
     save: Option<u64>,

@@ -209,6 +209,7 @@ mod tests {
     use crate::timers::Timers;
 
     /// Saves every job that it is asked for on disk, and then says so.
+    #[derive(Debug)]
     struct Clerk;
 
     impl Armor for Clerk {

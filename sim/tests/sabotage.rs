@@ -13,7 +13,7 @@ use chameleon_sim::trace::Detail;
 use chameleon_sim::world::Raise;
 
 /// What is wrong with an ARMOR.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fault {
     /// It speaks before it has saved.
     Hasty,
@@ -29,6 +29,7 @@ enum Fault {
     Destructive,
 }
 
+#[derive(Debug)]
 struct Saboteur {
     inner: Box<dyn Running>,
     fault: Fault,

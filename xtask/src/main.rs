@@ -5,6 +5,8 @@ mod chaos;
 mod check;
 mod failure;
 mod measurements;
+mod models;
+mod mutants;
 mod prepare;
 mod protocol;
 mod sim;
@@ -32,6 +34,18 @@ const COMMANDS: &[Command] = &[
         name: "chaos", words: "[--rounds N] [KIND…]", about: "real processes, hurt at random", run: chaos::run
     },
     Command { name: "check", words: "[--prepare]", about: "all there is to check", run: check::run },
+    Command {
+        name: "models",
+        words: "[NAME…] [--states N]",
+        about: "every order of events, to a bound",
+        run: models::run,
+    },
+    Command {
+        name: "mutants",
+        words: "[NAME…] [--sample N]",
+        about: "deliberate faults, let loose",
+        run: mutants::run,
+    },
     Command { name: "prepare", words: "", about: "what tests need from the system, installed", run: prepare::run },
     Command { name: "protocol", words: "[--write]", about: "docs/protocol.md from the messages", run: protocol::run },
     Command { name: "sim", words: "SEED | --seeds N", about: "campaigns in the invented world", run: sim::run },

@@ -35,6 +35,7 @@ pub const STOCK: u16 = 4;
 pub const REFILL_AFTER: Millis = Millis(300);
 
 /// The daemon of a host.
+#[derive(Debug)]
 pub struct Daemon {
     host: HostId,
     name: ArmorName,

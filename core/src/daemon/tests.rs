@@ -304,6 +304,26 @@ fn the_end_of_an_earlier_life_ends_nothing() {
     assert_eq!(host.life(VOTER), Incarnation(2));
 }
 
+#[test]
+fn an_earlier_life_speaks_for_no_later_one() {
+    let mut host = Host::plain();
+    host.ftm_up();
+    host.run(VOTER, 9);
+    host.blank();
+    host.exits(VOTER);
+    let (process, incarnation) = (host.mark(1), Incarnation(1));
+    host.told(VOTER, DaemonMessage::Ready { name: VOTER, incarnation, process });
+    assert!(matches!(host.daemon.charges[&VOTER].state, State::Starting { .. }), "a dead life is not ready");
+    host.ready(VOTER);
+    let mut effects = Vec::new();
+    for _ in 0..30 {
+        effects.extend(host.beats(1, |_| None, |_| WELL));
+        let (beat, progress) = (host.daemon.beat, Progress::default());
+        host.told(VOTER, DaemonMessage::Pong(Vitals { incarnation, beat, progress }));
+    }
+    assert!(matches!(stories(&effects)[..], [Story::ArmorHung { .. }]), "a dead life answers for nobody");
+}
+
 /// Lets an ARMOR die as soon as it is started until it waits no more; the waits.
 fn die_young(host: &mut Host, name: ArmorName, times: usize) -> (Vec<u64>, Vec<Effect>) {
     let (mut waits, mut all) = (Vec::new(), Vec::new());
@@ -445,6 +465,8 @@ fn nobody_is_accused_of_what_the_daemon_missed_itself() {
         host.wait(2_000);
         let effects = host.beats(1, |_| None, |_| WELL);
         assert_eq!(commands(&effects), Vec::<&ProcessCommand>::new());
+        let looks = |effect: &Effect| matches!(effect, Effect::Process(ProcessCommand::Sample { .. }));
+        assert!(!effects.iter().any(looks), "nor looked at, before what may lie unread is read");
         host.beats(2, |_| None, |_| WELL);
     }
 }

@@ -21,7 +21,7 @@ pub fn raise(identity: Identity) -> Option<Box<dyn Running>> {
 }
 
 /// Told a number, it saves it, and tells the user how many it has saved and the last one.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Counter {
     count: u64,
     last: u64,
@@ -69,7 +69,7 @@ impl Armor for Counter {
     }
 }
 
-#[derive(Clone, Encode, Decode)]
+#[derive(Debug, Clone, Encode, Decode)]
 struct Kept {
     #[n(0)]
     name: ArmorName,
@@ -80,6 +80,7 @@ struct Kept {
 }
 
 /// Installs the counters and restores those that die.
+#[derive(Debug)]
 struct Keeper {
     identity: Identity,
     kept: BTreeMap<ArmorName, Kept>,

@@ -7,11 +7,12 @@ use crate::tree::Tree;
 const MAY_DEPEND: &[(&str, &[&str])] = &[
     ("core", &[]),
     ("sim", &["core"]),
+    ("models", &["core", "sim"]),
     ("node", &["core"]),
     ("cli", &["core", "node"]),
     ("system-tests", &["core", "node"]),
     ("benches", &["core", "node", "system-tests"]),
-    ("xtask", &["core", "sim"]),
+    ("xtask", &["core", "models", "sim"]),
 ];
 
 /// All that decisions need from others, none of it with a clock, a file or a thread: reading and writing

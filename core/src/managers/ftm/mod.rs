@@ -53,6 +53,7 @@ use unresolved::Word;
 use users::Users;
 
 /// The FTM.
+#[derive(Debug)]
 pub struct Ftm {
     host: HostId,
     incarnation: Incarnation,

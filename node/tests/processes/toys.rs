@@ -131,6 +131,7 @@ impl Keeper {
             ProcessEvent::Adopted { .. }
             | ProcessEvent::Sampled { .. }
             | ProcessEvent::Notified { .. }
+            | ProcessEvent::PolicyRead(_)
             | ProcessEvent::Profiled(_) => {}
         }
     }

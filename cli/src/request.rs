@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use chameleon_core::job::check::{self, SPOOL_QUOTA};
 use chameleon_core::job::{
-    Determinism, Files, Injection, Job, Mask, OsBytes, Promise, Stage, Stdin, Surroundings, mask, values,
+    Determinism, Files, Injection, Job, Mask, Needs, OsBytes, Promise, Stage, Stdin, Surroundings, mask, values,
 };
 use chameleon_core::names::Millis;
 use chameleon_core::strategy::Order;
@@ -153,6 +153,7 @@ pub fn of_command(command: Vec<OsString>, flags: JobFlags, here: Here) -> Result
         stdin: here.stdin,
         spool_quota: SPOOL_QUOTA,
         umask: here.umask,
+        needs: Needs { user: user(), ..Needs::default() },
     };
     changed(job, flags)
 }
@@ -173,10 +174,23 @@ pub fn of_file(path: &Path, flags: JobFlags, here: Here) -> Result<(Job, String)
     let accepted = chameleon_core::job::parse(&path.to_string_lossy(), &bytes, &surroundings);
     let accepted = accepted.map_err(|refusal| Failure::Text(Box::new(refusal)))?;
     let mut job = Job { umask, ..accepted.job };
+    job.needs.user = user();
     if let Some(name) = &flags.strategy {
         job.strategy = strategies::find(name)?;
     }
     Ok((changed(job, flags)?, accepted.remarks.render(true)))
+}
+
+/// The name of whoever runs this command; the number, if it has no name.
+fn user() -> String {
+    let number = rustix::process::getuid().as_raw().to_string();
+    let all = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let name = all.lines().find_map(|line| {
+        let mut parts = line.split(':');
+        let name = parts.next()?;
+        (parts.nth(1)? == number).then(|| name.to_owned())
+    });
+    name.unwrap_or(number)
 }
 
 /// A program was meant, more likely than not, where the name has no ending.

@@ -377,6 +377,7 @@ mod tests {
             stdin,
             spool_quota: 1 << 20,
             umask: Job::USUAL_UMASK,
+            needs: Default::default(),
         }
     }
 

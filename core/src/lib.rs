@@ -14,6 +14,7 @@ pub mod lease;
 pub mod managers;
 pub mod message;
 pub mod names;
+pub mod policy;
 pub mod profile;
 pub mod refusal;
 pub mod report;

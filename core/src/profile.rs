@@ -46,6 +46,18 @@ pub struct Profile {
     /// Against the FTM's clock.
     #[n(12)]
     pub clock: Option<Clock>,
+    /// What its own file calls it.
+    #[n(13)]
+    pub labels: Vec<Label>,
+}
+
+/// Something by which a host says that it differs from others, such as its site.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Label {
+    #[n(0)]
+    pub name: String,
+    #[n(1)]
+    pub value: String,
 }
 
 /// A compiler or an interpreter.
@@ -105,6 +117,18 @@ impl Profile {
     pub fn platform(&self) -> String {
         let words = [&self.system, &self.architecture, &self.c_library];
         words.into_iter().filter(|word| !word.is_empty()).cloned().collect::<Vec<_>>().join(" ")
+    }
+
+    /// What the host is with respect to a trait by which hosts differ: what was found, or a label.
+    #[must_use]
+    pub fn trait_of(&self, name: &str) -> Option<&str> {
+        let found = match name {
+            "arch" => &self.architecture,
+            "os" => &self.system,
+            "numeric-class" => &self.numeric.class,
+            name => &self.labels.iter().find(|label| label.name == name)?.value,
+        };
+        (!found.is_empty()).then_some(found.as_str())
     }
 
     /// What the host lacks, a sentence each.

@@ -76,6 +76,14 @@ impl Refusal {
         self.findings.place(problem).1
     }
 
+    /// The first problem in a line, such as `policy.toml:3:9: …`.
+    #[must_use]
+    pub fn first(&self) -> String {
+        let Some(problem) = self.problems().first() else { return String::new() };
+        let (line, column) = self.findings.place(problem);
+        format!("{}:{line}:{column}: {}", self.findings.file, problem.sentence)
+    }
+
     /// All problems with their excerpts, as a terminal (`color`) or a file shows them.
     #[must_use]
     pub fn render(&self, color: bool) -> String {

@@ -284,6 +284,9 @@ pub enum ProcessEvent {
     },
     /// The command that this system was made for is gone: an ephemeral system ends with it.
     OwnerGone,
+    /// What the host's own policy says; `None` if there is none. Told to a daemon before all else, and
+    /// when it has changed.
+    PolicyRead(Result<Option<Vec<u8>>, String>),
     /// What this host is, but for its clock.
     Profiled(Box<Profile>),
 }

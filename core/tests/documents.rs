@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use chameleon_core::job::determinism::ADDITIONS;
 use chameleon_core::job::mask::SHIPPED;
 use chameleon_core::job::{self, Accepted, OsBytes, Stdin, Surroundings};
+use chameleon_core::policy;
 use chameleon_core::refusal::Refusal;
 use chameleon_core::strategy::{self, library};
 
@@ -77,6 +78,14 @@ fn the_examples_of_the_job_language_are_read_as_they_stand() {
 #[test]
 fn the_examples_of_the_strategies_are_read_as_they_stand() {
     check_blocks("docs/strategies.md");
+}
+
+#[test]
+fn the_policy_on_its_page_is_read_as_it_stands() {
+    let page = text_of("docs/policy.md");
+    let texts = blocks(&page).into_iter().filter(|(language, _)| *language == "toml");
+    let read = texts.map(|(_, text)| policy::parse("policy.toml", text.as_bytes())).filter(Result::is_ok);
+    assert_eq!(read.count(), 1);
 }
 
 #[test]

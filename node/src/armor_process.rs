@@ -14,6 +14,7 @@ use crate::home::{Home, HomeError, LockError};
 use crate::journal::{Journal, JournalError};
 use crate::links::{Links, ListenError};
 use crate::perform::{Files, Slots, World};
+use crate::policy;
 use crate::process::{Factory, FactoryError, Processes, mark};
 use crate::saving::{Archive, Saving, SavingError};
 use crate::store::{Embedded, Store, StoreError};
@@ -71,6 +72,9 @@ pub(crate) fn run(
         let (reporter, happenings) = Reporter::new();
         let (factory, blanks) = factory.map_or((None, 0), |(factory, blanks)| (Some(factory), blanks));
         let is_daemon = factory.is_some();
+        if is_daemon {
+            policy::watch(home.policy(identity.host), reporter.clone());
+        }
         let slots = Slots::new(home.clone(), identity.host, reporter.clone());
         let files = Files::new(home.clone(), identity.host, reporter.clone());
         let mut processes = Processes::new(home, identity, reporter.clone(), factory);

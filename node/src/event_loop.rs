@@ -81,6 +81,9 @@ impl EventLoop {
     pub async fn run(mut self) -> Result<Infallible, SavingError> {
         let output = self.armor.resume(timers::now());
         self.take(output);
+        while let Ok(happening) = self.happenings.try_recv() {
+            self.happened(happening)?;
+        }
         let (from, incarnation) = (self.armor.identity().name, self.armor.identity().incarnation);
         let daemon = ArmorName::Daemon(self.armor.identity().host);
         match from == daemon {

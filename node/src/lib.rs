@@ -13,6 +13,7 @@ pub mod links;
 pub mod log;
 pub mod os;
 pub mod perform;
+mod policy;
 pub mod process;
 pub mod profile;
 pub mod random;

@@ -129,6 +129,10 @@ impl World {
         self.bound.insert(identity.name, pid);
         self.take_step(pid, &identity, &Input::Saved(u64::MAX), 0, output);
         if identity.name == ArmorName::Daemon(identity.host) {
+            if let Some(text) = self.policies.get(&identity.host) {
+                let text = Ok(Some(text.as_bytes().to_vec()));
+                self.arrive(pid, Arrival::Input(Input::Process(ProcessEvent::PolicyRead(text))));
+            }
             self.know_oneself(pid, &identity);
         } else {
             self.dial_daemon(pid, identity.host);

@@ -39,5 +39,6 @@ pub fn job(strategy: Strategy, stages: Vec<Stage>) -> Job {
         stdin: Stdin::Null,
         spool_quota: 1 << 20,
         umask: Job::USUAL_UMASK,
+        needs: Default::default(),
     }
 }

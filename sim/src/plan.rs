@@ -101,6 +101,7 @@ fn vary(chance: &mut Chance, job: &mut Job) {
     if chance.per_mille(100) {
         job.abnormal_exit.push(3);
     }
+    job.needs.priority = i32::from(chance.per_mille(100));
 }
 
 fn draw_stage(chance: &mut Chance, index: usize) -> Stage {

@@ -29,7 +29,7 @@
 use std::str::FromStr;
 
 use chameleon_core::job::{Files, OsBytes, Promise, Stdin};
-use chameleon_core::names::{ArmorName, LaneId, Millis};
+use chameleon_core::names::{ArmorName, HostId, LaneId, Millis};
 use chameleon_core::word::Word;
 
 use crate::faults::{Fault, Mischief};
@@ -87,6 +87,7 @@ pub struct Story {
     /// With the time at which each comes, in ms.
     pub users: Vec<(u64, User)>,
     pub mischief: Vec<(LaneId, Mischief)>,
+    pub policies: Vec<(HostId, String)>,
     pub timed: Vec<(u64, Fault)>,
     pub triggers: Vec<Trigger>,
     pub expected: Vec<Expected>,
@@ -131,6 +132,10 @@ fn read(story: &mut Story, line: &str) -> Result<(), String> {
             let (lane, what) = rest.split_once(' ').ok_or("expected lane NUMBER FAULT")?;
             story.mischief.push((LaneId(value(lane, "a lane")?), mischief(what)?));
         }
+        "policy" => {
+            let (host, text) = rest.split_once(' ').ok_or("expected policy HOST TEXT")?;
+            story.policies.push((value(host, "a host")?, text.to_owned()));
+        }
         "at" => {
             let (ms, what) = rest.split_once(':').ok_or("expected at MS: FAULT")?;
             story.timed.push((value(ms, "milliseconds")?, fault(what.trim())?));
@@ -171,6 +176,11 @@ fn job(story: &mut Story, rest: &str) -> Result<(), String> {
             "restarts" => job.strategy.restart.limit = value(given, "a number")?,
             "quota" => job.spool_quota = number()?,
             "abnormal" => job.abnormal_exit.push(value(given, "an exit code")?),
+            "priority" => job.needs.priority = value(given, "a number")?,
+            "distinct" => job.needs.wishes.distinct.push(given.to_owned()),
+            "same" => job.needs.wishes.same.push(given.to_owned()),
+            "on" => job.needs.wishes.hosts.push(given.to_owned()),
+            "arch" => job.needs.wishes.only.push(("arch".to_owned(), given.to_owned())),
             "no-variation" => job.strategy.variation = None,
             other => return Err(format!("a job has no {other:?}")),
         }

@@ -115,6 +115,8 @@ pub struct World {
     pub triggers: Vec<Trigger>,
     /// Faults that last.
     pub standing: Standing,
+    /// Policies of hosts that have one.
+    pub policies: BTreeMap<HostId, String>,
     pub broken: Option<Violation>,
     /// How many inputs were handled.
     pub handled: u64,
@@ -141,6 +143,7 @@ impl World {
             trace: Trace::new(detail),
             triggers: Vec::new(),
             standing: Standing::default(),
+            policies: BTreeMap::new(),
             broken: None,
             handled: 0,
             raise,

@@ -125,7 +125,7 @@ impl<'a> Standing<'a> {
     #[track_caller]
     #[must_use]
     pub fn await_end(&self, id: &str) -> Value {
-        eventually(&format!("{id} ends"), JOB_WITHIN, || Some(self.job(id)).filter(|row| row["state"] != "running"))
+        eventually(&format!("{id} ends"), JOB_WITHIN, || Some(self.job(id)).filter(|row| !row["exit_code"].is_null()))
     }
 
     /// Gives up a system of which all processes were killed.

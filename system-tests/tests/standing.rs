@@ -174,3 +174,31 @@ fn hosts_are_looked_over_soon_after_they_join() {
     });
     system.down();
 }
+
+#[test]
+fn the_owner_of_a_host_keeps_everybody_out_and_jobs_run_elsewhere() {
+    let trial = Trial::new();
+    let system = trial.stand(2);
+    std::fs::write(trial.home().join("hosts/h2/policy.toml"), "acept = \"nothing\"\n").unwrap();
+    eventually("h2 says that its policy is refused", Duration::from_secs(30), || {
+        let events = system.command(&["events"]).run().exits(0);
+        events.out().contains("policy.toml:1:1: unknown key `acept`").then_some(())
+    });
+    let id = system.submit(&job("elsewhere", "echo elsewhere"));
+    assert_eq!(system.await_end(&id)["state"], "result");
+    assert_eq!(system.command(&["result", &id]).run().exits(0).out(), "elsewhere\n");
+    let told = system.command(&["events", &id]).run().exits(0);
+    assert!(told.out().contains("the policy of h2 cannot be read"), "{told}");
+    system.down();
+}
+
+#[test]
+fn a_wish_that_no_host_meets_is_refused_with_the_reason() {
+    let trial = Trial::new();
+    let system = trial.stand(2);
+    let text = job("apart", "true").replace("[[stage]]", "[placement]\ndistinct = [\"host\"]\n[[stage]]");
+    let file = system.job_file(&text);
+    let refused = system.command(&["submit"]).args([file]).run().exits(125);
+    assert!(refused.err().contains("2 of 3 lanes would have a place"), "{refused}");
+    system.down();
+}

@@ -66,6 +66,7 @@ pub fn profile_json(profile: &Profile) -> Value {
     });
     let findings =
         profile.numeric.findings.iter().map(|finding| json!({ "probe": finding.probe, "found": finding.found }));
+    let labels = profile.labels.iter().map(|label| (label.name.clone(), label.value.as_str().into()));
     let clock = profile.clock.map(|clock| json!({ "offset_ms": clock.offset_ms, "bound_ms": clock.bound_ms }));
     json!({
         "system": profile.system,
@@ -78,6 +79,7 @@ pub fn profile_json(profile: &Profile) -> Value {
         "libc": profile.c_library,
         "speed": profile.speed,
         "clock": clock,
+        "labels": labels.collect::<serde_json::Map<String, Value>>(),
         "tools": tools.collect::<Vec<_>>(),
         "abilities": abilities.collect::<Vec<_>>(),
         "lacks": profile.lacks().collect::<Vec<_>>(),
@@ -107,6 +109,7 @@ fn profile_lines(profile: &Profile) -> Vec<String> {
         format!("disk       {} free", size(profile.disk_free)),
         format!("clock      {}", profile.clock.map_or_else(|| "not compared".to_owned(), clock)),
     ];
+    lines.extend(profile.labels.iter().map(|label| format!("label      {} = {}", label.name, label.value)));
     lines.extend(profile.abilities.iter().map(|ability| format!("ability    {}: {}", ability.name, ability.found)));
     lines.extend(profile.tools.iter().map(|tool| format!("tool       {}: {}", tool.name, tool.version)));
     lines.push(format!("numeric    class {}", profile.numeric.class));
@@ -175,6 +178,7 @@ mod tests {
                 findings: vec![Finding { probe: text("sin(1e22)"), found: text("-8.5e-1") }],
             },
             speed: 90_000,
+            labels: vec![],
             clock: Some(Clock { offset_ms: -12, bound_ms: 1 }),
         }
     }

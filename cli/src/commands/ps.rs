@@ -41,7 +41,11 @@ fn jobs(session: &mut dyn Session, all: bool) -> Result<Vec<JobRow>, Failure> {
 
 /// What a job is doing, in a word.
 pub fn state(row: &JobRow) -> &'static str {
-    row.outcome.as_ref().map_or("running", |outcome| outcome.word())
+    match (&row.outcome, &row.waits_for) {
+        (Some(outcome), _) => outcome.word(),
+        (None, Some(_)) => "waiting",
+        (None, None) => "running",
+    }
 }
 
 pub fn json_of(row: &JobRow) -> Value {
@@ -51,6 +55,7 @@ pub fn json_of(row: &JobRow) -> Value {
         "strategy": row.strategy,
         "state": state(row),
         "exit_code": row.outcome.as_ref().map(|outcome| outcome.exit_code()),
+        "waits_for": row.waits_for,
         "outcome": row.outcome.as_ref().map(ToString::to_string),
         "submitted_unix_ms": row.submitted_unix_ms,
         "ended_unix_ms": row.ended_unix_ms,
@@ -70,7 +75,9 @@ pub fn table_of(rows: &[JobRow], zone: &TimeZone) -> String {
             took(row),
         ]
     };
-    screen::table(["JOB", "NAME", "STRATEGY", "STATE", "EXIT", "SUBMITTED", "TOOK"], rows.iter().map(line))
+    let table = screen::table(["JOB", "NAME", "STRATEGY", "STATE", "EXIT", "SUBMITTED", "TOOK"], rows.iter().map(line));
+    let waiting = rows.iter().filter_map(|row| Some(format!("{} waits {}", row.job, row.waits_for.as_ref()?)));
+    std::iter::once(table).chain(waiting).collect::<Vec<_>>().join("\n")
 }
 
 /// From submission to the end.
@@ -96,6 +103,7 @@ mod tests {
             submitted_unix_ms: 1_700_000_000_000,
             ended_unix_ms: outcome.is_some().then_some(1_700_000_001_500),
             outcome,
+            waits_for: None,
             resolution: None,
         }
     }
@@ -107,6 +115,7 @@ mod tests {
             row(1, Some(Outcome::Result { end: End::Exit(3) })),
             row(2, Some(Outcome::Untrusted { why, released: 0 })),
             row(10, None),
+            JobRow { waits_for: Some("for 1 of 3 lanes: h2 is away".to_owned()), ..row(11, None) },
         ];
         let answer = UserMessage::Jobs(rows.to_vec());
         assert_eq!(jobs(&mut Scripted::answering(vec![answer]), true).unwrap(), rows);
@@ -115,6 +124,8 @@ mod tests {
         j1   sum   tmr       result     3     2023-11-14 22:13:20  1.5 s
         j2   sum   tmr       untrusted  123   2023-11-14 22:13:20  1.5 s
         j10  sum   tmr       running    -     2023-11-14 22:13:20  -
+        j11  sum   tmr       waiting    -     2023-11-14 22:13:20  -
+        j11 waits for 1 of 3 lanes: h2 is away
         "#);
         insta::assert_snapshot!(format!("{:#}", json_of(&rows[1])), @r#"
         {
@@ -126,7 +137,8 @@ mod tests {
           "resolved": null,
           "state": "untrusted",
           "strategy": "tmr",
-          "submitted_unix_ms": 1700000000000
+          "submitted_unix_ms": 1700000000000,
+          "waits_for": null
         }
         "#);
     }

@@ -79,7 +79,11 @@ fn json_of(row: &JobRow, job: &Job, armors: &[ArmorRow]) -> Value {
 }
 
 fn text_of(row: &JobRow, job: &Job, armors: &[ArmorRow]) -> String {
-    let outcome = row.outcome.as_ref().map_or_else(|| "running".to_owned(), ToString::to_string);
+    let outcome = match (&row.outcome, &row.waits_for) {
+        (Some(outcome), _) => outcome.to_string(),
+        (None, Some(what)) => format!("waiting {what}"),
+        (None, None) => "running".to_owned(),
+    };
     let mut lines = vec![
         format!("job        {} {}", row.job, row.name),
         format!("state      {outcome}"),

@@ -184,6 +184,7 @@ mod samples {
             submitted_unix_ms: 0,
             ended_unix_ms: None,
             outcome: None,
+            waits_for: None,
             resolution: None,
         };
         let armor = ArmorRow {

@@ -9,6 +9,7 @@
 //! ([`FtmMessage::Joined`]), what is lost, and what was observed and not acknowledged.
 
 mod charge;
+mod hospitality;
 mod lease;
 mod lives;
 mod pulse;
@@ -24,6 +25,7 @@ use crate::armor::{Armor, Effect, Event, LinkEvent, Moment, Progress, Step, Time
 use crate::elements::outbox::Outbox;
 use crate::message::{DaemonMessage, FtmMessage, Occurrence, Story, Unit};
 use crate::names::{ArmorName, HostId, Incarnation, Millis, Term};
+use crate::policy::Policy;
 use crate::shell::{Identity, Place};
 use crate::world::{ProcessCommand, ProcessEvent, ProcessMark};
 
@@ -57,6 +59,8 @@ pub struct Daemon {
     heard: Option<Millis>,
     observed: Outbox<(ArmorName, Occurrence)>,
     homecoming: Option<Homecoming>,
+    /// The host's own, or why it cannot be read.
+    policy: Result<Policy, String>,
 }
 
 /// What a new life of the daemon finds of the last one.
@@ -89,6 +93,7 @@ impl Daemon {
             heard: None,
             observed: Outbox::default(),
             homecoming: None,
+            policy: Ok(Policy::default()),
         }
     }
 
@@ -113,9 +118,12 @@ impl Daemon {
             self.heard = Some(now.boot);
         }
         match message {
-            DaemonMessage::Install { term, name, incarnation, granted } => {
+            DaemonMessage::Install { term, name, incarnation, granted, bid } => {
                 if self.obeys(term, step) {
-                    self.install(now, name, incarnation, granted, step);
+                    match self.admits(now, name, bid.as_deref()) {
+                        Ok(()) => self.install(now, name, incarnation, granted, step),
+                        Err(why) => self.tell(FtmMessage::Lost { name, incarnation, why }, step),
+                    }
                 }
             }
             DaemonMessage::Retire { term, name } => {
@@ -309,6 +317,7 @@ impl Daemon {
             ProcessEvent::Exited { name, incarnation } => self.exited(now, name, incarnation, step),
             ProcessEvent::Sampled { name, incarnation, sample } => self.looked(now, name, incarnation, &sample, step),
             ProcessEvent::OwnerGone => step.then(Effect::Process(ProcessCommand::Stop)),
+            ProcessEvent::PolicyRead(text) => self.policy_read(now, text, step),
             ProcessEvent::Notified { .. } | ProcessEvent::Profiled(_) => {}
         }
     }

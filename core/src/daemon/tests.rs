@@ -1,5 +1,7 @@
 //! Stories of one daemon, told by direct calls; the rest of the world is the test.
 
+mod hospitality;
+
 use proptest::prelude::*;
 
 use super::lives::{SHORT_LIVES, STEADY};
@@ -85,7 +87,7 @@ impl Host {
 
     fn install(&mut self, term: u64, name: ArmorName, incarnation: u32, granted: u32) -> Vec<Effect> {
         let (incarnation, granted) = (Incarnation(incarnation), Incarnation(granted));
-        self.told(ArmorName::Ftm, DaemonMessage::Install { term: Term(term), name, incarnation, granted })
+        self.told(ArmorName::Ftm, DaemonMessage::Install { term: Term(term), name, incarnation, granted, bid: None })
     }
 
     fn retire(&mut self, term: u64, name: ArmorName) -> Vec<Effect> {
@@ -702,7 +704,8 @@ fn any_event() -> impl Strategy<Value = Event<DaemonMessage>> {
             term,
             name,
             incarnation,
-            granted: Incarnation(incarnation.0 + 2)
+            granted: Incarnation(incarnation.0 + 2),
+            bid: None,
         }),
         (term.clone(), name.clone()).prop_map(|(term, name)| DaemonMessage::Retire { term, name }),
         (term, Just(JobId(1))).prop_map(|(term, job)| DaemonMessage::Clean { term, job }),

@@ -58,6 +58,8 @@ pub enum Unfit {
     NoTime,
     #[error("a spool of {quota} bytes would pause lanes at every write, expected at least {LEAST_SPOOL_QUOTA} bytes")]
     SmallSpool { quota: u64 },
+    #[error("the memory is 0, expected what a lane needs, such as \"2GiB\"")]
+    NoMemory,
     #[error("the mask {name:?}: {error}")]
     Glob { name: String, error: mask::BadGlob },
     #[error("the injection {injection} names a lane that the strategy never has, expected one from 0 to {}", most - 1)]

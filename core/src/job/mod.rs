@@ -7,6 +7,7 @@ mod command;
 pub mod determinism;
 mod injection;
 pub mod mask;
+mod needs;
 mod stages;
 mod syntax;
 pub mod values;
@@ -14,6 +15,7 @@ pub mod values;
 use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 
+pub use self::needs::{Needs, Wishes, trait_name};
 pub use self::syntax::{Accepted, Surroundings, parse};
 use crate::names::{LaneId, Millis, StageId};
 use crate::strategy::Strategy;
@@ -68,14 +70,15 @@ pub struct Job {
     /// Of whoever submits it: permissions that new files do not get.
     #[n(15)]
     pub umask: u32,
+    /// What it asks of the system, and of the hosts that it runs on.
+    #[n(20)]
+    pub needs: Needs,
 }
 
 impl Job {
     /// Until it is known whose the job is.
     pub const USUAL_UMASK: u32 = 0o022;
-}
 
-impl Job {
     /// Whether a prefix of this stage's output may be decided while it runs: it is one task, and
     /// nothing is held back.
     #[must_use]

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use super::check::{self, SPOOL_QUOTA, Unfit};
-use super::{Determinism, Job, Mask, OsBytes, Promise, Stdin, mask, stages, values};
+use super::{Determinism, Job, Mask, OsBytes, Promise, Stdin, mask, needs, stages, values};
 use crate::document::{self, At, Problems, Table, Value};
 use crate::names::Millis;
 use crate::refusal::{Problem, Refusal, Remarks};
@@ -70,6 +70,7 @@ impl<'a> Reading<'a> {
         let stages = stages::read(self, &mut root, &strategy, promise);
         let own_masks = root.optional("mask").map_or_else(Vec::new, |value| value.tables("[[mask]]"));
         let own_masks = own_masks.into_iter().map(|table| self.own_mask(table)).collect();
+        let placement = root.table("placement");
         root.finish();
         let mut header = header?;
         let job = Job {
@@ -89,6 +90,7 @@ impl<'a> Reading<'a> {
             stdin: self.stdin(&mut header),
             spool_quota: self.spool_quota(&mut header),
             umask: Job::USUAL_UMASK,
+            needs: needs::read(self, &mut header, placement),
         };
         header.finish();
         Some(job)

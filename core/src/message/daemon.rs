@@ -2,6 +2,7 @@
 
 use minicbor::{Decode, Encode};
 
+use crate::job::OsBytes;
 use crate::message::Vitals;
 use crate::names::{ArmorName, Incarnation, JobId, Term};
 use crate::world::ProcessMark;
@@ -9,7 +10,8 @@ use crate::world::ProcessMark;
 /// To a daemon.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub enum DaemonMessage {
-    /// FTM → daemon: let this ARMOR run here. Answered by `FtmMessage::Running` or `Lost`.
+    /// FTM → daemon: let this ARMOR run here. Answered by `FtmMessage::Running` or `Lost`, also if the
+    /// host's own policy forbids it.
     /// The daemon may restart it in place up to incarnation `granted` without asking.
     #[n(0)]
     Install {
@@ -21,6 +23,9 @@ pub enum DaemonMessage {
         incarnation: Incarnation,
         #[n(3)]
         granted: Incarnation,
+        /// For whom; nobody if it serves no job.
+        #[n(4)]
+        bid: Option<Box<Bid>>,
     },
     /// FTM → daemon: end this ARMOR and delete what it kept here. Answered by `FtmMessage::Gone`,
     /// also if it never ran.
@@ -63,4 +68,20 @@ pub enum DaemonMessage {
         #[n(0)]
         below: u64,
     },
+}
+
+/// For whom an ARMOR is to run, and what its job needs there.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Bid {
+    #[n(0)]
+    pub user: String,
+    /// Bytes that each lane needs, if the job says so.
+    #[n(1)]
+    pub memory: Option<u64>,
+    /// Whether its programs may use the network.
+    #[n(2)]
+    pub net: bool,
+    /// Where its programs run and what they may write, absolute.
+    #[n(3)]
+    pub paths: Vec<OsBytes>,
 }

@@ -19,7 +19,7 @@ use minicbor::{Decode, Encode};
 use crate::armor::Progress;
 use crate::names::Incarnation;
 
-pub use daemon::DaemonMessage;
+pub use daemon::{Bid, DaemonMessage};
 pub use execution::{ExecutionMessage, LaneOrders, Purpose};
 pub use fanout::FanoutMessage;
 pub use ftm::{ArmorState, FtmMessage, Query, Unit};

@@ -5,7 +5,7 @@ use minicbor::{Decode, Encode};
 
 use crate::job::{InjectionKind, OsBytes};
 use crate::message::{Outcome, Resolution, Value};
-use crate::names::{ArmorName, Attempt, ExecutionId, Incarnation, LaneId, Millis, StageId, TaskId};
+use crate::names::{ArmorName, Attempt, ExecutionId, HostId, Incarnation, LaneId, Millis, StageId, TaskId};
 use crate::world::{BlockedWhy, End};
 
 /// Something that happened, with the time it was noticed.
@@ -318,6 +318,20 @@ pub enum Story {
     Masked {
         #[n(0)]
         mask: String,
+    },
+    /// A host's own policy cannot be read: it accepts nothing.
+    #[n(81)]
+    PolicyRefused {
+        #[n(0)]
+        host: HostId,
+        #[n(1)]
+        why: String,
+    },
+    /// Lanes were given places on these hosts; told where there are several hosts.
+    #[n(80)]
+    Spread {
+        #[n(0)]
+        lanes: Vec<(LaneId, HostId)>,
     },
     /// A task that is started at most once may have been started, and its end is on no record.
     #[n(120)]

@@ -162,6 +162,9 @@ pub struct JobRow {
     /// `None`: it runs.
     #[n(5)]
     pub outcome: Option<Outcome>,
+    /// What it waits for before it can start or go on, as in "for 2 of 3 lanes: h2 is away".
+    #[n(7)]
+    pub waits_for: Option<String>,
     /// What a person said of an outcome that was unknown.
     #[n(6)]
     pub resolution: Option<Resolution>,

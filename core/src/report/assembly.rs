@@ -90,7 +90,9 @@ impl Assembly {
             | Story::Cost { .. }
             | Story::Undecided { .. }
             | Story::Resolved(_)
-            | Story::Masked { .. } => {}
+            | Story::Masked { .. }
+            | Story::PolicyRefused { .. }
+            | Story::Spread { .. } => {}
         }
     }
 

@@ -191,7 +191,9 @@ fn remark(story: &Story) -> Option<String> {
         | Story::Straggler { .. }
         | Story::Undecided { .. }
         | Story::Resolved(_)
-        | Story::Masked { .. } => Some(story.to_string()),
+        | Story::Masked { .. }
+        | Story::PolicyRefused { .. }
+        | Story::Spread { .. } => Some(story.to_string()),
         _ => None,
     }
 }

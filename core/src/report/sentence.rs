@@ -42,6 +42,8 @@ impl Story {
             Story::Cost { .. } => "cost",
             Story::SlotUnavailable { .. } => "slot-unavailable",
             Story::Masked { .. } => "masked",
+            Story::Spread { .. } => "spread",
+            Story::PolicyRefused { .. } => "policy-refused",
             Story::Unclear { .. } => "unclear",
             Story::Undecided { .. } => "undecided",
             Story::Resolved(_) => "resolved",
@@ -65,6 +67,11 @@ impl fmt::Display for Story {
                 write!(f, "changes of stage {stage} withheld: somebody else changed {}", paths.join(", "))
             }
             Story::InputRefused { stage, why } => write!(f, "input of stage {stage} refused, nothing started: {why}"),
+            Story::PolicyRefused { host, why } => write!(f, "{host} accepts nothing, its policy is refused: {why}"),
+            Story::Spread { lanes } => {
+                let places: Vec<String> = lanes.iter().map(|(lane, host)| format!("{lane} on {host}")).collect();
+                write!(f, "lanes were placed: {}", places.join(", "))
+            }
             Story::Masked { mask } => write!(f, "files under the mask {mask} were not compared"),
             Story::Undecided { stage, task, why } => write!(f, "no result of {stage}/{task}, the others go on: {why}"),
             Story::Resolved(resolution) => resolution.fmt(f),

@@ -8,7 +8,7 @@
 //!      links/NAME          the sockets of all ARMORs and users
 //!      ftm/store.redb      the FTM's store
 //!      jobs/JOB/           stdin.spool, output.index
-//!      hosts/HOST/         daemon.lock, daemon.log, armors/NAME/{journal, log}, jobs/JOB/…
+//!      hosts/HOST/         policy.toml, daemon.lock, daemon.log, armors/NAME/{journal, log}, jobs/JOB/…
 //! ```
 
 mod ephemeral;
@@ -196,6 +196,12 @@ impl Home {
     #[must_use]
     pub fn hosts(&self) -> u32 {
         (1..u32::MAX).take_while(|&number| self.host(HostId(number)).exists()).last().unwrap_or(0)
+    }
+
+    /// What the owner of a host allows there.
+    #[must_use]
+    pub fn policy(&self, host: HostId) -> PathBuf {
+        self.host(host).join("policy.toml")
     }
 
     /// What an ARMOR keeps for its own next life: its journal and its log.

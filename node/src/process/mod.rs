@@ -207,9 +207,10 @@ impl Processes {
 
     /// Has this host looked over.
     pub fn profile(&self) {
-        let (reporter, jobs) = (self.reporter.clone(), self.home.host(self.identity.host));
+        let (reporter, host) = (self.reporter.clone(), self.identity.host);
+        let (kept, policy) = (self.home.host(host), self.home.policy(host));
         tokio::task::spawn_blocking(move || {
-            reporter.process(ProcessEvent::Profiled(Box::new(profile::look_over(&jobs))));
+            reporter.process(ProcessEvent::Profiled(Box::new(profile::look_over(&kept, &policy))));
         });
     }
 

@@ -13,10 +13,11 @@ use std::path::Path;
 
 use chameleon_core::profile::Profile;
 
-/// Looks this host over. `kept` is where it keeps its jobs.
+/// Looks this host over. `kept` is where it keeps its jobs, `policy` its own file.
 #[must_use]
-pub fn look_over(kept: &Path) -> Profile {
+pub fn look_over(kept: &Path, policy: &Path) -> Profile {
     Profile {
+        labels: crate::policy::labels(policy),
         tools: tools::find(),
         abilities: abilities::find(),
         numeric: numeric::fingerprint(),

@@ -93,6 +93,7 @@ impl System {
             stdin: Stdin::Null,
             spool_quota: 64 << 20,
             umask: Job::USUAL_UMASK,
+            needs: Default::default(),
         }
     }
 

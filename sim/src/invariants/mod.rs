@@ -6,7 +6,9 @@
 mod accepted_is_kept;
 mod at_most_once;
 mod certified_never_changes;
+mod company;
 mod granted_lives;
+mod hospitality;
 mod identical_input;
 mod lower_term;
 mod no_false_alarm;
@@ -56,7 +58,9 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
         Box::<accepted_is_kept::AcceptedIsKept>::default(),
         Box::<at_most_once::AtMostOnce>::default(),
         Box::<certified_never_changes::CertifiedNeverChanges>::default(),
+        Box::<company::Company>::default(),
         Box::<granted_lives::GrantedLives>::default(),
+        Box::<hospitality::Hospitality>::default(),
         Box::<identical_input::IdenticalInput>::default(),
         Box::<lower_term::LowerTerm>::default(),
         Box::<no_false_alarm::NoFalseAlarm>::default(),

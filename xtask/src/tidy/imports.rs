@@ -15,6 +15,7 @@ const MAY_KNOW: &[(&str, Parts, &[&str])] = &[
     ("strategy", Parts::OneWhole, &["document", "job", "names", "refusal", "word"]),
     ("job", Parts::OneWhole, &["document", "names", "refusal", "strategy", "word"]),
     ("profile", Parts::OneWhole, &[]),
+    ("policy", Parts::OneWhole, &["document", "job", "message", "names", "profile", "refusal", "word"]),
     ("world", Parts::OneWhole, &["job", "names", "profile"]),
     ("restart", Parts::OneWhole, &["names", "strategy"]),
     ("lease", Parts::OneWhole, &["names"]),
@@ -32,8 +33,8 @@ const MAY_KNOW: &[(&str, Parts, &[&str])] = &[
 
 /// What everything that decides may know; no other decider is among it.
 const DECIDERS_KNOW: &[&str] = &[
-    "armor", "elements", "job", "lease", "message", "names", "profile", "restart", "shell", "strategy", "vote", "word",
-    "world",
+    "armor", "elements", "job", "lease", "message", "names", "policy", "profile", "restart", "shell", "strategy",
+    "vote", "word", "world",
 ];
 
 /// Where all modules, and all kinds of ARMORs, are listed.

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use crate::managers::ftm::jobs::JobRecord;
 use crate::managers::ftm::{Ftm, FtmStep};
-use crate::message::{ArmorRow, ArmorState, HostRow, HostState, Query, UserMessage};
+use crate::message::{ArmorRow, ArmorState, HostRow, HostState, JobRow, Query, UserMessage};
 use crate::names::{ArmorName, HostId, JobId, Kind};
 use crate::word::listing;
 
@@ -13,7 +14,7 @@ impl Ftm {
         let answer = match query {
             Query::Jobs { all } => {
                 let listed = self.jobs.iter().filter(|record| all || record.end.is_none());
-                UserMessage::Jobs(listed.map(|record| record.row()).collect())
+                UserMessage::Jobs(listed.map(|record| self.job_row(record)).collect())
             }
             Query::Unresolved => {
                 let listed = self.jobs.iter().filter(|record| record.is_unresolved());
@@ -21,7 +22,7 @@ impl Ftm {
             }
             Query::Armors => UserMessage::Armors(self.armor_rows()),
             Query::Job(job) => match self.jobs.get(job) {
-                Some(record) => UserMessage::Jobs(vec![record.row()]),
+                Some(record) => UserMessage::Jobs(vec![self.job_row(record)]),
                 None => return self.refuse_unknown(user, job, step),
             },
             Query::Submitted(job) => match self.jobs.get(job) {
@@ -49,6 +50,11 @@ impl Ftm {
     pub(super) fn refuse_unknown(&mut self, user: ArmorName, job: JobId, step: &mut FtmStep) {
         let why = self.jobs.unknown(job);
         self.reply(user, UserMessage::Refused { why }, step);
+    }
+
+    /// A line of `ps`.
+    fn job_row(&self, record: &JobRecord) -> JobRow {
+        JobRow { waits_for: self.waits_for(record), ..record.row() }
     }
 
     /// A line of `hosts`.

@@ -1,10 +1,11 @@
 //! Hosts: what their daemons say, what they are told, and how the registry is made to agree with them.
 
 use crate::armor::{Effect, Moment};
-use crate::managers::ftm::placement::{self, Placing};
+use crate::job::Job;
+use crate::managers::ftm::placement::{Placing, Plan};
 use crate::managers::ftm::registry::{Decided, Entry, Sighting};
 use crate::managers::ftm::{Ftm, FtmRecord, FtmStep, HostRecord, ProfileRecord};
-use crate::message::{DaemonMessage, Occurrence, Story, SurrogateMessage, Unit};
+use crate::message::{Bid, DaemonMessage, Occurrence, Story, SurrogateMessage, Unit};
 use crate::names::{ArmorName, HostId, Incarnation, JobId};
 
 /// What the FTM knows of a host.
@@ -32,7 +33,7 @@ impl Ftm {
             self.sighted(now, host, unit, step);
         }
         self.tell_host(host, step);
-        self.place_requested(step);
+        self.place_requested(now, step);
     }
 
     /// A life of its daemon that joins for the first time is put on record, and its host will be looked over.
@@ -131,7 +132,8 @@ impl Ftm {
 
     pub(super) fn install(&self, entry: &Entry, step: &mut FtmStep) {
         if let Decided::Installing { host, incarnation, granted } = entry.decided {
-            let install = DaemonMessage::Install { term: self.term, name: entry.name, incarnation, granted };
+            let bid = entry.name.job().and_then(|job| self.jobs.get(job)).map(|record| Box::new(bid_of(&record.job)));
+            let install = DaemonMessage::Install { term: self.term, name: entry.name, incarnation, granted, bid };
             step.send(ArmorName::Daemon(host), install);
         }
     }
@@ -149,39 +151,6 @@ impl Ftm {
             }
             // Makes the link if there is none.
             step.send(daemon, DaemonMessage::Clean { term: self.term, job });
-        }
-    }
-
-    /// Hosts that have joined this FTM, but for these.
-    fn hosts_but(&self, tried: &[HostId]) -> Vec<HostId> {
-        let joined = self.hosts.iter().filter(|(_, host)| host.daemon.is_some());
-        joined.map(|(&host, _)| host).filter(|host| !tried.contains(host)).collect()
-    }
-
-    /// Places for these ARMORs of a job, as far as there are hosts; the others stay requested.
-    pub(super) fn find_places(&mut self, job: JobId, names: &[ArmorName], step: &mut FtmStep) {
-        let plan = placement::place(self.registry.loads(self.hosts_but(&[]), job), names);
-        for &name in names {
-            let requested = Entry::requested(name);
-            let host = plan.iter().find(|placing| placing.name == name).map(|placing| placing.host);
-            let entry = host.map_or_else(|| requested.clone(), |host| requested.installing(host));
-            self.save(step, FtmRecord::Armor(entry.clone()));
-            self.install(&entry, step);
-        }
-    }
-
-    /// Places for what was requested when there was no host.
-    fn place_requested(&mut self, step: &mut FtmStep) {
-        let mut requested: Vec<(JobId, Vec<ArmorName>)> = Vec::new();
-        for entry in self.registry.entries().filter(|entry| entry.decided == Decided::Requested) {
-            let Some(job) = entry.name.job() else { continue };
-            match requested.iter_mut().find(|(known, _)| *known == job) {
-                Some((_, names)) => names.push(entry.name),
-                None => requested.push((job, vec![entry.name])),
-            }
-        }
-        for (job, names) in requested {
-            self.find_places(job, &names, step);
         }
     }
 
@@ -232,9 +201,8 @@ impl Ftm {
             return self.retire_at(host, name, step);
         };
         let tried: Vec<HostId> = entry.tried.iter().copied().chain([host]).collect();
-        let others = if self.registry.can_move(name) { self.hosts_but(&tried) } else { Vec::new() };
-        let plan = placement::place(self.registry.loads(others, job), &[name]);
-        let Some(Placing { host: to, .. }) = plan.first().copied() else {
+        let plan = if self.registry.can_move(name) { self.plan(job, &[name], &tried) } else { Plan::default() };
+        let Some(Placing { host: to, .. }) = plan.places.first().copied() else {
             return self.give_up(now, host, entry, why, step);
         };
         let moved = entry.moved(host, to);
@@ -280,4 +248,11 @@ impl Ftm {
         let below = self.hosts.get(&host).map_or(0, |host| host.record.observed);
         step.send(ArmorName::Daemon(host), DaemonMessage::ObservedKept { below });
     }
+}
+
+/// What a host is told of the job that an ARMOR is for.
+fn bid_of(job: &Job) -> Bid {
+    let outputs = job.stages.iter().flat_map(|stage| &stage.outputs);
+    let paths = std::iter::once(&job.directory).chain(outputs).cloned().collect();
+    Bid { user: job.needs.user.clone(), memory: job.needs.memory, net: job.net, paths }
 }

@@ -63,6 +63,7 @@ impl JobRecord {
             submitted_unix_ms: self.submitted_unix_ms,
             ended_unix_ms: self.end.as_ref().map(|end| end.unix_ms),
             outcome: self.end.as_ref().map(|end| end.outcome.clone()),
+            waits_for: None,
             resolution: self.resolution.clone(),
         }
     }

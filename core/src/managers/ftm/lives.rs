@@ -18,16 +18,26 @@ impl Ftm {
             return self.reply(user, UserMessage::Refused { why }, step);
         }
         let id = JobId(self.jobs.last().0 + 1);
+        if let Some(why) = self.impossible(id, &job) {
+            return self.reply(user, UserMessage::Refused { why }, step);
+        }
         let record =
             JobRecord { id, request, job, submitted_unix_ms: now.unix_ms, cancel: None, end: None, resolution: None };
         self.save(step, FtmRecord::Job(record));
         self.note(now, Some(id), Story::Accepted, step);
         self.reply(user, UserMessage::Accepted { request, job: id }, step);
-        self.find_places(id, &[ArmorName::Surrogate(id)], step);
+        self.start_jobs(step);
     }
 
     /// An SM needs ARMORs for its job.
-    pub(super) fn want_places(&mut self, surrogate: ArmorName, job: JobId, names: Vec<ArmorName>, step: &mut FtmStep) {
+    pub(super) fn want_places(
+        &mut self,
+        now: Moment,
+        surrogate: ArmorName,
+        job: JobId,
+        names: Vec<ArmorName>,
+        step: &mut FtmStep,
+    ) {
         let runs = self.jobs.running(job).is_some() && surrogate == ArmorName::Surrogate(job);
         let serves = |name: &ArmorName| {
             runs && name.job() == Some(job) && matches!(name.kind(), Kind::Voter | Kind::Fanout | Kind::Execution)
@@ -38,7 +48,7 @@ impl Ftm {
             step.send(surrogate, SurrogateMessage::Unavailable { name, why });
         }
         let new: Vec<ArmorName> = wanted.into_iter().filter(|&name| self.registry.get(name).is_none()).collect();
-        self.find_places(job, &new, step);
+        self.find_places(now, job, &new, step);
         self.tell_lost(job, step);
         self.grant(job, step);
     }
@@ -144,6 +154,7 @@ impl Ftm {
             self.reply(user, ended(job, &end), step);
         }
         self.retire_all(job, step);
+        self.start_jobs(step);
         for old in self.jobs.surplus() {
             self.forget(old, step);
         }

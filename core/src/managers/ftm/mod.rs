@@ -15,10 +15,13 @@
 //! | `users` | what users' commands are owed |
 //! | `lives` | how a job is accepted, cancelled, ended and forgotten |
 //! | `hosts` | what daemons say, and what they are told |
+//! | [`admission`] | which jobs may start |
+//! | `places` | what starts where, and what waits for what |
 //! | `unresolved` | what a person must look at, and what they say of it |
 //! | `profiles` | what each host is, and when it is looked over |
 //! | `answers` | what people ask |
 
+pub mod admission;
 mod answers;
 pub mod events;
 mod hosts;
@@ -26,6 +29,7 @@ pub mod jobs;
 mod lives;
 pub mod notices;
 pub mod placement;
+mod places;
 mod profiles;
 mod record;
 pub mod registry;
@@ -56,6 +60,8 @@ use users::Users;
 #[derive(Debug)]
 pub struct Ftm {
     host: HostId,
+    /// Of its own host; taken for those of a host that is not looked over yet.
+    cores: u16,
     incarnation: Incarnation,
     term: Term,
     jobs: Jobs,
@@ -81,6 +87,7 @@ impl Ftm {
     pub fn new(identity: &Identity) -> Self {
         Ftm {
             host: identity.host,
+            cores: identity.cores,
             incarnation: identity.incarnation,
             term: Term::default(),
             jobs: Jobs::default(),
@@ -142,7 +149,7 @@ impl Ftm {
             FtmMessage::Observed { name, occurrence, number } => {
                 self.daemon_says(from, |ftm, host| ftm.observed(host, name, occurrence, number, step));
             }
-            FtmMessage::WantPlaces { job, names } => self.want_places(from, job, names, step),
+            FtmMessage::WantPlaces { job, names } => self.want_places(now, from, job, names, step),
             FtmMessage::Happened { job, first, occurrences } => self.happened(from, job, first, occurrences, step),
             FtmMessage::Ended { job, outcome, length } if from == ArmorName::Surrogate(job) => {
                 self.end(now, job, outcome, length, step);
@@ -154,7 +161,7 @@ impl Ftm {
                 step.send(from, InitMessage::Time { number, unix_ms: now.unix_ms });
             }
             FtmMessage::Profiled { host, profile } if from == ArmorName::Init(host) => {
-                self.profiled(host, profile, step);
+                self.profiled(now, host, profile, step);
             }
             // Nobody else has looked.
             FtmMessage::Profiled { .. } => {}

@@ -155,6 +155,8 @@ pub fn notable(story: &Story) -> Option<String> {
         | Story::NotifyFailed { .. }
         | Story::Cost { .. }
         | Story::Resolved(_)
-        | Story::Masked { .. } => None,
+        | Story::Masked { .. }
+        | Story::PolicyRefused { .. }
+        | Story::Spread { .. } => None,
     }
 }

@@ -1,11 +1,22 @@
-//! Where ARMORs are to run: a pure function from what runs where to a plan that can be printed.
+//! Where ARMORs are to run: a pure function from what is known of the hosts to a plan that can be
+//! printed, or to what each host lacks.
 //!
 //! The lanes of a job are spread first and balanced second, because a host that dies or
-//! miscomputes should take one lane with it and not the quorum. The others go where least runs.
+//! miscomputes should take one lane with it and not the quorum. The others go where least runs. What a
+//! job wishes of its hosts concerns its lanes only, and is kept to or the lane waits.
+//!
+//! Lanes are placed one after another, each on the best host that meets all conditions; if a later one
+//! then finds none, an earlier one is tried elsewhere, up to a bound. Hosts that were only half looked through
+//! could be missed beyond it; where wishes are about hosts, architectures and sites, it is never reached.
 
 use std::collections::BTreeMap;
 
-use crate::names::{ArmorName, HostId, Kind};
+use crate::job::Wishes;
+use crate::names::{ArmorName, HostId, Kind, LaneId};
+use crate::profile::Profile;
+
+/// Hosts that are tried before the search is given up.
+const TRIES: u32 = 20_000;
 
 /// What a host carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -16,6 +27,26 @@ pub struct Load {
     pub armors: u32,
 }
 
+/// A host, as far as places are concerned.
+#[derive(Debug, Clone, Copy)]
+pub struct Site<'a> {
+    pub host: HostId,
+    pub load: Load,
+    /// Why nothing can be placed there now, in words that go behind the host's name.
+    pub closed: Option<&'a str>,
+    /// `None`: it was not looked over yet.
+    pub profile: Option<&'a Profile>,
+}
+
+/// Lanes of a job that have a host, and what is wished of the others.
+#[derive(Debug, Clone, Copy)]
+pub struct Conditions<'a> {
+    pub wishes: &'a Wishes,
+    /// Bytes that each lane needs.
+    pub memory: Option<u64>,
+    pub placed: &'a BTreeMap<LaneId, HostId>,
+}
+
 /// One decision: this ARMOR runs on this host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Placing {
@@ -23,54 +54,225 @@ pub struct Placing {
     pub host: HostId,
 }
 
-/// A host for each of these ARMORs of one job, in their order; nothing for any if there is no host.
-#[must_use]
-pub fn place(mut loads: BTreeMap<HostId, Load>, names: &[ArmorName]) -> Vec<Placing> {
-    let mut plan = Vec::new();
-    for &name in names {
-        let is_lane = name.kind() == Kind::Execution;
-        let cost = |load: &Load| if is_lane { *load } else { Load { lanes: 0, ..*load } };
-        let Some((&host, load)) = loads.iter_mut().min_by_key(|(host, load)| (cost(load), **host)) else { break };
-        load.armors += 1;
-        load.lanes += u32::from(is_lane);
-        plan.push(Placing { name, host });
-    }
-    plan
+/// Hosts for some ARMORs, and why not for all of them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Plan {
+    pub places: Vec<Placing>,
+    /// For the first ARMOR without a place: what is wrong with each host.
+    pub missing: Vec<Fault>,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::names::{JobId, LaneId};
+/// Why a host does not do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    pub host: HostId,
+    /// In words that go behind the host's name.
+    pub why: String,
+    /// It may do later.
+    pub passes: bool,
+}
 
-    const JOB: JobId = JobId(1);
+impl Plan {
+    /// What is wrong with the hosts, in a sentence's part such as `h2 is away, h3 runs lane l0`.
+    #[must_use]
+    pub fn why(&self) -> String {
+        match self.missing.as_slice() {
+            [] => "no host has joined".to_owned(),
+            faults => faults.iter().map(|fault| format!("{} {}", fault.host, fault.why)).collect::<Vec<_>>().join(", "),
+        }
+    }
+}
 
-    fn lanes(n: u16) -> Vec<ArmorName> {
-        (0..n).map(|lane| ArmorName::Execution(JOB, LaneId(lane))).collect()
+/// A host for each of these ARMORs of one job, in their order, as far as there are any.
+#[must_use]
+pub fn place(sites: &[Site<'_>], conditions: Conditions<'_>, names: &[ArmorName]) -> Plan {
+    let fastest = sites.iter().filter_map(|site| site.profile).map(|profile| profile.speed).max().unwrap_or_default();
+    let rooms = sites.iter().map(|site| Room { site: *site, quarters: quarters(site.profile, fastest), added: 0 });
+    let mut rooms: Vec<Room<'_>> = rooms.collect();
+    rooms.sort_by_key(|room| room.site.host);
+    let mut search = Search { rooms, conditions, lanes: conditions.placed.clone(), tries: TRIES };
+    let mut best = Vec::new();
+    search.place_all(names, &mut Vec::new(), &mut best);
+    let missing = match names.get(best.len()) {
+        Some(&name) => search.faults(name, &best),
+        None => Vec::new(),
+    };
+    Plan { places: best, missing }
+}
+
+/// Whether these lanes could ever be placed together: on hosts that are there or may come back.
+///
+/// # Errors
+/// The plan as far as it goes, with what no host will ever meet.
+pub fn feasible(sites: &[Site<'_>], conditions: Conditions<'_>, names: &[ArmorName]) -> Result<(), Plan> {
+    let open: Vec<Site<'_>> = sites.iter().map(|site| Site { closed: None, ..*site }).collect();
+    let plan = place(&open, conditions, names);
+    let unknown = plan.missing.iter().any(|fault| fault.passes);
+    if plan.missing.is_empty() || unknown || sites.is_empty() { Ok(()) } else { Err(plan) }
+}
+
+/// Speed in quarters of the fastest host's: a probe is too noisy for more.
+fn quarters(profile: Option<&Profile>, fastest: u64) -> u32 {
+    match profile.map(|profile| profile.speed).filter(|speed| *speed > 0) {
+        Some(speed) => u32::try_from(speed.saturating_mul(4).div_ceil(fastest.max(1))).unwrap_or(4).clamp(1, 4),
+        None => 4,
+    }
+}
+
+/// A host while places are sought.
+#[derive(Debug, Clone)]
+struct Room<'a> {
+    site: Site<'a>,
+    quarters: u32,
+    /// ARMORs placed there by this plan.
+    added: u32,
+}
+
+struct Search<'a> {
+    rooms: Vec<Room<'a>>,
+    conditions: Conditions<'a>,
+    /// With those of this plan.
+    lanes: BTreeMap<LaneId, HostId>,
+    tries: u32,
+}
+
+impl Search<'_> {
+    /// Places what is left; keeps the longest plan that was found in `best`. True once all have a place.
+    fn place_all(&mut self, names: &[ArmorName], so_far: &mut Vec<Placing>, best: &mut Vec<Placing>) -> bool {
+        if so_far.len() > best.len() {
+            best.clone_from(so_far);
+        }
+        let Some(&name) = names.get(so_far.len()) else { return true };
+        for index in self.candidates(name) {
+            if self.tries == 0 {
+                return false;
+            }
+            self.tries -= 1;
+            let host = self.rooms[index].site.host;
+            self.put(name, index);
+            so_far.push(Placing { name, host });
+            if self.place_all(names, so_far, best) {
+                return true;
+            }
+            so_far.pop();
+            self.take_back(name, index);
+        }
+        false
     }
 
-    fn placed(armors: &[u32], names: &[ArmorName]) -> Vec<u32> {
-        let loads = (1..).zip(armors).map(|(host, &armors)| (HostId(host), Load { lanes: 0, armors })).collect();
-        place(loads, names).iter().map(|placing| placing.host.0).collect()
-    }
-
-    #[test]
-    fn lanes_are_spread_before_they_are_balanced() {
-        let table: [(&str, &[u32], u16, &[u32]); 5] = [
-            ("one host takes all", &[3], 3, &[1, 1, 1]),
-            ("a host a lane", &[0, 0, 0], 3, &[1, 2, 3]),
-            ("also if one is busy", &[9, 0, 0], 3, &[2, 3, 1]),
-            ("round and round", &[0, 0], 5, &[1, 2, 1, 2, 1]),
-            ("no host, no place", &[], 3, &[]),
-        ];
-        for (what, armors, n, expected) in table {
-            assert_eq!(placed(armors, &lanes(n)), expected, "{what}");
+    fn put(&mut self, name: ArmorName, index: usize) {
+        let room = &mut self.rooms[index];
+        room.added += 1;
+        if let ArmorName::Execution(_, lane) = name {
+            self.lanes.insert(lane, room.site.host);
         }
     }
 
-    #[test]
-    fn the_others_go_where_least_runs() {
-        let names = [ArmorName::Surrogate(JOB), ArmorName::Voter(JOB), ArmorName::Fanout(JOB)];
-        assert_eq!(placed(&[2, 0, 1], &names), [2, 2, 3]);
+    fn take_back(&mut self, name: ArmorName, index: usize) {
+        self.rooms[index].added -= 1;
+        if let ArmorName::Execution(_, lane) = name {
+            self.lanes.remove(&lane);
+        }
+    }
+
+    /// Hosts that do, the best first.
+    fn candidates(&self, name: ArmorName) -> Vec<usize> {
+        let fit = (0..self.rooms.len()).filter(|&index| self.fault(&self.rooms[index], name).is_none());
+        let mut fit: Vec<usize> = fit.collect();
+        fit.sort_by_key(|&index| {
+            let room = &self.rooms[index];
+            let host = room.site.host;
+            let lanes = self.lanes.values().filter(|other| **other == host).count();
+            let armors = room.site.load.armors + room.added + 1;
+            let spread = if name.kind() == Kind::Execution { lanes } else { 0 };
+            (spread, armors * 4 / room.quarters, armors, host)
+        });
+        fit
+    }
+
+    /// What is wrong with each host once these have their places.
+    fn faults(&mut self, name: ArmorName, places: &[Placing]) -> Vec<Fault> {
+        for placing in places {
+            if let ArmorName::Execution(_, lane) = placing.name {
+                self.lanes.insert(lane, placing.host);
+            }
+        }
+        self.rooms.iter().filter_map(|room| self.fault(room, name)).collect()
+    }
+
+    /// Why this host does not do for this ARMOR, if it does not.
+    fn fault(&self, room: &Room<'_>, name: ArmorName) -> Option<Fault> {
+        let host = room.site.host;
+        let fault = |why: String, passes| Some(Fault { host, why, passes });
+        if let Some(closed) = room.site.closed {
+            return fault(closed.to_owned(), true);
+        }
+        if name.kind() != Kind::Execution {
+            return None;
+        }
+        let wishes = self.conditions.wishes;
+        if !wishes.hosts.is_empty() && !wishes.hosts.iter().any(|wished| *wished == host.to_string()) {
+            return fault("is not among the hosts that are wished for".to_owned(), false);
+        }
+        for (name, wanted) in &wishes.only {
+            match self.known(room, name) {
+                Some(is) if is == *wanted => {}
+                Some(is) => return fault(format!("has {name} {is}, not {wanted}"), false),
+                None => return fault(unknown(name, room), room.site.profile.is_none()),
+            }
+        }
+        self.wrong_company(room).or_else(|| self.no_memory(room))
+    }
+
+    /// What the host has, or has not, in common with those of the other lanes.
+    fn wrong_company(&self, room: &Room<'_>) -> Option<Fault> {
+        let wishes = self.conditions.wishes;
+        let wished =
+            wishes.distinct.iter().map(|name| (name, true)).chain(wishes.same.iter().map(|name| (name, false)));
+        for (name, distinct) in wished {
+            let fault = |why, passes| Some(Fault { host: room.site.host, why, passes });
+            let Some(is) = self.known(room, name) else {
+                return fault(unknown(name, room), room.site.profile.is_none());
+            };
+            for (lane, other) in &self.lanes {
+                let theirs = self.rooms.binary_search_by_key(other, |room| room.site.host).ok();
+                let theirs = theirs.and_then(|index| self.known(&self.rooms[index], name));
+                let alike = theirs.is_some_and(|theirs| theirs == is);
+                match (distinct, alike) {
+                    (true, true) if name == "host" => return fault(format!("runs lane {lane} already"), false),
+                    (true, true) => return fault(format!("has the {name} of lane {lane}, {is}"), false),
+                    (false, false) => return fault(format!("has not the {name} of lane {lane}, but {is}"), false),
+                    (true, false) | (false, true) => {}
+                }
+            }
+        }
+        None
+    }
+
+    fn no_memory(&self, room: &Room<'_>) -> Option<Fault> {
+        let (needed, all) = (self.conditions.memory?, room.site.profile?.memory);
+        let here = self.lanes.values().filter(|host| **host == room.site.host).count() as u64;
+        let taken = needed.saturating_mul(here);
+        let why = || format!("has {} MiB of memory for lanes that need {} MiB each", all >> 20, needed >> 20);
+        let too_little = taken.saturating_add(needed) > all;
+        too_little.then(|| Fault { host: room.site.host, why: why(), passes: false })
+    }
+
+    /// What a trait of this host is.
+    fn known(&self, room: &Room<'_>, name: &str) -> Option<String> {
+        match name {
+            "host" => Some(room.site.host.to_string()),
+            name => room.site.profile?.trait_of(name).map(str::to_owned),
+        }
     }
 }
+
+fn unknown(name: &str, room: &Room<'_>) -> String {
+    match room.site.profile {
+        None => "is not looked over yet".to_owned(),
+        Some(_) => format!("has no {name}"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,7 @@
 //! upgraded has a new one. Not at once: a host that joins brings work, and a system that was started for one
 //! command is gone before it matters.
 
-use crate::armor::Timer;
+use crate::armor::{Moment, Timer};
 use crate::managers::ftm::registry::{Entry, LIVES};
 use crate::managers::ftm::{Ftm, FtmRecord, FtmStep, ProfileRecord};
 use crate::names::{ArmorName, HostId, Millis};
@@ -41,11 +41,12 @@ impl Ftm {
     }
 
     /// An Init reports: once that is on disk, it has done its part.
-    pub(super) fn profiled(&mut self, host: HostId, profile: Box<Profile>, step: &mut FtmStep) {
+    pub(super) fn profiled(&mut self, now: Moment, host: HostId, profile: Box<Profile>, step: &mut FtmStep) {
         let name = ArmorName::Init(host);
         let Some(entry) = self.registry.get(name).cloned() else { return };
         let Some(daemon) = self.hosts.get(&host).map(|known| known.record.daemon) else { return };
         self.save(step, FtmRecord::Profile(ProfileRecord { host, daemon, profile }));
         self.retire(&entry, step);
+        self.place_requested(now, step);
     }
 }

@@ -55,6 +55,7 @@ fn job(notify: &[&str]) -> Job {
         stdin: Stdin::Null,
         spool_quota: 1 << 20,
         umask: Job::USUAL_UMASK,
+        needs: Default::default(),
     }
 }
 

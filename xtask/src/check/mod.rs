@@ -10,14 +10,11 @@ use std::process::{Command, ExitStatus, Stdio};
 
 use crate::failure::{Failure, only};
 use crate::tree::{Tree, root};
-use crate::{models, mutants, sim, stories, tidy};
+use crate::{models, sim, stories, tidy};
 use tally::Tally;
 
 /// Invented worlds to run through: a taste; `cargo xtask sim --seeds 10000` is the meal.
 const SEEDS: &str = "100";
-
-/// Mutants to let loose: a handful, spread over the list; `cargo xtask mutants` tries all of them.
-const MUTANTS: &str = "8";
 
 /// A part of the check.
 struct Step {
@@ -32,7 +29,6 @@ const STEPS: &[Step] = &[
     Step { name: "simulator", run: campaign },
     Step { name: "scenarios", run: tell },
     Step { name: "models", run: explore },
-    Step { name: "mutants", run: mutate },
     Step { name: "tests", run: runner::tests },
     Step { name: "examples in documentation", run: runner::doc_tests },
 ];
@@ -83,10 +79,6 @@ fn tell(tally: &mut Tally) -> Result<(), Failure> {
 
 fn explore(tally: &mut Tally) -> Result<(), Failure> {
     command(tally, "models", models::run, &[])
-}
-
-fn mutate(tally: &mut Tally) -> Result<(), Failure> {
-    command(tally, "mutants", mutants::run, &["--sample", MUTANTS])
 }
 
 /// A step that is another command of `cargo xtask`.

@@ -16,6 +16,7 @@ pub mod message;
 pub mod names;
 pub mod profile;
 pub mod refusal;
+pub mod reliability;
 pub mod report;
 pub mod restart;
 pub mod shell;

@@ -17,6 +17,7 @@ pub mod names;
 pub mod policy;
 pub mod profile;
 pub mod refusal;
+pub mod reliability;
 pub mod report;
 pub mod restart;
 pub mod shell;

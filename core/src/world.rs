@@ -92,7 +92,15 @@ pub enum SlotCommand {
     /// Makes a slot; answered by `Ready` or `Unavailable`.
     Open { slot: SlotId, plan: SlotPlan },
     /// Starts a program; answered by `Ended` or `Lost`, `Output` and `Blocked` before that.
-    Start { slot: SlotId, execution: ExecutionId, command: Vec<OsBytes>, stdin: Stdin, fault: Option<InjectionKind> },
+    Start {
+        slot: SlotId,
+        execution: ExecutionId,
+        command: Vec<OsBytes>,
+        stdin: Stdin,
+        /// Decided output that is its standard input instead, in this order, each checked against its digest.
+        handed: Vec<Piece>,
+        fault: Option<InjectionKind>,
+    },
     /// Kills what runs in the slot; `Ended` follows.
     Kill { slot: SlotId },
     /// Reads output up to this many bytes of the execution; beyond it the program is held back.

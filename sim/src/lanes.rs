@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use chameleon_core::job::{Files, InjectionKind, OsBytes, Stdin};
 use chameleon_core::names::{ArmorName, Digest, ExecutionId, HostId, JobId, SlotId};
 use chameleon_core::shell::Input;
-use chameleon_core::world::{BlockedWhy, SlotCommand, SlotEvent, SlotPlan};
+use chameleon_core::world::{BlockedWhy, Piece, SlotCommand, SlotEvent, SlotPlan};
 
 use crate::faults::Mischief;
 use crate::history::Fact;
 use crate::process::{Arrival, Pid, Process};
 use crate::programs;
-use crate::slots::{ChangeSet, Move, Pack, PackName, Run, Slot};
+use crate::slots::{ChangeSet, Move, Pack, PackName, Run, Slot, digest, part};
 use crate::world::{Next, World};
 
 /// How long it usually takes to make a slot, to start a program and to report, in microseconds.
@@ -80,8 +80,9 @@ impl World {
     pub(crate) fn slot_command(&mut self, pid: Pid, command: SlotCommand) {
         match command {
             SlotCommand::Open { slot, plan } => self.open_slot(pid, slot, plan),
-            SlotCommand::Start { slot, execution, command, stdin, fault } => {
-                self.start_program(pid, slot, execution, &command, stdin, fault);
+            SlotCommand::Start { slot, execution, command, stdin, handed, fault } => {
+                let handed = self.handed(pid, &handed);
+                self.start_program(pid, slot, execution, &command, (stdin, handed), fault);
             }
             SlotCommand::Kill { slot } => self.change_run(pid, slot, |run| run.killed = true),
             SlotCommand::Allow { slot, upto } => self.change_run(pid, slot, |run| run.allow(upto)),
@@ -111,13 +112,29 @@ impl World {
         }
     }
 
+    /// The decided output that a program reads, if it is handed some: checked as a real slot does.
+    fn handed(&mut self, pid: Pid, pieces: &[Piece]) -> Option<Vec<u8>> {
+        let (_, ArmorName::Execution(job, _)) = self.lane_of(pid)? else { return None };
+        let mut bytes = Vec::new();
+        for Piece { host, lane, stdout, execution, .. } in pieces {
+            let pack = self.lanes.packs.get(&(*host, job, *lane, stdout.slot));
+            let region = pack.map(|pack| part(&pack.out, stdout.offset, stdout.length).to_vec()).unwrap_or_default();
+            if digest(&region) != stdout.digest {
+                let text = format!("the output of {execution} in lane {lane} is not what was decided");
+                self.violate("what is handed over is what was decided", text);
+            }
+            bytes.extend(region);
+        }
+        (!pieces.is_empty()).then_some(bytes)
+    }
+
     fn start_program(
         &mut self,
         pid: Pid,
         slot: SlotId,
         execution: ExecutionId,
         command: &[OsBytes],
-        stdin: Stdin,
+        (stdin, handed): (Stdin, Option<Vec<u8>>),
         fault: Option<InjectionKind>,
     ) {
         let (Some(name), Some((_, who))) = (self.pack_name(pid, slot), self.lane_of(pid)) else { return };
@@ -139,6 +156,7 @@ impl World {
         let script = programs::script(command).unwrap_or_default();
         let mut run = Run::new(execution, number, script, stdin, begins);
         run.started_us = now_us;
+        run.handed = handed;
         run.slow = mischief == Some(Mischief::Slow);
         run.flip = match mischief {
             Some(Mischief::Flip) => 1,

@@ -26,5 +26,6 @@ pub mod slots;
 pub mod stories;
 mod tell;
 pub mod trace;
+pub mod trial;
 pub mod user;
 pub mod world;

@@ -8,6 +8,7 @@
 //! | `write:PATH:TEXT` | makes a file |
 //! | `forbidden:PATH` | tries to write where it may not |
 //! | `unique`, `coin` | writes a number that never comes again, or one of two words |
+//! | `faulty:N` | writes a number that never comes again, once in a million times N |
 //! | `unique-if:A:B` | writes a number that never comes again, if A is B |
 //! | `crash:N` | dies by signal 11, if it is one of the first N attempts |
 //! | `exit:N`, `signal:N` | ends so |
@@ -18,6 +19,7 @@
 use std::collections::BTreeMap;
 
 use chameleon_core::job::{Job, OsBytes, Stage, Stdin};
+use chameleon_core::names::StageId;
 use chameleon_core::world::End;
 
 /// One deed of a program.
@@ -31,6 +33,7 @@ pub enum Deed {
     Write(Vec<u8>, Vec<u8>),
     Forbidden(Vec<u8>),
     Unique,
+    Faulty(u32),
     Coin,
     Crash(u32),
     End(End),
@@ -83,6 +86,7 @@ fn deed(word: &str) -> Result<Deed, UnknownWord> {
         "unique" => Deed::Unique,
         "unique-if" if rest.split_once(':').is_some_and(|(one, other)| one == other) => Deed::Unique,
         "unique-if" => Deed::WaitMs(0),
+        "faulty" => Deed::Faulty(rest.parse().map_err(|_| unknown())?),
         "coin" => Deed::Coin,
         "crash" => Deed::Crash(rest.parse().map_err(|_| unknown())?),
         "exit" => Deed::End(End::Exit(small()?)),
@@ -111,7 +115,7 @@ pub fn truth(stage: &Stage, task: u64, stdin: &[u8], crashes: u32) -> Option<Tru
             Deed::Out(bytes) => truth.stdout.extend(bytes),
             Deed::Cat => truth.stdout.extend(stdin),
             Deed::Write(path, content) => drop(truth.files.insert(path, content)),
-            Deed::Unique | Deed::Coin | Deed::Hang | Deed::Freeze => return None,
+            Deed::Unique | Deed::Faulty(_) | Deed::Coin | Deed::Hang | Deed::Freeze => return None,
             Deed::Crash(attempts) if attempts > crashes => return Some(Truth { end: End::Signal(11), ..truth }),
             Deed::End(end) => return Some(Truth { end, ..truth }),
             Deed::Err(_) | Deed::WaitMs(_) | Deed::WorkMs(_) | Deed::Forbidden(_) | Deed::Crash(_) => {}
@@ -141,10 +145,15 @@ pub fn tasks_of(stage: &Stage) -> (u64, u64) {
 pub fn truth_of(job: &Job, stdin: &[u8]) -> Option<Truth> {
     let mut whole = Truth { stdout: Vec::new(), end: End::Exit(0), files: BTreeMap::new() };
     let stdin = if job.stdin == Stdin::Null { &[] } else { stdin };
-    for stage in &job.stages {
+    let mut printed: Vec<BTreeMap<u64, Vec<u8>>> = Vec::new();
+    for (id, stage) in (0..).map(StageId).zip(&job.stages) {
         let (first, last) = tasks_of(stage);
+        printed.push(BTreeMap::new());
         for task in first..last {
-            let truth = truth(stage, task, stdin, job.strategy.restart.limit)?;
+            let handed = handed(job, stage, task, &printed);
+            let stdin = handed.as_deref().unwrap_or(stdin);
+            let truth = truth(stage, task, stdin, job.strategy_of(id).restart.limit)?;
+            printed[usize::from(id.0)].insert(task, truth.stdout.clone());
             whole.stdout.extend(truth.stdout);
             whole.files.extend(truth.files);
             if whole.end == End::Exit(0) {
@@ -156,6 +165,14 @@ pub fn truth_of(job: &Job, stdin: &[u8]) -> Option<Truth> {
         }
     }
     Some(whole)
+}
+
+/// What a task reads of an earlier stage.
+fn handed(job: &Job, stage: &Stage, task: u64, printed: &[BTreeMap<u64, Vec<u8>>]) -> Option<Vec<u8>> {
+    let source = usize::from(stage.stdin?.0);
+    let each = job.stages.get(source)?.tasks.is_some() && stage.tasks.is_some();
+    let bytes = printed.get(source)?.iter().filter(|(of, _)| !each || **of == task);
+    Some(bytes.flat_map(|(_, bytes)| bytes.clone()).collect())
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@
 //! | `seed N`, `hosts N` | the seed that decides ties, and how many hosts there are |
 //! | `file PATH TEXT` | a file that programs read |
 //! | `job STRATEGY [KEY=VALUE]…` | the next user comes with a job: `after_ms`, `deadline_ms`, `hold`, `replicas`, `quorum`, `extend_to`, `restarts`, `repeats`, `quota`, `abnormal` |
-//! | `stage [tasks=A..B] [files=overlay] [execution=at-most-once] [input=PATH]… PROGRAM` | a stage of that job |
+//! | `stage [tasks=A..B] [files=overlay] [execution=at-most-once] [strategy=NAME] [stdin=STAGE] [input=PATH]… PROGRAM` | a stage of that job |
 //! | `types MS:TEXT…` | its standard input, each piece after so many ms |
 //! | `lane N flip` | something is wrong with a lane: `flip` (all alike), `garble` (each otherwise), `lie`, `slow`, `other-input` |
 //! | `at MS: FAULT` | a fault at a time |
@@ -29,7 +29,7 @@
 use std::str::FromStr;
 
 use chameleon_core::job::{Files, OsBytes, Promise, Stdin};
-use chameleon_core::names::{ArmorName, HostId, LaneId, Millis};
+use chameleon_core::names::{ArmorName, HostId, LaneId, Millis, StageId};
 use chameleon_core::word::Word;
 
 use crate::faults::{Fault, Mischief};
@@ -207,6 +207,8 @@ fn stage(user: &mut User, rest: &str) -> Result<(), String> {
             }
             "files" if given == "overlay" => stage.files = Files::Overlay,
             "execution" => stage.promise = Promise::read(given).map_err(|bad| bad.to_string())?,
+            "stdin" => stage.stdin = Some(StageId(value(given, "the number of an earlier stage")?)),
+            "strategy" => stage.strategy = jobs::strategy(given),
             "files" if given == "scratch" => stage.files = Files::Scratch,
             "input" => stage.inputs.push(OsBytes::from(given.as_bytes().to_vec())),
             other => return Err(format!("a stage has no {other}={given}")),

@@ -63,6 +63,8 @@ pub struct Run {
     /// Where its output begins in the pack.
     pub begins: (u64, u64),
     stdin: Stdin,
+    /// Output of an earlier stage that is its standard input instead.
+    pub handed: Option<Vec<u8>>,
     /// Bytes of standard input read, and how many may be.
     read: u64,
     fed: (u64, bool),
@@ -110,6 +112,7 @@ impl Run {
             next: 0,
             begins,
             stdin,
+            handed: None,
             read: 0,
             fed: (0, false),
             blocked: Vec::new(),
@@ -181,8 +184,12 @@ impl Run {
     fn act(&mut self, deed: Deed, pack: &mut Pack, spool: &[u8], draw: u64) -> Move {
         match deed {
             Deed::Out(bytes) => self.write(pack, bytes),
-            Deed::Cat => self.write(pack, spool.to_vec()),
-            Deed::Unique => self.write(pack, draw.to_string().into_bytes()),
+            Deed::Cat => {
+                let bytes = self.handed.clone().unwrap_or_else(|| spool.to_vec());
+                self.write(pack, bytes)
+            }
+            Deed::Faulty(per_million) if draw % 1_000_000 >= u64::from(per_million) => Move::After(DEED_US),
+            Deed::Unique | Deed::Faulty(_) => self.write(pack, draw.to_string().into_bytes()),
             Deed::Coin => self.write(pack, if draw.is_multiple_of(2) { b"heads".to_vec() } else { b"tails".to_vec() }),
             Deed::Err(bytes) => {
                 pack.err.extend(bytes);

@@ -4,6 +4,7 @@ mod bench;
 mod chaos;
 mod check;
 mod failure;
+mod figures;
 mod measurements;
 mod models;
 mod mutants;
@@ -34,6 +35,12 @@ const COMMANDS: &[Command] = &[
         name: "chaos", words: "[--rounds N] [KIND…]", about: "real processes, hurt at random", run: chaos::run
     },
     Command { name: "check", words: "[--prepare]", about: "all there is to check", run: check::run },
+    Command {
+        name: "figures",
+        words: "[--trials N] [--simulated]",
+        about: "a pipeline unprotected, voted at its end, voted per stage",
+        run: figures::run,
+    },
     Command {
         name: "models",
         words: "[NAME…] [--states N]",

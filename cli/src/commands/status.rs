@@ -68,6 +68,9 @@ fn json_of(row: &JobRow, job: &Job, armors: &[ArmorRow]) -> Value {
             "command": stage.command.iter().map(|word| String::from_utf8_lossy(word)).collect::<Vec<_>>(),
             "tasks": { "first": stage.task_range().0, "end": stage.task_range().1 },
             "files": stage.files.word(),
+            "strategy": stage.strategy.as_ref().unwrap_or(&job.strategy).name,
+            "execution": stage.promise.word(),
+            "stdin": stage.stdin.and_then(|source| Some(job.stages.get(usize::from(source.0))?.name.as_str())),
         })
     };
     let mut value = ps::json_of(row);
@@ -94,7 +97,8 @@ fn text_of(row: &JobRow, job: &Job, armors: &[ArmorRow]) -> String {
     ];
     for stage in &job.stages {
         let tasks = stage.tasks.map_or_else(String::new, |(first, end)| format!(" (tasks {first}..{end})"));
-        lines.push(format!("stage      {}: {}{tasks}", stage.name, command(&stage.command)));
+        let own = stage.strategy.as_ref().map_or_else(String::new, |strategy| format!(" under {}", strategy.name));
+        lines.push(format!("stage      {}: {}{tasks}{own}", stage.name, command(&stage.command)));
     }
     for injection in &job.injections {
         lines.push(format!("INJECTED   {injection}"));

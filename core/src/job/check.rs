@@ -5,14 +5,16 @@
 
 use std::collections::BTreeSet;
 
-use super::{Files, Injection, Job, OsBytes, Promise, mask};
-use crate::names::Millis;
+use super::{Files, Injection, Job, OsBytes, Promise, Stage, mask};
+use crate::names::{Millis, StageId};
 use crate::strategy::Strategy;
 use crate::strategy::check::Unsound;
 
 /// A name is printed in tables and may become part of a file's name.
 pub const LONGEST_NAME: usize = 64;
 pub const MOST_STAGES: usize = 1_000;
+/// Tasks whose output is handed to another stage.
+pub const MOST_HANDED: u64 = 10_000;
 /// What a pipe holds: less would pause a lane at every write.
 pub const LEAST_SPOOL_QUOTA: u64 = 64 << 10;
 /// The spool quota of a job that says nothing else.
@@ -68,6 +70,16 @@ pub enum Unfit {
         "at-most-once forbids what the strategy {strategy} does: {why}; expected one lane that is never restarted, such as strategy = \"single\""
     )]
     MoreThanOnce { strategy: String, why: String },
+    #[error("the stage {name:?} reads what a stage prints that does not run before it, expected an earlier one")]
+    ReadsLater { name: String },
+    #[error(
+        "{from} and this stage {ours}: expected the same, so that each task reads its own, or no tasks in one of them"
+    )]
+    ReadsOtherTasks { from: String, ours: String },
+    #[error(
+        "the output of {count} tasks would be handed over, expected at most {MOST_HANDED}; larger arrays hand over files"
+    )]
+    HandsTooMany { count: u64 },
     #[error("the strategy makes no sense: {0}")]
     Strategy(Unsound),
 }
@@ -88,14 +100,25 @@ impl Job {
             rule(if names.insert(&stage.name) { Ok(()) } else { Err(Unfit::SameName { name: stage.name.clone() }) });
             rule(command(&stage.command));
             stage.outputs.iter().for_each(|path| rule(output(&self.directory, path, stage.files)));
-            rule(promise(stage.promise, &self.strategy));
+            rule(promise(stage.promise, stage.strategy.as_ref().unwrap_or(&self.strategy)));
         }
         for mask in &self.masks {
             let glob_rule =
                 |glob: &String| mask::check(glob).map_err(|error| Unfit::Glob { name: mask.name.clone(), error });
             mask.paths.iter().for_each(|glob| rule(glob_rule(glob)));
         }
-        self.injections.iter().for_each(|injected| rule(injection(*injected, &self.strategy)));
+        for stage in (0..).map(StageId).take(self.stages.len()) {
+            rule(handed(&self.stages, stage));
+        }
+        unfit.extend(
+            self.stages
+                .iter()
+                .filter_map(|stage| stage.strategy.as_ref())
+                .flat_map(Strategy::check)
+                .map(Unfit::Strategy),
+        );
+        let mut rule = |result: Result<(), Unfit>| unfit.extend(result.err());
+        self.injections.iter().for_each(|injected| rule(injection(*injected, self.most_lanes())));
         unfit
     }
 }
@@ -201,13 +224,34 @@ pub fn spool_quota(quota: u64) -> Result<(), Unfit> {
     if quota < LEAST_SPOOL_QUOTA { Err(Unfit::SmallSpool { quota }) } else { Ok(()) }
 }
 
-/// The rule for an injection under a strategy.
+/// The rule for an injection in a job of at most so many lanes.
 ///
 /// # Errors
 /// Its lane can never come to be, and nothing would ever be injected.
-pub fn injection(injection: Injection, strategy: &Strategy) -> Result<(), Unfit> {
-    let most = strategy.most_lanes();
+pub fn injection(injection: Injection, most: u16) -> Result<(), Unfit> {
     if injection.lane.0 < most { Ok(()) } else { Err(Unfit::NoSuchLane { injection, most }) }
+}
+
+/// The rule for the stage whose output another one reads.
+///
+/// # Errors
+/// It does not run before, or which task reads what could not be said.
+pub fn handed(stages: &[Stage], reader: StageId) -> Result<(), Unfit> {
+    let stage_of = |id: StageId| stages.get(usize::from(id.0));
+    let (Some(reads), Some(source)) = (stage_of(reader), stage_of(reader).and_then(|stage| stage.stdin)) else {
+        return Ok(());
+    };
+    let Some(from) = stage_of(source).filter(|_| source < reader) else {
+        return Err(Unfit::ReadsLater { name: reads.name.clone() });
+    };
+    match (from.tasks, reads.tasks) {
+        (Some(theirs), Some(ours)) if theirs != ours => Err(Unfit::ReadsOtherTasks {
+            from: format!("{} has tasks {}..{}", from.name, theirs.0, theirs.1),
+            ours: format!("{}..{}", ours.0, ours.1),
+        }),
+        (Some((first, end)), _) if end - first > MOST_HANDED => Err(Unfit::HandsTooMany { count: end - first }),
+        _ => Ok(()),
+    }
 }
 
 /// The rule for a promise under a strategy.

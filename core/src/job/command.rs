@@ -18,6 +18,8 @@ impl Stage {
             inputs: Vec::new(),
             outputs: Vec::new(),
             promise: Promise::default(),
+            strategy: None,
+            stdin: None,
         }
     }
 

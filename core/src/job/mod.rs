@@ -5,6 +5,7 @@
 pub mod check;
 mod command;
 pub mod determinism;
+mod graph;
 mod injection;
 pub mod mask;
 mod needs;
@@ -86,6 +87,20 @@ impl Job {
         !self.hold && self.stages.get(usize::from(stage.0)).is_some_and(|stage| stage.tasks.is_none())
     }
 
+    /// How a stage is made dependable.
+    #[must_use]
+    pub fn strategy_of(&self, stage: StageId) -> &Strategy {
+        let own = self.stages.get(usize::from(stage.0)).and_then(|stage| stage.strategy.as_ref());
+        own.unwrap_or(&self.strategy)
+    }
+
+    /// The most lanes that any of its stages can come to have.
+    #[must_use]
+    pub fn most_lanes(&self) -> u16 {
+        let own = self.stages.iter().filter_map(|stage| stage.strategy.as_ref());
+        own.map(Strategy::most_lanes).fold(self.strategy.most_lanes(), u16::max)
+    }
+
     /// Whether no program of this stage may be started twice.
     #[must_use]
     pub fn is_at_most_once(&self, stage: StageId) -> bool {
@@ -114,6 +129,12 @@ pub struct Stage {
     pub outputs: Vec<OsBytes>,
     #[n(6)]
     pub promise: Promise,
+    /// How this stage is made dependable; `None`: as the job.
+    #[n(7)]
+    pub strategy: Option<Strategy>,
+    /// The earlier stage whose decided standard output the programs read as their standard input.
+    #[n(8)]
+    pub stdin: Option<StageId>,
 }
 
 /// How often the program of a task may be started.

@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 
 use super::check::{self, Unfit};
 use super::command::TASK;
+use super::graph::{self, Draft, Waits};
 use super::syntax::{Reading, os_bytes};
 use super::{Files, OsBytes, Promise, Stage, values};
 use crate::document::{At, Table, Value};
 use crate::strategy::Strategy;
 
-/// All stages, in the order in which they run.
+/// All stages, in the order in which they run: each behind those that it waits for, and else as they stand.
 ///
 /// `promise` is that of stages which make none of their own.
 pub(super) fn read<'a>(
@@ -27,17 +28,27 @@ pub(super) fn read<'a>(
     }
     let mut names = BTreeSet::new();
     let stage = |mut table: Table<'a>| {
-        let stage = stage(reading, &mut table, promise);
-        if let Some(span) = table.has("execution").then(|| table.span_of("execution")) {
-            reading.fits(span, check::promise(stage.promise, strategy));
+        let mut stage = stage(reading, &mut table, promise);
+        stage.strategy = own_strategy(reading, &mut table, strategy);
+        let says = table.has("execution") && table.holds("execution");
+        if let Some(span) = says.then(|| table.span_of("execution")) {
+            reading.fits(span, check::promise(stage.promise, stage.strategy.as_ref().unwrap_or(strategy)));
         }
+        let waits = Waits::read(&mut table);
         if !stage.name.is_empty() && !names.insert(stage.name.clone()) {
             reading.refuse(table.span_of("name"), &Unfit::SameName { name: stage.name.clone() });
         }
         table.finish();
-        stage
+        Draft { stage, waits }
     };
-    tables.into_iter().map(stage).collect()
+    let drafts = tables.into_iter().map(stage).collect();
+    graph::ordered(reading, drafts)
+}
+
+/// The strategy of a stage that asks for another than the job's.
+fn own_strategy<'a>(reading: &mut Reading<'a>, table: &mut Table<'a>, usual: &Strategy) -> Option<Strategy> {
+    let own = reading.own_strategy(table, Some(usual));
+    own.filter(|_| ["strategy", "replicas", "quorum", "order"].into_iter().any(|key| table.has(key)))
 }
 
 fn stage<'a>(reading: &mut Reading<'a>, table: &mut Table<'a>, promise: Promise) -> Stage {
@@ -54,7 +65,17 @@ fn stage<'a>(reading: &mut Reading<'a>, table: &mut Table<'a>, promise: Promise)
     check_task(reading, table, &words);
     let bare = |paths: Vec<At<OsBytes>>| paths.into_iter().map(At::into_inner).collect();
     let command = words.iter().map(|word| os_bytes(word.get_ref())).collect();
-    Stage { name, command, tasks, files, inputs: bare(inputs), outputs: bare(outputs), promise }
+    Stage {
+        name,
+        command,
+        tasks,
+        files,
+        inputs: bare(inputs),
+        outputs: bare(outputs),
+        promise,
+        strategy: None,
+        stdin: None,
+    }
 }
 
 /// Paths, made absolute.

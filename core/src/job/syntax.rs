@@ -106,6 +106,18 @@ impl<'a> Reading<'a> {
         self.problems.note(span, unfit.to_string());
     }
 
+    /// Notes a value that does not read as what it should be.
+    pub(super) fn refuse_value(&self, span: Range<usize>, key: &str, bad: &BadValue) {
+        self.problems.note_value(span, key, bad);
+    }
+
+    /// Notes that stages wait for each other.
+    pub(super) fn refuse_circle(&self, span: Range<usize>, names: &[&str]) {
+        let names: Vec<String> = names.iter().chain(names.first()).map(|name| format!("{name:?}")).collect();
+        let sentence = format!("stages wait for each other, so that none could begin: {}", names.join(" waits for "));
+        self.problems.note(span, sentence);
+    }
+
     /// Notes what is odd, and allowed.
     pub(super) fn remark(&mut self, span: Range<usize>, sentence: &str, hint: &str) {
         self.remarks.push(Problem { span, sentence: sentence.to_owned(), hint: Some(hint.to_owned()) });
@@ -121,21 +133,30 @@ impl<'a> Reading<'a> {
 
     /// The strategy that is named, with the lanes that are asked for.
     fn strategy(&mut self, header: &mut Table<'a>) -> Strategy {
+        self.own_strategy(header, None).unwrap_or_else(library::single)
+    }
+
+    /// The strategy of a table, with the lanes that are asked for: of the one it names, or of `usual`.
+    pub(super) fn own_strategy(&mut self, header: &mut Table<'a>, usual: Option<&Strategy>) -> Option<Strategy> {
         let what = format!("a strategy: {}, or a path ending in .toml", listing(library::names()));
-        let named = header.required("strategy", &what).and_then(|value| value.string(&what));
+        let named = match usual {
+            Some(_) => header.optional("strategy"),
+            None => header.required("strategy", &what),
+        };
+        let named = named.and_then(|value| value.string(&what));
         let found = named.map(|name| library::find(name, self.surroundings.read));
+        let found = found.or_else(|| usual.filter(|_| header.holds("strategy")).cloned().map(Ok));
         let lanes = 1..=i64::from(MOST_REPLICAS);
         let replicas = header.optional("replicas").and_then(|value| value.number("the number of lanes", lanes.clone()));
         let quorum = header.optional("quorum").and_then(|value| value.number("how many lanes must agree", lanes));
         let order = header.optional("order").and_then(|value| value.word());
-        let strategy = match found {
+        match found {
             Some(Ok(strategy)) if header.holds("replicas") && header.holds("quorum") => {
                 self.with_lanes(header, &strategy, replicas, quorum, order)
             }
             Some(Err(not_found)) => self.no_strategy(header.span_of("strategy"), not_found),
             Some(Ok(_)) | None => None,
-        };
-        strategy.unwrap_or_else(library::single)
+        }
     }
 
     fn with_lanes(

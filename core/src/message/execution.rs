@@ -4,7 +4,7 @@ use minicbor::{Decode, Encode};
 
 use crate::job::{Injection, Job};
 use crate::names::{Digest, LaneId, StageId, TaskId};
-use crate::world::Input;
+use crate::world::{Input, Piece};
 
 /// To an Execution.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -144,9 +144,24 @@ pub struct LaneOrders {
     /// How many lanes of the job run side by side with this one, itself included: they share the CPUs.
     #[n(2)]
     pub sharing: u16,
+    /// Where the decided output lies that the programs of the stage under way read.
+    #[n(3)]
+    pub handed: Vec<Piece>,
 }
 
 impl LaneOrders {
+    /// The decided output that a task reads: that of the same task, or all where only one of the two stages
+    /// has tasks.
+    #[must_use]
+    pub fn handed_to(&self, stage: StageId, task: TaskId) -> Vec<Piece> {
+        let stage_of = |id: StageId| self.job.stages.get(usize::from(id.0));
+        let Some(source) = stage_of(stage).and_then(|reader| reader.stdin) else { return Vec::new() };
+        let each =
+            stage_of(source).zip(stage_of(stage)).is_some_and(|(from, to)| from.tasks.is_some() && to.tasks.is_some());
+        let pieces = self.handed.iter().filter(|piece| piece.execution.stage == source);
+        pieces.filter(|piece| !each || piece.execution.task == task).copied().collect()
+    }
+
     /// The faults that are to be put into this lane.
     pub fn injections(&self) -> impl Iterator<Item = &Injection> {
         self.job.injections.iter().filter(|injection| injection.lane == self.lane)

@@ -5,17 +5,22 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::job::{Files, Job};
 use crate::message::{Diagnosis, EventRow, Story};
-use crate::names::{HostId, LaneId};
+use crate::names::{HostId, LaneId, StageId};
 
 /// Each a sentence without its full stop.
 pub(super) fn of(job: &Job, rows: &[&EventRow]) -> Vec<String> {
-    let compared = job.strategy.redundancy.replicas > 1;
+    let compared = is_compared(job);
     let shared = if compared { SHARED.as_slice() } else { &[ALONE] };
     let mut limits = if compared { company(rows) } else { Vec::new() };
     limits.extend(shared.iter().map(|limit| (*limit).to_owned()));
     limits.extend(uncompared(job));
     limits.extend(few_outcomes(rows));
     limits
+}
+
+/// Whether several lanes run any of its stages.
+fn is_compared(job: &Job) -> bool {
+    (0..).map(StageId).take(job.stages.len()).any(|stage| job.strategy_of(stage).redundancy.replicas > 1)
 }
 
 const ALONE: &str = "one lane: nothing was compared, a wrong result that ends normally goes unnoticed";
@@ -68,7 +73,7 @@ fn uncompared(job: &Job) -> Vec<String> {
         let names: Vec<&str> = others.iter().chain([last]).map(|mask| mask.name.as_str()).collect();
         limits.push(format!("files under the mask {} were not compared", names.join(", ")));
     }
-    if job.strategy.redundancy.replicas > 1 {
+    if is_compared(job) {
         limits.push("standard error, file times and owners were not compared".to_owned());
     }
     limits

@@ -4,6 +4,7 @@ use chameleon_core::armor::Effect;
 use chameleon_core::world::ProcessCommand;
 
 mod files;
+mod handed;
 mod slots;
 mod spool;
 

@@ -11,13 +11,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use chameleon_core::job::{OsBytes, Stdin};
-use chameleon_core::names::{ExecutionId, HostId, SlotId};
-use chameleon_core::world::{Changes, End, Ended, Region, SlotCommand, SlotEvent, SlotPlan, SlotSample};
+use chameleon_core::names::{ExecutionId, HostId, JobId, SlotId};
+use chameleon_core::world::{Changes, End, Ended, Piece, Region, SlotCommand, SlotEvent, SlotPlan, SlotSample};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::task::JoinHandle;
 
 use crate::event_loop::Reporter;
 use crate::home::Home;
+use crate::perform::handed;
 use crate::perform::spool::Feeder;
 use crate::process::shims;
 use crate::slot::{self, Exit, Slot, SlotSpec, Start};
@@ -99,7 +100,7 @@ impl Slots {
         let lane = self.home.lane(self.host, plan.job, plan.lane);
         let work = lane.join(format!("slot-{}", id.0));
         let blobs = self.home.job_on(self.host, plan.job).join("blobs");
-        let spool = self.home.job(plan.job).join("stdin.spool");
+        let inputs = Inputs { home: Arc::clone(&self.home), job: plan.job, directory: work.clone() };
         let (sender, commands) = mpsc::unbounded_channel();
         let reports = Reports { slot: id, reporter: self.reporter.clone() };
         // Chameleon itself, even if its file was replaced or removed since this process began.
@@ -112,7 +113,7 @@ impl Slots {
             if let Some(before) = before {
                 let _ = before.await;
             }
-            serve(spec, spool, commands, reports).await;
+            serve(spec, inputs, commands, reports).await;
         });
         self.slots.insert(id, Open { commands: sender, task });
     }
@@ -153,11 +154,19 @@ impl Reports {
     }
 }
 
+/// Where the standard input of programs comes from.
+struct Inputs {
+    home: Arc<Home>,
+    job: JobId,
+    /// Of the slot.
+    directory: PathBuf,
+}
+
 /// One slot and what runs in it.
 struct Served {
     id: SlotId,
     slot: Slot,
-    spool: PathBuf,
+    inputs: Inputs,
     /// Whether the view stands: a slot that ends before that cannot be made here.
     is_ready: bool,
     /// What runs, and since when, in microseconds.
@@ -171,7 +180,7 @@ struct Served {
     reports: Reports,
 }
 
-async fn serve(spec: SlotSpec, spool: PathBuf, mut commands: UnboundedReceiver<SlotCommand>, reports: Reports) {
+async fn serve(spec: SlotSpec, inputs: Inputs, mut commands: UnboundedReceiver<SlotCommand>, reports: Reports) {
     shims::end_earlier(&spec.work).await;
     let slot = match Slot::open(&spec) {
         Ok(slot) => slot,
@@ -183,7 +192,7 @@ async fn serve(spec: SlotSpec, spool: PathBuf, mut commands: UnboundedReceiver<S
     let mut served = Served {
         id,
         slot,
-        spool,
+        inputs,
         is_ready,
         running,
         feeder,
@@ -212,8 +221,9 @@ impl Served {
     /// `false`: the slot is gone.
     fn command(&mut self, command: SlotCommand) -> bool {
         let done = match command {
-            SlotCommand::Start { execution, command, stdin, fault, .. } => {
-                self.start(execution, command, &stdin, fault)
+            SlotCommand::Start { execution, command, stdin, handed, fault, .. } => {
+                let stdin = self.open_stdin(&stdin, &handed);
+                self.start(execution, command, stdin, fault)
             }
             SlotCommand::Kill { .. } => self.slot.kill(),
             SlotCommand::Allow { upto, .. } => {
@@ -241,10 +251,10 @@ impl Served {
         &mut self,
         execution: ExecutionId,
         argv: Vec<OsBytes>,
-        stdin: &Stdin,
+        stdin: Result<Option<OwnedFd>, String>,
         fault: Option<chameleon_core::job::InjectionKind>,
     ) -> Result<(), slot::SlotError> {
-        let stdin = match self.open_stdin(stdin) {
+        let stdin = match stdin {
             Ok(stdin) => stdin,
             Err(why) => {
                 self.reports.tell(SlotEvent::Unheld { slot: self.id, execution, why });
@@ -258,8 +268,12 @@ impl Served {
         self.slot.start(Start { execution, argv, stdin, fault })
     }
 
-    fn open_stdin(&mut self, stdin: &Stdin) -> Result<Option<OwnedFd>, String> {
+    fn open_stdin(&mut self, stdin: &Stdin, handed: &[Piece]) -> Result<Option<OwnedFd>, String> {
         self.feeder = None;
+        let Inputs { home, job, directory } = &self.inputs;
+        if !handed.is_empty() {
+            return handed::open(home, *job, handed, directory).map(Some);
+        }
         match stdin {
             Stdin::Null => Ok(None),
             Stdin::File(path, offset) => {
@@ -273,8 +287,8 @@ impl Served {
                 Ok(Some(file.into()))
             }
             Stdin::Spool => {
-                let (feeder, end) =
-                    Feeder::start(self.spool.clone()).map_err(|error| format!("standard input: {error}"))?;
+                let spool = home.job(*job).join("stdin.spool");
+                let (feeder, end) = Feeder::start(spool).map_err(|error| format!("standard input: {error}"))?;
                 self.feeder = Some(feeder);
                 Ok(Some(end))
             }

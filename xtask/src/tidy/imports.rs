@@ -25,6 +25,7 @@ const MAY_KNOW: &[(&str, Parts, &[&str])] = &[
     ("shell", Parts::OneWhole, &["armor", "elements", "message", "names", "world"]),
     ("elements", Parts::Strangers, &["armor", "message", "names", "world"]),
     ("follower", Parts::OneWhole, &["armor", "job", "message", "names", "strategy", "world"]),
+    ("reliability", Parts::OneWhole, &[]),
     ("report", Parts::OneWhole, &["job", "message", "names", "strategy", "world"]),
     ("armors", Parts::Strangers, DECIDERS_KNOW),
     ("managers", Parts::Strangers, DECIDERS_KNOW),

@@ -22,7 +22,7 @@ impl Execution {
     pub(super) fn at_limit(&self, execution: ExecutionId) -> bool {
         let Some(orders) = &self.ledger.orders else { return true };
         let deaths = self.ledger.deaths.get(&(execution.stage, execution.task)).map_or(0, |deaths| deaths.0);
-        restart::of_program(&orders.job.strategy.restart, deaths) == Next::GiveUp
+        restart::of_program(&orders.job.strategy_of(execution.stage).restart, deaths) == Next::GiveUp
     }
 
     pub(super) fn died(
@@ -42,7 +42,7 @@ impl Execution {
         if surroundings > SURROUNDINGS_LIMIT {
             return self.give_up(format!("task {} could not be kept running: {evidence:?}", task.0), step);
         }
-        let policy = self.ledger.orders.as_ref().map(|orders| orders.job.strategy.restart);
+        let policy = self.ledger.orders.as_ref().map(|orders| orders.job.strategy_of(stage).restart);
         let wait = match cause {
             Cause::Program => match policy.map(|policy| restart::of_program(&policy, program - 1)) {
                 Some(Next::After(wait)) => wait,

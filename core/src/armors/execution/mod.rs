@@ -104,8 +104,11 @@ impl Execution {
         match message {
             ExecutionMessage::Configure(orders) => {
                 if self.ledger.orders.as_ref() != Some(&orders) {
+                    let is_first = self.ledger.orders.is_none();
                     step.record(self, ExecutionRecord::Configured(orders));
-                    self.open_slots(StageId(0), &mut step);
+                    if is_first {
+                        self.open_slots(StageId(0), &mut step);
+                    }
                 }
             }
             // What may be started at most once is not run on such an order, nor again to see how it goes.
@@ -138,14 +141,6 @@ impl Execution {
             | ExecutionMessage::Stage { .. }
             | ExecutionMessage::Feed { .. }
             | ExecutionMessage::LeaseEnded => {}
-        }
-        step
-    }
-
-    fn on_daemon(&mut self, message: &ExecutionMessage) -> Step<ExecutionRecord> {
-        let mut step = Step::none();
-        if *message == ExecutionMessage::LeaseEnded {
-            self.lease_ended(&mut step);
         }
         step
     }
@@ -298,6 +293,7 @@ impl Execution {
         let is_paced = orders.job.streams(stage) && purpose == Purpose::Vote;
         let quota = if is_paced { orders.job.spool_quota } else { u64::MAX };
         let stdin = if stage.0 == 0 && stage_of_job.tasks.is_none() { orders.job.stdin.clone() } else { Stdin::Null };
+        let handed = orders.handed_to(stage, task);
         let feed = (stdin == Stdin::Spool).then_some(self.ledger.fed);
         let command = stage_of_job.command_for(task);
         if let Some(kind) = fault {
@@ -308,7 +304,7 @@ impl Execution {
         if self.is_at_most_once(stage) {
             step.record_on_disk(self, ExecutionRecord::Begun(stage, task));
         }
-        step.then(Effect::Slot(SlotCommand::Start { slot, execution, command, stdin, fault }));
+        step.then(Effect::Slot(SlotCommand::Start { slot, execution, command, stdin, handed, fault }));
         step.then(Effect::Slot(SlotCommand::Allow { slot, upto: quota }));
         if let Some((upto, end)) = feed {
             step.then(Effect::Slot(SlotCommand::Feed { slot, upto, end }));

@@ -14,7 +14,7 @@ use crate::armor::{Effect, Step};
 use crate::armors::execution::Execution;
 use crate::armors::execution::ledger::ExecutionRecord;
 use crate::elements::task_set::TaskSet;
-use crate::message::{Evidence, SurrogateMessage};
+use crate::message::{Evidence, ExecutionMessage, SurrogateMessage};
 use crate::names::{StageId, TaskId};
 use crate::world::SlotCommand;
 
@@ -78,8 +78,16 @@ impl Execution {
         }
     }
 
+    pub(super) fn on_daemon(&mut self, message: &ExecutionMessage) -> Step<ExecutionRecord> {
+        let mut step = Step::none();
+        if *message == ExecutionMessage::LeaseEnded {
+            self.lease_ended(&mut step);
+        }
+        step
+    }
+
     /// The host was cut off for too long: what runs is killed, what was not begun does not begin.
-    pub(super) fn lease_ended(&mut self, step: &mut Step<ExecutionRecord>) {
+    fn lease_ended(&mut self, step: &mut Step<ExecutionRecord>) {
         for (stage, task) in self.ledger.not_begun() {
             if self.is_at_most_once(stage) {
                 self.unclear(stage, task, "its host's lease ended before it was started".to_owned(), step);

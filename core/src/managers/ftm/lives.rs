@@ -6,7 +6,8 @@ use crate::managers::ftm::jobs::{JobEnd, JobRecord};
 use crate::managers::ftm::registry::{Decided, Entry};
 use crate::managers::ftm::{Ftm, FtmRecord, FtmStep};
 use crate::message::{ArmorState, Outcome, Story, SurrogateMessage, UserMessage};
-use crate::names::{ArmorName, JobId, Kind};
+use crate::names::{ArmorName, JobId, Kind, StageId};
+use crate::strategy::Redundancy;
 
 impl Ftm {
     /// A user submits a job: once it is on disk it is accepted, and its SM is on its way.
@@ -255,22 +256,22 @@ fn ended(job: JobId, end: &JobEnd) -> UserMessage {
 
 /// Why this job cannot be run at all, if so: whoever submits it has checked it, but need not be ours.
 fn unsound(job: &Job) -> Option<String> {
-    let redundancy = job.strategy.redundancy;
-    let (replicas, quorum) = (redundancy.replicas, redundancy.quorum);
     if job.stages.is_empty() {
         return Some(format!("the job {:?} has no stage; give it at least one command", job.name));
     }
     if let Some(stage) = job.stages.iter().find(|stage| stage.command.is_empty()) {
         return Some(format!("stage {:?} of the job {:?} has no command", stage.name, job.name));
     }
-    let broken = job.stages.iter().find_map(|stage| check::promise(stage.promise, &job.strategy).err());
+    let ids = || (0..).map(StageId).take(job.stages.len());
+    let promises = ids().zip(&job.stages).map(|(id, stage)| check::promise(stage.promise, job.strategy_of(id)));
+    let broken = promises.chain(ids().map(|id| check::handed(&job.stages, id))).find_map(Result::err);
     if let Some(unfit) = broken {
         return Some(unfit.to_string());
     }
-    (!redundancy.is_sound()).then(|| {
-        let strategy = &job.strategy.name;
-        format!(
-            "the strategy {strategy:?} wants {quorum} of {replicas} lanes to agree; it must be more than half and no more than all of them"
-        )
-    })
+    let own = job.stages.iter().filter_map(|stage| stage.strategy.as_ref());
+    let strategy = own.chain([&job.strategy]).find(|strategy| !strategy.redundancy.is_sound())?;
+    let (strategy, Redundancy { replicas, quorum, .. }) = (&strategy.name, strategy.redundancy);
+    Some(format!(
+        "the strategy {strategy:?} wants {quorum} of {replicas} lanes to agree; it must be more than half and no more than all of them"
+    ))
 }

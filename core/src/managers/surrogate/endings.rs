@@ -42,7 +42,7 @@ impl Surrogate {
         let (Some(job), Some(run)) = (&self.ledger.job, &self.ledger.stage) else { return };
         self.waiting_for_patience = true;
         let took = now.boot.since(run.began);
-        let patience = took.0.saturating_mul(u64::from(job.strategy.patience_percent)) / 100;
+        let patience = took.0.saturating_mul(u64::from(job.strategy_of(run.stage).patience_percent)) / 100;
         step.timer(Timer::Patience(run.stage, TaskId(0)), Millis(patience) + PATIENCE_AT_LEAST);
     }
 

@@ -179,7 +179,7 @@ impl Ledger {
 
     fn begin_stage(&mut self, stage: StageId, began: Millis) {
         let Some(job) = &self.job else { return };
-        let redundancy = job.strategy.redundancy;
+        let redundancy = job.strategy_of(stage).redundancy;
         let rule = Rule { lanes: redundancy.replicas, quorum: redundancy.quorum };
         let tasks = job.stages.get(usize::from(stage.0)).and_then(|stage| stage.tasks).unwrap_or((0, 1));
         let mut run = StageRun::new(stage, tasks, rule, redundancy.order, began);

@@ -7,9 +7,9 @@ use crate::managers::surrogate::{Surrogate, SurrogateRecord};
 use crate::message::{
     ExecutionMessage, FanoutMessage, FtmMessage, LaneOrders, LaneRow, Purpose, Release, Rule, UserMessage, VoterMessage,
 };
-use crate::names::{ArmorName, Digest, LaneId, TaskId};
+use crate::names::{ArmorName, Digest, LaneId, StageId, TaskId};
 use crate::strategy::Order;
-use crate::world::Input;
+use crate::world::{Input, Piece};
 
 /// Most releases in one message to a follower.
 const RELEASES_AT_ONCE: usize = 256;
@@ -92,7 +92,7 @@ impl Surrogate {
             Order::Space => run.rule.lanes,
             Order::Time => 1,
         };
-        let orders = LaneOrders { lane, job: job.clone(), sharing };
+        let orders = LaneOrders { lane, job: job.clone(), sharing, handed: self.handed(run.stage) };
         let name = self.execution(lane);
         step.send(name, ExecutionMessage::Configure(Box::new(orders)));
         if let Some(started) = run.started.get(&lane) {
@@ -112,6 +112,13 @@ impl Surrogate {
         }
     }
 
+    /// Where the output lies that the programs of a stage read.
+    fn handed(&self, stage: StageId) -> Vec<Piece> {
+        let source = self.ledger.job.as_ref().and_then(|job| job.stages.get(usize::from(stage.0))?.stdin);
+        let pieces = self.ledger.output.pieces().iter();
+        pieces.filter(|piece| Some(piece.execution.stage) == source).copied().collect()
+    }
+
     pub(super) fn say_run(&self, lane: LaneId, ranges: Vec<(u64, u64)>, step: &mut Step<SurrogateRecord>) {
         let Some(run) = &self.ledger.stage else { return };
         let (stage, input) = (run.stage, run.input);
@@ -126,7 +133,7 @@ impl Surrogate {
     pub(super) fn say_repeats(&self, only: Option<LaneId>, step: &mut Step<SurrogateRecord>) {
         let (Some(job), Some(run)) = (&self.ledger.job, &self.ledger.stage) else { return };
         for (&task, inquiry) in run.inquiries.iter().filter(|(_, inquiry)| inquiry.diagnoses.is_empty()) {
-            for (lane, number) in inquiry.missing(job.strategy.repeats) {
+            for (lane, number) in inquiry.missing(job.strategy_of(run.stage).repeats) {
                 if only.is_none_or(|only| only == lane) {
                     let (ranges, purpose) = (vec![(task.0, task.0 + 1)], Purpose::Repeat(number));
                     step.send(

@@ -152,7 +152,7 @@ impl Surrogate {
     /// Judges the disputes that can be judged, and climbs the ladder for those that nobody won.
     pub(super) fn advance_inquiries(&mut self, now: Moment, step: &mut Step<SurrogateRecord>) {
         let (Some(job), Some(run)) = (&self.ledger.job, &self.ledger.stage) else { return };
-        let (repeats, stage) = (job.strategy.repeats, run.stage);
+        let (repeats, stage) = (job.strategy_of(run.stage).repeats, run.stage);
         let unreachable = |lane: &LaneId| run.dropped.contains(lane);
         let ready = run.inquiries.iter().filter(|(task, inquiry)| {
             let missing = inquiry.missing(repeats);
@@ -225,7 +225,7 @@ impl Surrogate {
         let rungs: Vec<(TaskId, Rung, Why)> = lost
             .map(|(&task, inquiry)| {
                 let why = if inquiry.witnesses().is_empty() { Why::LanesLost } else { Why::Disagreement };
-                (task, ladder::next(&job.strategy, inquiry.dispute.rule, inquiry.may_reach(&run.dropped)), why)
+                (task, ladder::next(job.strategy_of(stage), inquiry.dispute.rule, inquiry.may_reach(&run.dropped)), why)
             })
             .collect();
         for (task, rung, why) in rungs {

@@ -9,6 +9,8 @@ use chameleon_models::lives::Raise;
 use chameleon_models::{MODELS, Model};
 
 const VISITS: usize = 20_000;
+/// As far as each model goes for one that it must notice.
+const TO_NOTICE: usize = 200_000;
 
 /// What is wrong with an ARMOR.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,7 +91,7 @@ fn every_model_notices_an_armor_that_does_what_it_forbids() {
         ("lanes", |identity| sabotage(identity, Fault::Content), "without a majority"),
     ];
     for (name, raise, expected) in table {
-        let report = (model(name).explore)(raise, VISITS);
+        let report = (model(name).explore)(raise, TO_NOTICE);
         let found: Vec<&str> = report.broken.iter().map(|(sentence, _)| *sentence).collect();
         assert!(found.iter().any(|sentence| sentence.contains(expected)), "{name}: {expected}: {found:?}");
     }

@@ -147,7 +147,7 @@ fn an_armor_with_a_fault_is_caught_by_the_invariant_that_forbids_it() {
         ("destructive daemon", |identity| sabotage(identity, Fault::Destructive), "only the FTM retires"),
     ];
     for (what, raise, expected) in table {
-        let runs = (0..200).map(|seed| campaign(seed, Power::Lasts, raise, Detail::Digest));
+        let runs = (0..2_000).map(|seed| campaign(seed, Power::Lasts, raise, Detail::Digest));
         let mut caught = runs.filter_map(|run| run.violation).map(|violation| violation.invariant);
         assert!(caught.any(|name| name.contains(expected)), "{what} is not caught");
     }

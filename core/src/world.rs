@@ -89,8 +89,8 @@ pub struct SlotPlan {
 /// What an Execution asks of its slots.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SlotCommand {
-    /// Makes a slot; answered by `Ready` or `Unavailable`.
-    Open { slot: SlotId, plan: SlotPlan },
+    /// Makes a slot; answered by `Ready` or `Unavailable`, which say which opening of it they speak of.
+    Open { slot: SlotId, opening: u64, plan: SlotPlan },
     /// Starts a program; answered by `Ended` or `Lost`, `Output` and `Blocked` before that.
     Start {
         slot: SlotId,
@@ -140,10 +140,12 @@ pub enum BlockedWhy {
 pub enum SlotEvent {
     Ready {
         slot: SlotId,
+        opening: u64,
     },
     /// No slot can be made here; the sentence says why and what would help.
     Unavailable {
         slot: SlotId,
+        opening: u64,
         why: String,
     },
     /// Output so far: reported at every 256 KiB, and when the program is quiet.
@@ -180,6 +182,7 @@ pub enum SlotEvent {
     /// The slot itself died, with whatever ran in it (`execution`, if any).
     Lost {
         slot: SlotId,
+        opening: u64,
         execution: Option<ExecutionId>,
         why: String,
     },

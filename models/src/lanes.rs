@@ -136,7 +136,9 @@ impl Setting for Lanes {
 
     fn answers(&self, _facts: &mut Facts, _who: ArmorName, effect: &Effect) -> Vec<Vec<Input>> {
         match effect {
-            &Effect::Slot(SlotCommand::Open { slot, .. }) => vec![vec![Input::Slot(SlotEvent::Ready { slot })]],
+            &Effect::Slot(SlotCommand::Open { slot, opening, .. }) => {
+                vec![vec![Input::Slot(SlotEvent::Ready { slot, opening })]]
+            }
             &Effect::Slot(SlotCommand::Start { slot, execution, .. }) => {
                 let end = |byte| Input::Slot(SlotEvent::Ended { slot, execution, ended: ended(slot, byte) });
                 vec![vec![end(RIGHT), end(WRONG)]]

@@ -79,7 +79,7 @@ impl World {
 
     pub(crate) fn slot_command(&mut self, pid: Pid, command: SlotCommand) {
         match command {
-            SlotCommand::Open { slot, plan } => self.open_slot(pid, slot, plan),
+            SlotCommand::Open { slot, opening, plan } => self.open_slot(pid, slot, opening, plan),
             SlotCommand::Start { slot, execution, command, stdin, handed, fault } => {
                 let handed = self.handed(pid, &handed);
                 self.start_program(pid, slot, execution, &command, (stdin, handed), fault);
@@ -98,17 +98,17 @@ impl World {
         }
     }
 
-    fn open_slot(&mut self, pid: Pid, slot: SlotId, plan: SlotPlan) {
+    fn open_slot(&mut self, pid: Pid, slot: SlotId, opening: u64, plan: SlotPlan) {
         let Some(name) = self.pack_name(pid, slot) else { return };
         self.lanes.packs.entry(name).or_default();
-        self.lanes.slots.insert((pid, slot), Slot::new(plan));
-        self.later(OPEN_US, Next::SlotReady { of: pid, slot });
+        self.lanes.slots.insert((pid, slot), Slot::new(opening, plan));
+        self.later(OPEN_US, Next::SlotReady { of: pid, slot, opening });
     }
 
-    pub(crate) fn slot_ready(&mut self, of: Pid, slot: SlotId) {
-        if let Some(state) = self.lanes.slots.get_mut(&(of, slot)).filter(|state| !state.ready) {
+    pub(crate) fn slot_ready(&mut self, of: Pid, slot: SlotId, opening: u64) {
+        if let Some(state) = self.lanes.slots.get_mut(&(of, slot)).filter(|state| state.opening == opening) {
             state.ready = true;
-            self.report_slot(of, SlotEvent::Ready { slot });
+            self.report_slot(of, SlotEvent::Ready { slot, opening });
         }
     }
 
@@ -251,7 +251,8 @@ impl World {
     /// A slot dies, with whatever runs in it.
     pub fn kill_slot(&mut self, pid: Pid, slot: SlotId) {
         let Some(state) = self.lanes.slots.remove(&(pid, slot)) else { return };
-        let execution = state.run.map(|run| run.execution);
-        self.report_slot(pid, SlotEvent::Lost { slot, execution, why: "its first process was killed".to_owned() });
+        let (opening, execution) = (state.opening, state.run.map(|run| run.execution));
+        let why = "its first process was killed".to_owned();
+        self.report_slot(pid, SlotEvent::Lost { slot, opening, execution, why });
     }
 }

@@ -23,6 +23,8 @@ pub struct Pack {
 /// A place of a lane in which one program at a time runs.
 #[derive(Debug)]
 pub struct Slot {
+    /// Told from earlier slots of the same id.
+    pub opening: u64,
     pub plan: SlotPlan,
     pub ready: bool,
     pub run: Option<Run>,
@@ -37,8 +39,8 @@ pub struct Slot {
 
 impl Slot {
     #[must_use]
-    pub fn new(plan: SlotPlan) -> Self {
-        Slot { plan, ready: false, run: None, last: None, deaf: false, asked: 0, answered: 0, cpu_us: 0 }
+    pub fn new(opening: u64, plan: SlotPlan) -> Self {
+        Slot { opening, plan, ready: false, run: None, last: None, deaf: false, asked: 0, answered: 0, cpu_us: 0 }
     }
 
     /// How it fares, as it would answer now.

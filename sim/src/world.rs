@@ -64,6 +64,7 @@ pub enum Next {
     },
     /// A slot is made; a program does its next deed; a killed one ends.
     SlotReady {
+        opening: u64,
         of: Pid,
         slot: chameleon_core::names::SlotId,
     },
@@ -176,7 +177,7 @@ impl World {
             Next::Synced { by, number } => self.synced(by, number),
             Next::Blank { host, watcher } => self.blank(host, watcher),
             Next::Revive { host } => self.revive(host),
-            Next::SlotReady { of, slot } => self.slot_ready(of, slot),
+            Next::SlotReady { of, slot, opening } => self.slot_ready(of, slot, opening),
             Next::Program { of, slot, run } => self.program(of, slot, run),
             Next::File { of, done } => self.file_done(of, done),
             Next::Fault(fault) => self.strike(&fault),

@@ -164,6 +164,13 @@ impl Voter {
         }
     }
 
+    /// Whether the lane has not voted on the task of this ballot, on which there is a vote.
+    fn is_news(&self, lane: LaneId, ballot: &Ballot) -> bool {
+        let vote = self.stage.as_ref().filter(|vote| vote.stage == ballot.stage);
+        let vote = vote.filter(|vote| !vote.settled.contains(ballot.task));
+        vote.is_some_and(|vote| vote.open.get(&ballot.task).is_none_or(|open| open.known(lane).is_none()))
+    }
+
     /// Whether a ballot differs from the verdict on its task.
     fn is_dissent(&self, ballot: &Ballot) -> bool {
         let vote = self.stage.as_ref().filter(|vote| vote.stage == ballot.stage);
@@ -207,8 +214,13 @@ impl Voter {
         let disputed_before = self.disputed.clone();
         let mut dissents = BTreeSet::new();
         if let Some(skip) = self.ballots.skip(lane, first) {
-            for ballot in ballots.into_iter().skip(skip) {
-                step.record(self, VoterRecord::Cast(lane, Box::new(ballot.clone())));
+            for (at, ballot) in ballots.into_iter().enumerate() {
+                // A lane that lost power forgot ballots that are kept here, and gives their numbers to others.
+                if at < skip && !self.is_news(lane, &ballot) {
+                    continue;
+                }
+                // The lane forgets what is acknowledged, so not even the power may take it from here.
+                step.record_on_disk(self, VoterRecord::Cast(lane, Box::new(ballot.clone())));
                 self.ask_for_prefixes(ballot.stage, ballot.task, &mut step);
                 if self.is_dissent(&ballot) {
                     dissents.insert(ballot.task);

@@ -59,7 +59,7 @@ impl Slots {
 
     pub fn command(&mut self, command: SlotCommand) {
         let slot = match &command {
-            SlotCommand::Open { slot, plan } => return self.open(*slot, plan),
+            SlotCommand::Open { slot, opening, plan } => return self.open(*slot, *opening, plan),
             SlotCommand::Close { slot } => return self.close(*slot),
             SlotCommand::Start { slot, .. }
             | SlotCommand::Kill { slot }
@@ -94,7 +94,7 @@ impl Slots {
         &self.surroundings
     }
 
-    fn open(&mut self, id: SlotId, plan: &SlotPlan) {
+    fn open(&mut self, id: SlotId, opening: u64, plan: &SlotPlan) {
         self.close(id);
         let before = self.closing.remove(&id);
         let lane = self.home.lane(self.host, plan.job, plan.lane);
@@ -102,7 +102,7 @@ impl Slots {
         let blobs = self.home.job_on(self.host, plan.job).join("blobs");
         let inputs = Inputs { home: Arc::clone(&self.home), job: plan.job, directory: work.clone() };
         let (sender, commands) = mpsc::unbounded_channel();
-        let reports = Reports { slot: id, reporter: self.reporter.clone() };
+        let reports = Reports { slot: id, opening, reporter: self.reporter.clone() };
         // Chameleon itself, even if its file was replaced or removed since this process began.
         let shim = PathBuf::from("/proc/self/exe");
         let spec = spec(shim, work, blobs, plan);
@@ -141,6 +141,7 @@ fn spec(shim: PathBuf, work: PathBuf, blobs: PathBuf, plan: &SlotPlan) -> SlotSp
 /// Where a slot's reports go.
 struct Reports {
     slot: SlotId,
+    opening: u64,
     reporter: Reporter,
 }
 
@@ -150,7 +151,7 @@ impl Reports {
     }
 
     fn unavailable(&self, why: String) {
-        self.tell(SlotEvent::Unavailable { slot: self.slot, why });
+        self.tell(SlotEvent::Unavailable { slot: self.slot, opening: self.opening, why });
     }
 }
 
@@ -331,7 +332,7 @@ impl Served {
         match event {
             slot::SlotEvent::Ready => {
                 self.is_ready = true;
-                self.reports.tell(SlotEvent::Ready { slot });
+                self.reports.tell(SlotEvent::Ready { slot, opening: self.reports.opening });
             }
             slot::SlotEvent::Started { .. } => {}
             slot::SlotEvent::Output { execution, prefix } => {
@@ -398,7 +399,7 @@ impl Served {
     fn lost(&mut self, why: String) -> bool {
         let execution = self.running.take().map(|(execution, _)| execution);
         match self.is_ready {
-            true => self.reports.tell(SlotEvent::Lost { slot: self.id, execution, why }),
+            true => self.reports.tell(SlotEvent::Lost { slot: self.id, opening: self.reports.opening, execution, why }),
             false => self.reports.unavailable(why),
         }
         false

@@ -13,11 +13,16 @@ impl Execution {
     pub(super) fn slot(&mut self, now: Moment, event: SlotEvent) -> Step<ExecutionRecord> {
         let mut step = Step::none();
         match event {
-            SlotEvent::Ready { slot } => {
+            // An earlier slot of the same id, whose end was ordered before this was reported.
+            SlotEvent::Ready { slot, opening }
+            | SlotEvent::Unavailable { slot, opening, .. }
+            | SlotEvent::Lost { slot, opening, .. }
+                if !self.slots.is_current(slot, opening) => {}
+            SlotEvent::Ready { slot, .. } => {
                 self.slots.set(slot, SlotState::Idle);
                 self.work(now, &mut step);
             }
-            SlotEvent::Unavailable { slot, why } => {
+            SlotEvent::Unavailable { slot, why, .. } => {
                 self.slots.remove(slot);
                 if self.slots.is_empty() {
                     self.give_up(why, &mut step);
@@ -40,7 +45,7 @@ impl Execution {
                 }
                 self.give_up(why, &mut step);
             }
-            SlotEvent::Lost { slot, execution: _, why } => self.lost(now, slot, why, &mut step),
+            SlotEvent::Lost { slot, why, .. } => self.lost(now, slot, why, &mut step),
             SlotEvent::Sampled { slot, sample } => {
                 if let Some(evidence) = self.slots.judge(slot, sample) {
                     self.kill_for(now, slot, evidence, &mut step);

@@ -49,10 +49,17 @@ impl Run {
 }
 
 /// All slots of the lane, made for one stage.
+///
+/// A slot is closed and opened again under the same id, but an order waits for the save before it: the
+/// earlier slot may still report until then. So each opening has a number, and what is reported of
+/// another one than the last is of no matter.
 #[derive(Debug, Default)]
 pub struct Slots {
     stage: Option<StageId>,
     slots: BTreeMap<SlotId, SlotState>,
+    /// The number of each slot's last opening, and of the last one of all.
+    openings: BTreeMap<SlotId, u64>,
+    opening: u64,
     /// Slots that died in a row without an execution ending in between.
     pub losses: u32,
 }
@@ -72,8 +79,16 @@ impl Slots {
 
     /// Makes a slot again.
     pub fn reopen(&mut self, slot: SlotId, plan: &SlotPlan, effects: &mut Vec<Effect>) {
+        self.opening += 1;
+        self.openings.insert(slot, self.opening);
         self.slots.insert(slot, SlotState::Opening);
-        effects.push(Effect::Slot(SlotCommand::Open { slot, plan: plan.clone() }));
+        effects.push(Effect::Slot(SlotCommand::Open { slot, opening: self.opening, plan: plan.clone() }));
+    }
+
+    /// Whether a report is of the slot that stands, and not of an earlier one of the same id.
+    #[must_use]
+    pub fn is_current(&self, slot: SlotId, opening: u64) -> bool {
+        self.slots.contains_key(&slot) && self.openings.get(&slot) == Some(&opening)
     }
 
     /// Ends all slots.

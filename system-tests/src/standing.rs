@@ -38,7 +38,8 @@ impl Armor {
             id: text("id")?,
             kind: text("kind")?,
             host: text("host")?,
-            pid: row.get("pid")?.as_i64()?.try_into().ok()?,
+            // It has none while it is being installed.
+            pid: row.get("pid")?.as_i64().unwrap_or_default().try_into().ok()?,
             incarnation: row.get("incarnation")?.as_u64()?,
             state: text("state")?,
             job: text("job"),

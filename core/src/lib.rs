@@ -5,6 +5,7 @@
 
 pub mod armor;
 pub mod armors;
+pub mod book;
 pub mod daemon;
 mod document;
 pub mod elements;
@@ -14,12 +15,14 @@ pub mod lease;
 pub mod managers;
 pub mod message;
 pub mod names;
+pub mod principal;
 pub mod profile;
 pub mod refusal;
 pub mod report;
 pub mod restart;
 pub mod shell;
 pub mod strategy;
+pub mod token;
 pub mod vote;
 pub mod word;
 pub mod world;

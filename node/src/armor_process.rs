@@ -13,7 +13,9 @@ use crate::event_loop::{EventLoop, Reporter};
 use crate::home::{Home, HomeError, LockError};
 use crate::journal::{Journal, JournalError};
 use crate::links::{Links, ListenError};
+use crate::outside;
 use crate::perform::{Files, Slots, World};
+use crate::pki::PkiError;
 use crate::process::{Factory, FactoryError, Processes, mark};
 use crate::saving::{Archive, Saving, SavingError};
 use crate::store::{Embedded, Store, StoreError};
@@ -44,6 +46,8 @@ pub enum StartError {
     Factory(#[from] FactoryError),
     #[error(transparent)]
     Saving(#[from] SavingError),
+    #[error(transparent)]
+    Pki(#[from] PkiError),
     #[error("cannot set up this process: {0}")]
     System(#[from] io::Error),
     #[error("{0}")]
@@ -69,6 +73,7 @@ pub(crate) fn run(
         links.listen()?;
         exit_if_stopping(&home);
         let (reporter, happenings) = Reporter::new();
+        let (shared, incarnation) = (home.clone(), identity.incarnation);
         let (factory, blanks) = factory.map_or((None, 0), |(factory, blanks)| (Some(factory), blanks));
         let is_daemon = factory.is_some();
         let slots = Slots::new(home.clone(), identity.host, reporter.clone());
@@ -77,6 +82,7 @@ pub(crate) fn run(
         processes.stock(blanks);
         if is_daemon {
             processes.watch_owner();
+            outside::begin(&shared, incarnation, &reporter, None)?;
         }
         let world = World { links, timers: Timers::default(), processes, slots, files };
         let saving = Saving::new(archive, reporter);

@@ -197,6 +197,11 @@ impl World {
             }
             ProcessCommand::Stop => self.standing.stopping = true,
             ProcessCommand::Revive => self.later(1_000, Next::Revive { host }),
+            // Certificates mean nothing in a world that cannot lie about who is who.
+            ProcessCommand::Sign { to, member, .. } => {
+                self.report(pid, ProcessEvent::Signed { to, member, outcome: Ok(Vec::new()) });
+            }
+            ProcessCommand::KeepBook(_) => {}
             ProcessCommand::Profile => self.report(pid, ProcessEvent::Profiled(Box::new(profile(host)))),
         }
     }

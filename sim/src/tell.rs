@@ -96,6 +96,7 @@ pub fn word_of_effect(effect: &Effect) -> String {
         Effect::Process(command) => first_word(&format!("{command:?}")),
         Effect::File(command) => first_word(&format!("{command:?}")),
         Effect::SetTimer { .. } | Effect::CancelTimer { .. } => "Timer".to_owned(),
+        Effect::Locate { .. } => "Locate".to_owned(),
         Effect::Forget { .. } => "Forget".to_owned(),
     }
 }

@@ -312,6 +312,8 @@ impl World {
             Effect::Slot(command) => self.slot_command(pid, command),
             Effect::Process(command) => self.process_command(pid, command),
             Effect::File(command) => self.file_command(pid, command),
+            // The invented network finds everybody.
+            Effect::Locate { .. } => {}
             Effect::Forget { peer } => self.network.forget(pid, peer),
         }
         self.when(Moment::Says, who.name, || word);

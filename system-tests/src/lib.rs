@@ -6,6 +6,7 @@
 
 pub mod binary;
 pub mod chaos;
+pub mod cluster;
 pub mod fleet;
 pub mod launch;
 pub mod processes;
@@ -15,6 +16,7 @@ pub mod standing;
 pub mod tree;
 pub mod trial;
 
+pub use cluster::Cluster;
 pub use fleet::Fleet;
 pub use launch::{End, Finished, Launch, Started};
 pub use processes::Process;

@@ -32,6 +32,11 @@ fn typed(argument: &Arg) -> String {
     }
 }
 
+/// Those of a command and of what is below it.
+fn arguments(command: &clap::Command) -> Vec<&Arg> {
+    command.get_arguments().chain(command.get_subcommands().flat_map(arguments)).collect()
+}
+
 #[test]
 fn every_command_and_every_argument_is_on_the_page_with_its_own_words() {
     let page = page();
@@ -39,7 +44,7 @@ fn every_command_and_every_argument_is_on_the_page_with_its_own_words() {
         let section = section(&page, &format!("chameleon {}", command.get_name()));
         let about = command.get_about().expect("a command says what it does").to_string();
         assert!(section.contains(&about), "{}: {about}", command.get_name());
-        for argument in command.get_arguments().filter(|argument| !argument.is_hide_set()) {
+        for argument in arguments(command).into_iter().filter(|argument| !argument.is_hide_set()) {
             let help = argument.get_help().expect("an argument says what it does").to_string();
             let line = format!("| `{}` | {} |", typed(argument).replace('|', "\\|"), help.replace('|', "\\|"));
             assert!(section.contains(&line), "{} lacks the line\n{line}", command.get_name());
@@ -54,7 +59,7 @@ fn the_page_has_no_command_and_no_argument_that_is_not_there() {
     let known: BTreeSet<String> = command
         .get_subcommands()
         .flat_map(|command| {
-            command.get_arguments().map(|argument| format!("`{}`", typed(argument).replace('|', "\\|")))
+            arguments(command).into_iter().map(|argument| format!("`{}`", typed(argument).replace('|', "\\|")))
         })
         .collect();
     for heading in page.lines().filter_map(|line| line.strip_prefix("## chameleon ")) {

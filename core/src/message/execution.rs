@@ -3,7 +3,7 @@
 use minicbor::{Decode, Encode};
 
 use crate::job::{Injection, Job};
-use crate::names::{Digest, LaneId, StageId, TaskId};
+use crate::names::{ArmorName, Digest, HostId, LaneId, StageId, TaskId};
 use crate::world::Input;
 
 /// To an Execution.
@@ -144,6 +144,9 @@ pub struct LaneOrders {
     /// How many lanes of the job run side by side with this one, itself included: they share the CPUs.
     #[n(2)]
     pub sharing: u16,
+    /// Where the job's Voter and Fanout are.
+    #[n(40)]
+    pub places: Vec<(ArmorName, HostId)>,
 }
 
 impl LaneOrders {

@@ -18,8 +18,10 @@
 //! | `unresolved` | what a person must look at, and what they say of it |
 //! | `profiles` | what each host is, and when it is looked over |
 //! | `answers` | what people ask |
+//! | [`enrolment`] | who is let into the cluster, and who is no more |
 
 mod answers;
+pub mod enrolment;
 pub mod events;
 mod hosts;
 pub mod jobs;
@@ -44,6 +46,7 @@ use crate::names::{ArmorName, HostId, Incarnation, JobId, Kind, Millis, Term};
 use crate::restart::Next;
 use crate::shell::{Identity, Place};
 use crate::world::{ProcessCommand, ProcessEvent};
+use enrolment::Enrolment;
 use events::{EventRecord, Events};
 use hosts::Host;
 use jobs::Jobs;
@@ -63,6 +66,7 @@ pub struct Ftm {
     events: Events,
     notices: Notices,
     hosts: BTreeMap<HostId, Host>,
+    enrolment: Enrolment,
 
     users: Users,
     /// ARMORs that can be spoken to.
@@ -88,6 +92,7 @@ impl Ftm {
             events: Events::default(),
             notices: Notices::default(),
             hosts: BTreeMap::new(),
+            enrolment: Enrolment::default(),
             users: Users::default(),
             linked: BTreeSet::new(),
             forgetting: BTreeMap::new(),
@@ -148,16 +153,22 @@ impl Ftm {
                 self.end(now, job, outcome, length, step);
                 step.send(from, SurrogateMessage::EndKept);
             }
+            FtmMessage::MakeToken { digest, role, good_for } => {
+                self.make_token(now, from, digest, role, good_for, step);
+            }
+            FtmMessage::Enrol(application) => self.enrol(now, from, &application, step),
+            FtmMessage::Renew { member, key } => self.renew(from, &member, key, step),
+            FtmMessage::Revoke { name } => self.revoke(now, from, &name, step),
+            FtmMessage::Introduced(principal) => self.users.introduce(from, principal),
+            FtmMessage::Reachable { name, address, key } => {
+                self.daemon_says(from, |ftm, host| ftm.reachable(host, name, address, key, step));
+            }
             // Only its SM ends a job.
             FtmMessage::Ended { .. } => {}
             FtmMessage::AskTime { number, .. } => {
                 step.send(from, InitMessage::Time { number, unix_ms: now.unix_ms });
             }
-            FtmMessage::Profiled { host, profile } if from == ArmorName::Init(host) => {
-                self.profiled(host, profile, step);
-            }
-            // Nobody else has looked.
-            FtmMessage::Profiled { .. } => {}
+            FtmMessage::Profiled { host, profile } => self.profiled(host, profile, step),
         }
         self.deliver(now, step);
     }
@@ -340,6 +351,9 @@ impl Armor for Ftm {
             FtmRecord::EventGone(number) => self.events.remove(*number),
             FtmRecord::Notice(record) => self.notices.put(record),
             FtmRecord::NoticeGone(number) => self.notices.remove(*number),
+            FtmRecord::Token(record) => self.enrolment.put_token(record),
+            FtmRecord::TokenGone(digest) => self.enrolment.remove_token(*digest),
+            FtmRecord::Member(record) => self.enrolment.put_member(record),
             FtmRecord::Host(record) => self.hosts.entry(record.host).or_default().record = *record,
             FtmRecord::Profile(record) => self.hosts.entry(record.host).or_default().profile = Some(record.clone()),
         }
@@ -357,6 +371,7 @@ impl Armor for Ftm {
             Event::Process(ProcessEvent::Notified { notice, failure }) => {
                 self.notified(now, notice, failure, &mut step);
             }
+            Event::Process(ProcessEvent::Signed { to, member, outcome }) => self.signed(to, member, outcome, &mut step),
             // What concerns the guardian in its shell, a daemon or a lane.
             Event::Process(_) | Event::Timer(_) | Event::Slot(_) | Event::File(_) => {}
         }
@@ -369,6 +384,7 @@ impl Armor for Ftm {
         self.began = now.boot;
         self.save(&mut step, FtmRecord::Reign { term: Term(self.term.0 + 1), last_job, next_event });
         self.registry.inherit();
+        self.locate_surrogates(&mut step);
         self.deliver(now, &mut step);
         step
     }

@@ -9,12 +9,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use chameleon_core::armor::LinkEvent;
-use chameleon_core::job::Injection;
+use chameleon_core::job::{Injection, Job, Origin};
 use chameleon_core::message::{DaemonMessage, FtmMessage, Message, Query};
-use chameleon_core::names::{ArmorName, HostId, Incarnation};
+use chameleon_core::names::{ArmorName, Digest, HostId, Incarnation};
 use chameleon_node::client::{Client, ClientEvent, block_on};
 use chameleon_node::home::{Bases, Home, HomeError, clear_abandoned};
-use chameleon_node::{launch, process};
+use chameleon_node::{launch, process, random};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::failure::Failure;
@@ -164,11 +164,18 @@ impl System {
         Err(Failure::Silent { home: self.home().to_owned(), waited: ENDING })
     }
 
-    /// Faults that are put into every job of this system.
+    /// Makes a job this system's: it comes from here, and has the faults that are put into every job of it.
     ///
     /// # Errors
-    /// They cannot be read.
-    pub fn injections(&self) -> Result<Vec<Injection>, Failure> {
+    /// The faults cannot be read.
+    pub fn adopt(&self, job: &mut Job) -> Result<(), Failure> {
+        job.origin = Origin { host: self.home.own_host(), pass: Digest(random::bytes()) };
+        job.injections.extend(self.injections()?);
+        Ok(())
+    }
+
+    /// Faults that are put into every job of this system.
+    fn injections(&self) -> Result<Vec<Injection>, Failure> {
         let path = self.home().join("injections");
         let text = match fs::read_to_string(&path) {
             Err(why) if why.kind() == std::io::ErrorKind::NotFound => return Ok(vec![]),

@@ -32,7 +32,7 @@ impl Submit {
         let stdin = Some(stdin::examine()?).filter(|stdin| matches!(stdin, Stdin::File(..))).unwrap_or(Stdin::Null);
         let system = place.standing()?;
         let (mut job, remarks) = request::of_file(&self.file, self.flags, Here::new(stdin)?)?;
-        job.injections.extend(system.injections()?);
+        system.adopt(&mut job)?;
         if !remarks.is_empty() {
             screen::remark(&remarks);
         }

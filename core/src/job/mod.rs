@@ -15,7 +15,7 @@ use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 
 pub use self::syntax::{Accepted, Surroundings, parse};
-use crate::names::{LaneId, Millis, StageId};
+use crate::names::{Digest, HostId, LaneId, Millis, StageId};
 use crate::strategy::Strategy;
 
 /// A path, an argument or an environment entry, as the system has it.
@@ -68,6 +68,20 @@ pub struct Job {
     /// Of whoever submits it: permissions that new files do not get.
     #[n(15)]
     pub umask: u32,
+    /// Where it was submitted.
+    #[n(16)]
+    pub origin: Origin,
+}
+
+/// The place where a job was submitted: there are its run directory, its inputs and its standard input, and there
+/// its results are committed. Lanes on other hosts have their own copies of what they need of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Encode, Decode)]
+pub struct Origin {
+    #[n(0)]
+    pub host: HostId,
+    /// Drawn by whoever submits it: who knows it serves the job or owns it, and may read its bytes on any host.
+    #[n(1)]
+    pub pass: Digest,
 }
 
 impl Job {

@@ -29,6 +29,7 @@ impl Story {
             Story::VoteVoided { .. } => "vote-voided",
             Story::Blocked { .. } => "blocked",
             Story::InputRefused { .. } => "input-refused",
+            Story::LeftOut { .. } => "left-out",
             Story::Committed { .. } => "committed",
             Story::CommitConflict { .. } => "commit-conflict",
             Story::Injected { .. } => "injected",
@@ -64,6 +65,7 @@ impl fmt::Display for Story {
                 let paths: Vec<_> = paths.iter().map(|path| String::from_utf8_lossy(path)).collect();
                 write!(f, "changes of stage {stage} withheld: somebody else changed {}", paths.join(", "))
             }
+            Story::LeftOut { stage, why } => write!(f, "lanes on other hosts do without in stage {stage}: {why}"),
             Story::InputRefused { stage, why } => write!(f, "input of stage {stage} refused, nothing started: {why}"),
             Story::Masked { mask } => write!(f, "files under the mask {mask} were not compared"),
             Story::Undecided { stage, task, why } => write!(f, "no result of {stage}/{task}, the others go on: {why}"),

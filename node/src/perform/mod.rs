@@ -3,7 +3,9 @@
 use chameleon_core::armor::Effect;
 use chameleon_core::world::ProcessCommand;
 
+mod commits;
 mod files;
+mod inputs;
 mod slots;
 mod spool;
 

@@ -16,8 +16,11 @@ use chameleon_core::world::{Changes, End, Ended, Region, SlotCommand, SlotEvent,
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::task::JoinHandle;
 
+use crate::bulk::shelf;
 use crate::event_loop::Reporter;
+use crate::files::listing::beneath;
 use crate::home::Home;
+use crate::perform::inputs::mirror;
 use crate::perform::spool::Feeder;
 use crate::process::shims;
 use crate::slot::{self, Exit, Slot, SlotSpec, Start};
@@ -47,6 +50,8 @@ pub(super) struct Surroundings {
     pub directory: PathBuf,
     /// The value of `PATH`.
     pub path: Option<OsString>,
+    /// What stands for the root of the job's origin, on another host.
+    pub mirror: Option<PathBuf>,
 }
 
 impl Slots {
@@ -99,15 +104,21 @@ impl Slots {
         let lane = self.home.lane(self.host, plan.job, plan.lane);
         let work = lane.join(format!("slot-{}", id.0));
         let blobs = self.home.job_on(self.host, plan.job).join("blobs");
-        let spool = self.home.job(plan.job).join("stdin.spool");
+        let spool = self.home.spool(self.host, plan.job);
+        let job = self.home.job_on(self.host, plan.job);
+        let mirror = (plan.origin.host != self.host).then(|| mirror(&job, plan.stage));
+        if let Err(error) = shelf::admit(&self.home, self.host, plan.job, plan.origin.pass) {
+            let why = format!("failed to write {}: {error}", job.display());
+            return self.reporter.slot(SlotEvent::Unavailable { slot: id, why });
+        }
         let (sender, commands) = mpsc::unbounded_channel();
         let reports = Reports { slot: id, reporter: self.reporter.clone() };
         // Chameleon itself, even if its file was replaced or removed since this process began.
         let shim = PathBuf::from("/proc/self/exe");
-        let spec = spec(shim, work, blobs, plan);
+        let spec = spec(shim, work, blobs, mirror.clone(), plan);
         let path = spec.environment.iter().find_map(|entry| entry.as_bytes().strip_prefix(b"PATH="));
         let path = path.map(|path| OsStr::from_bytes(path).to_owned());
-        self.surroundings = Surroundings { directory: spec.directory.clone(), path };
+        self.surroundings = Surroundings { directory: spec.directory.clone(), path, mirror };
         let task = tokio::spawn(async move {
             if let Some(before) = before {
                 let _ = before.await;
@@ -118,13 +129,14 @@ impl Slots {
     }
 }
 
-fn spec(shim: PathBuf, work: PathBuf, blobs: PathBuf, plan: &SlotPlan) -> SlotSpec {
+fn spec(shim: PathBuf, work: PathBuf, blobs: PathBuf, mirror: Option<PathBuf>, plan: &SlotPlan) -> SlotSpec {
     let path = |bytes: &OsBytes| PathBuf::from(OsString::from_vec(bytes.to_vec()));
     let masks = plan.masks.clone();
     SlotSpec {
         shim,
         work,
         blobs,
+        mirror,
         directory: path(&plan.directory),
         files: plan.files,
         outputs: plan.outputs.iter().map(path).collect(),
@@ -158,6 +170,7 @@ struct Served {
     id: SlotId,
     slot: Slot,
     spool: PathBuf,
+    mirror: Option<PathBuf>,
     /// Whether the view stands: a slot that ends before that cannot be made here.
     is_ready: bool,
     /// What runs, and since when, in microseconds.
@@ -179,11 +192,13 @@ async fn serve(spec: SlotSpec, spool: PathBuf, mut commands: UnboundedReceiver<S
     };
     shims::note(&spec.work, slot.shim_pid());
     let id = reports.slot;
+    let mirror = spec.mirror;
     let (is_ready, running, feeder) = (false, None, None);
     let mut served = Served {
         id,
         slot,
         spool,
+        mirror,
         is_ready,
         running,
         feeder,
@@ -264,6 +279,7 @@ impl Served {
             Stdin::Null => Ok(None),
             Stdin::File(path, offset) => {
                 let path = PathBuf::from(std::ffi::OsStr::from_bytes(path));
+                let path = self.mirror.as_ref().map_or(path.clone(), |mirror| beneath(mirror, &path));
                 let open = || -> std::io::Result<File> {
                     let mut file = File::open(&path)?;
                     file.seek(SeekFrom::Start(*offset))?;

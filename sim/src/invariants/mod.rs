@@ -6,6 +6,7 @@
 mod accepted_is_kept;
 mod at_most_once;
 mod certified_never_changes;
+mod fetched_before_start;
 mod granted_lives;
 mod identical_input;
 mod lower_term;
@@ -56,6 +57,7 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
         Box::<accepted_is_kept::AcceptedIsKept>::default(),
         Box::<at_most_once::AtMostOnce>::default(),
         Box::<certified_never_changes::CertifiedNeverChanges>::default(),
+        Box::<fetched_before_start::FetchedBeforeStart>::default(),
         Box::<granted_lives::GrantedLives>::default(),
         Box::<identical_input::IdenticalInput>::default(),
         Box::<lower_term::LowerTerm>::default(),

@@ -158,9 +158,14 @@ impl Ftm {
         joined.map(|(&host, _)| host).filter(|host| !tried.contains(host)).collect()
     }
 
+    /// Where the files of a job are.
+    fn origin_of(&self, job: JobId) -> HostId {
+        self.jobs.get(job).map(|record| record.job.origin.host).unwrap_or_default()
+    }
+
     /// Places for these ARMORs of a job, as far as there are hosts; the others stay requested.
     pub(super) fn find_places(&mut self, job: JobId, names: &[ArmorName], step: &mut FtmStep) {
-        let plan = placement::place(self.registry.loads(self.hosts_but(&[]), job), names);
+        let plan = placement::place(self.registry.loads(self.hosts_but(&[]), job), self.origin_of(job), names);
         for &name in names {
             let requested = Entry::requested(name);
             let host = plan.iter().find(|placing| placing.name == name).map(|placing| placing.host);
@@ -233,7 +238,7 @@ impl Ftm {
         };
         let tried: Vec<HostId> = entry.tried.iter().copied().chain([host]).collect();
         let others = if self.registry.can_move(name) { self.hosts_but(&tried) } else { Vec::new() };
-        let plan = placement::place(self.registry.loads(others, job), &[name]);
+        let plan = placement::place(self.registry.loads(others, job), self.origin_of(job), &[name]);
         let Some(Placing { host: to, .. }) = plan.first().copied() else {
             return self.give_up(now, host, entry, why, step);
         };

@@ -1,7 +1,8 @@
 //! Where ARMORs are to run: a pure function from what runs where to a plan that can be printed.
 //!
 //! The lanes of a job are spread first and balanced second, because a host that dies or
-//! miscomputes should take one lane with it and not the quorum. The others go where least runs.
+//! miscomputes should take one lane with it and not the quorum. A job's SM and Fanout go to its origin, where its
+//! files are, if that is there. The others go where least runs.
 
 use std::collections::BTreeMap;
 
@@ -25,12 +26,15 @@ pub struct Placing {
 
 /// A host for each of these ARMORs of one job, in their order; nothing for any if there is no host.
 #[must_use]
-pub fn place(mut loads: BTreeMap<HostId, Load>, names: &[ArmorName]) -> Vec<Placing> {
+pub fn place(mut loads: BTreeMap<HostId, Load>, origin: HostId, names: &[ArmorName]) -> Vec<Placing> {
     let mut plan = Vec::new();
     for &name in names {
         let is_lane = name.kind() == Kind::Execution;
         let cost = |load: &Load| if is_lane { *load } else { Load { lanes: 0, ..*load } };
-        let Some((&host, load)) = loads.iter_mut().min_by_key(|(host, load)| (cost(load), **host)) else { break };
+        let belongs_there = matches!(name.kind(), Kind::Surrogate | Kind::Fanout);
+        let away = |host: HostId| belongs_there && host != origin;
+        let least = loads.iter_mut().min_by_key(|(host, load)| (away(**host), cost(load), **host));
+        let Some((&host, load)) = least else { break };
         load.armors += 1;
         load.lanes += u32::from(is_lane);
         plan.push(Placing { name, host });
@@ -51,7 +55,7 @@ mod tests {
 
     fn placed(armors: &[u32], names: &[ArmorName]) -> Vec<u32> {
         let loads = (1..).zip(armors).map(|(host, &armors)| (HostId(host), Load { lanes: 0, armors })).collect();
-        place(loads, names).iter().map(|placing| placing.host.0).collect()
+        place(loads, HostId(9), names).iter().map(|placing| placing.host.0).collect()
     }
 
     #[test]
@@ -72,5 +76,13 @@ mod tests {
     fn the_others_go_where_least_runs() {
         let names = [ArmorName::Surrogate(JOB), ArmorName::Voter(JOB), ArmorName::Fanout(JOB)];
         assert_eq!(placed(&[2, 0, 1], &names), [2, 2, 3]);
+    }
+
+    #[test]
+    fn the_surrogate_and_the_fanout_go_where_the_files_are() {
+        let names = [ArmorName::Surrogate(JOB), ArmorName::Voter(JOB), ArmorName::Fanout(JOB)];
+        let loads = (1..=3).map(|host| (HostId(host), Load { lanes: 0, armors: host })).collect();
+        let hosts: Vec<u32> = place(loads, HostId(3), &names).iter().map(|placing| placing.host.0).collect();
+        assert_eq!(hosts, [3, 1, 3]);
     }
 }

@@ -54,6 +54,7 @@ fn job(notify: &[&str]) -> Job {
         environment: Vec::new(),
         stdin: Stdin::Null,
         spool_quota: 1 << 20,
+        origin: Default::default(),
         umask: Job::USUAL_UMASK,
     }
 }

@@ -134,6 +134,11 @@ impl Daemon {
             DaemonMessage::ObservedKept { below } => {
                 self.observed.kept(below.saturating_sub(self.first_number()));
             }
+            DaemonMessage::Report { term } => {
+                if self.obeys(term, step) {
+                    self.tell_all(step);
+                }
+            }
         }
     }
 
@@ -309,7 +314,7 @@ impl Daemon {
             ProcessEvent::Exited { name, incarnation } => self.exited(now, name, incarnation, step),
             ProcessEvent::Sampled { name, incarnation, sample } => self.looked(now, name, incarnation, &sample, step),
             ProcessEvent::OwnerGone => step.then(Effect::Process(ProcessCommand::Stop)),
-            ProcessEvent::Notified { .. } | ProcessEvent::Profiled(_) => {}
+            ProcessEvent::Notified { .. } | ProcessEvent::Knocked { .. } | ProcessEvent::Profiled(_) => {}
         }
     }
 }
@@ -341,7 +346,7 @@ impl Armor for Daemon {
             Event::Process(event) => self.process(now, event, &mut step),
             Event::Link(event) => self.link(now, event, &mut step),
             // Timers, slots and files of other ARMORs.
-            Event::Timer(_) | Event::Slot(_) | Event::File(_) => {}
+            Event::Timer(_) | Event::Slot(_) | Event::File(_) | Event::Datagram { .. } => {}
         }
         step
     }

@@ -42,6 +42,12 @@ impl Story {
             Story::Cost { .. } => "cost",
             Story::SlotUnavailable { .. } => "slot-unavailable",
             Story::Masked { .. } => "masked",
+            Story::HostLost { .. } => "host-lost",
+            Story::HostReturned { .. } => "host-returned",
+            Story::HostSlow { .. } => "host-slow",
+            Story::LinkCut { .. } => "link-cut",
+            Story::LinkRestored { .. } => "link-restored",
+            Story::ArmorMoved { .. } => "armor-moved",
             Story::Unclear { .. } => "unclear",
             Story::Undecided { .. } => "undecided",
             Story::Resolved(_) => "resolved",
@@ -102,7 +108,13 @@ impl fmt::Display for Story {
             | Story::ArmorHung { .. }
             | Story::ArmorRestored { .. }
             | Story::DaemonRestored { .. }
-            | Story::ArmorLost { .. } => self.armor(f),
+            | Story::ArmorLost { .. }
+            | Story::ArmorMoved { .. } => self.armor(f),
+            Story::HostLost { .. }
+            | Story::HostReturned { .. }
+            | Story::HostSlow { .. }
+            | Story::LinkCut { .. }
+            | Story::LinkRestored { .. } => self.host(f),
         }
     }
 }
@@ -202,6 +214,7 @@ impl Story {
                 write!(f, "daemon replaced: {} found alive, {restarted} started again", count(*adopted, "ARMOR"))
             }
             Story::ArmorLost { name, why } => write!(f, "{name} cannot be kept running: {why}"),
+            Story::ArmorMoved { name, from, to, why } => write!(f, "{name} goes on on {to} instead of {from}: {why}"),
             _ => Ok(()),
         }
     }

@@ -132,6 +132,7 @@ impl Keeper {
             ProcessEvent::Adopted { .. }
             | ProcessEvent::Sampled { .. }
             | ProcessEvent::Notified { .. }
+            | ProcessEvent::Knocked { .. }
             | ProcessEvent::Profiled(_) => {}
         }
     }

@@ -129,6 +129,7 @@ pub fn notable(story: &Story) -> Option<String> {
         | Story::SlotUnavailable { .. }
         | Story::Unclear { .. }
         | Story::ArmorDied { .. }
+        | Story::ArmorMoved { .. }
         | Story::ArmorHung { .. } => Some(format!("fault: {story}")),
         Story::Diagnosed { .. } => Some(format!("diagnosis: {story}")),
         Story::Extended { .. }
@@ -155,6 +156,11 @@ pub fn notable(story: &Story) -> Option<String> {
         | Story::NotifyFailed { .. }
         | Story::Cost { .. }
         | Story::Resolved(_)
-        | Story::Masked { .. } => None,
+        | Story::Masked { .. }
+        | Story::HostLost { .. }
+        | Story::HostReturned { .. }
+        | Story::HostSlow { .. }
+        | Story::LinkCut { .. }
+        | Story::LinkRestored { .. } => None,
     }
 }

@@ -94,8 +94,8 @@ impl fmt::Debug for Digest {
 
 /// Who an ARMOR is, and how others reach it: the name says its kind and what it serves.
 ///
-/// There is one of each kind where it says so: one FTM, a daemon a host, an SM, a Voter and a
-/// Fanout a job, an Execution a lane.
+/// There is one of each kind where it says so: one FTM, a daemon and a Heartbeat a host, an SM, a
+/// Voter and a Fanout a job, an Execution a lane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
 pub enum ArmorName {
     #[n(0)]
@@ -114,6 +114,9 @@ pub enum ArmorName {
     /// The number is drawn by the command itself.
     #[n(6)]
     User(#[n(0)] u64),
+    /// Tells other hosts that this one lives, and watches some of them.
+    #[n(60)]
+    Heartbeat(#[n(0)] HostId),
 }
 
 /// What an ARMOR is for.
@@ -133,6 +136,8 @@ pub enum Kind {
     Execution,
     #[n(6)]
     User,
+    #[n(60)]
+    Heartbeat,
 }
 
 impl Kind {
@@ -147,6 +152,7 @@ impl Kind {
             Kind::Fanout => "fanout",
             Kind::Execution => "execution",
             Kind::User => "user",
+            Kind::Heartbeat => "heartbeat",
         }
     }
 }
@@ -168,6 +174,7 @@ impl ArmorName {
             ArmorName::Fanout(_) => Kind::Fanout,
             ArmorName::Execution(..) => Kind::Execution,
             ArmorName::User(_) => Kind::User,
+            ArmorName::Heartbeat(_) => Kind::Heartbeat,
         }
     }
 
@@ -179,7 +186,7 @@ impl ArmorName {
             | ArmorName::Voter(job)
             | ArmorName::Fanout(job)
             | ArmorName::Execution(job, _) => Some(job),
-            ArmorName::Ftm | ArmorName::Daemon(_) | ArmorName::User(_) => None,
+            ArmorName::Ftm | ArmorName::Daemon(_) | ArmorName::User(_) | ArmorName::Heartbeat(_) => None,
         }
     }
 }
@@ -190,7 +197,7 @@ impl fmt::Display for ArmorName {
         let kind = self.kind();
         match self {
             ArmorName::Ftm => write!(f, "{kind}"),
-            ArmorName::Daemon(host) => write!(f, "{kind}-{host}"),
+            ArmorName::Daemon(host) | ArmorName::Heartbeat(host) => write!(f, "{kind}-{host}"),
             ArmorName::Surrogate(job) | ArmorName::Voter(job) | ArmorName::Fanout(job) => write!(f, "{kind}-{job}"),
             ArmorName::Execution(job, lane) => write!(f, "{kind}-{job}-{lane}"),
             ArmorName::User(number) => write!(f, "{kind}-{number}"),
@@ -211,6 +218,7 @@ impl FromStr for ArmorName {
         match (kind, first, second) {
             ("ftm", None, None) => Ok(ArmorName::Ftm),
             ("daemon", Some(host), None) => Ok(ArmorName::Daemon(host.parse()?)),
+            ("heartbeat", Some(host), None) => Ok(ArmorName::Heartbeat(host.parse()?)),
             ("surrogate", Some(job), None) => Ok(ArmorName::Surrogate(job.parse()?)),
             ("voter", Some(job), None) => Ok(ArmorName::Voter(job.parse()?)),
             ("fanout", Some(job), None) => Ok(ArmorName::Fanout(job.parse()?)),
@@ -283,6 +291,7 @@ mod tests {
             ArmorName::Fanout(job),
             ArmorName::Execution(job, LaneId(2)),
             ArmorName::User(99),
+            ArmorName::Heartbeat(HostId(2)),
         ];
         for name in names {
             assert_eq!(name.to_string().parse(), Ok(name));

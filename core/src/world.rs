@@ -212,6 +212,8 @@ pub enum ProcessCommand {
     Stop,
     /// Starts a daemon on this host, unless one holds its lock.
     Revive,
+    /// Knocks at the door of another host's daemon, to see what its system does; answered by `Knocked`.
+    Knock { host: HostId },
 }
 
 /// A process, beyond doubt: a pid alone may be somebody else's by now.
@@ -258,6 +260,24 @@ pub enum ProcessEvent {
     },
     /// The command that this system was made for is gone: an ephemeral system ends with it.
     OwnerGone,
+    Knocked {
+        host: HostId,
+        knock: Knock,
+    },
+}
+
+/// What a machine does when somebody knocks at the door of its daemon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
+pub enum Knock {
+    /// Its system opens, whether or not anybody in there looks.
+    #[n(0)]
+    Opens,
+    /// Its system answers that nobody lives there.
+    #[n(1)]
+    Nobody,
+    /// Nothing at all.
+    #[n(2)]
+    Nothing,
 }
 
 /// What the system says of a process.

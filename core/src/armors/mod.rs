@@ -2,6 +2,7 @@
 
 pub mod execution;
 pub mod fanout;
+pub mod heartbeat;
 pub mod voter;
 
 use crate::daemon::Daemon;
@@ -20,6 +21,7 @@ use crate::shell::{Identity, Running, Shell};
 /// | voter | inbox, outbox, seal, task set, tally, prefixes |
 /// | fanout | distribution |
 /// | execution | outbox, seal, task set, slots, restart |
+/// | heartbeat | detector |
 #[must_use]
 pub fn raise(identity: Identity) -> Option<Box<dyn Running>> {
     Some(match identity.name {
@@ -37,6 +39,10 @@ pub fn raise(identity: Identity) -> Option<Box<dyn Running>> {
         ArmorName::Execution(job, lane) => {
             let execution = execution::Execution::new(&identity, job, lane);
             Box::new(Shell::new(identity, execution))
+        }
+        ArmorName::Heartbeat(_) => {
+            let heartbeat = heartbeat::Heartbeat::new(&identity);
+            Box::new(Shell::new(identity, heartbeat))
         }
         ArmorName::User(_) => return None,
     })

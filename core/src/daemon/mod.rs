@@ -127,6 +127,11 @@ impl Daemon {
             DaemonMessage::ObservedKept { below } => {
                 self.observed.kept(below.saturating_sub(self.first_number()));
             }
+            DaemonMessage::Report { term } => {
+                if self.obeys(term, step) {
+                    self.tell_all(step);
+                }
+            }
         }
     }
 
@@ -298,7 +303,7 @@ impl Daemon {
             ProcessEvent::Exited { name, incarnation } => self.exited(now, name, incarnation, step),
             ProcessEvent::Sampled { name, incarnation, sample } => self.looked(now, name, incarnation, &sample, step),
             ProcessEvent::OwnerGone => step.then(Effect::Process(ProcessCommand::Stop)),
-            ProcessEvent::Notified { .. } => {}
+            ProcessEvent::Notified { .. } | ProcessEvent::Knocked { .. } => {}
         }
     }
 }
@@ -329,7 +334,7 @@ impl Armor for Daemon {
             Event::Process(event) => self.process(now, event, &mut step),
             Event::Link(event) => self.link(event, &mut step),
             // Timers, slots and files of other ARMORs.
-            Event::Timer(_) | Event::Slot(_) | Event::File(_) => {}
+            Event::Timer(_) | Event::Slot(_) | Event::File(_) | Event::Datagram { .. } => {}
         }
         step
     }

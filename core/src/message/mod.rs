@@ -7,7 +7,9 @@ mod daemon;
 mod execution;
 mod fanout;
 mod ftm;
+mod heartbeat;
 mod occurrence;
+mod outcome;
 mod surrogate;
 mod user;
 mod voter;
@@ -21,7 +23,9 @@ pub use daemon::DaemonMessage;
 pub use execution::{ExecutionMessage, LaneOrders, Purpose};
 pub use fanout::FanoutMessage;
 pub use ftm::{ArmorState, FtmMessage, Query, Unit};
-pub use occurrence::{Diagnosis, Evidence, Occurrence, Outcome, Story, Why};
+pub use heartbeat::{Datagram, Hearing, HeartbeatMessage, PairKey};
+pub use occurrence::{Diagnosis, Evidence, HostFault, Occurrence, Story, Why};
+pub use outcome::Outcome;
 pub use surrogate::SurrogateMessage;
 pub use user::{ArmorRow, EventRow, JobRow, LaneRow, Release, UserMessage};
 pub use voter::{Ballot, Dispute, Rule, Seal, Value, Verdict, VoterMessage, Witness};
@@ -46,6 +50,17 @@ pub enum Message {
     /// To an ARMOR of any kind.
     #[n(7)]
     Pulse(#[n(0)] Pulse),
+    #[n(60)]
+    Heartbeat(#[n(0)] HeartbeatMessage),
+}
+
+impl Message {
+    /// Whether it is heard although its sender has a later life by now: a ballot takes its lane's vote
+    /// if none was cast, whichever life cast it (D10).
+    #[must_use]
+    pub fn counts_late(&self) -> bool {
+        matches!(self, Message::Voter(VoterMessage::Ballots { .. }))
+    }
 }
 
 /// Daemon → any ARMOR of its host: how do you fare? Answered by [`DaemonMessage::Pong`], after all
@@ -103,5 +118,6 @@ recipients!(
     Fanout(FanoutMessage),
     Execution(ExecutionMessage),
     User(UserMessage),
-    Pulse(Pulse)
+    Pulse(Pulse),
+    Heartbeat(HeartbeatMessage)
 );

@@ -4,8 +4,8 @@
 use minicbor::{Decode, Encode};
 
 use crate::job::{InjectionKind, OsBytes};
-use crate::message::Value;
-use crate::names::{ArmorName, Attempt, ExecutionId, Incarnation, LaneId, Millis, StageId, TaskId};
+use crate::message::{Hearing, Outcome, Value};
+use crate::names::{ArmorName, Attempt, ExecutionId, HostId, Incarnation, LaneId, Millis, StageId, TaskId};
 use crate::world::End;
 
 /// Something that happened, with the time it was noticed.
@@ -317,6 +317,84 @@ pub enum Story {
         #[n(0)]
         mask: String,
     },
+    /// A host is taken for lost: how these observers heard it, and how many ARMORs are installed elsewhere.
+    #[n(60)]
+    HostLost {
+        #[n(0)]
+        host: HostId,
+        #[n(1)]
+        fault: HostFault,
+        #[n(2)]
+        heard: Vec<(HostId, Hearing)>,
+        #[n(3)]
+        moved: u64,
+    },
+    /// A lost host is here again, after so long; what was moved is retired there.
+    #[n(61)]
+    HostReturned {
+        #[n(0)]
+        host: HostId,
+        #[n(1)]
+        after: Millis,
+    },
+    /// What one host says does not reach another, though a third hears it: the link is cut, not the host dead.
+    #[n(62)]
+    LinkCut {
+        #[n(0)]
+        from: HostId,
+        #[n(1)]
+        to: HostId,
+        #[n(2)]
+        hearing: Hearing,
+        #[n(3)]
+        heard_by: HostId,
+        /// Whether it still hears the one that does not hear it; `None`: it did not say.
+        #[n(4)]
+        one_way: Option<bool>,
+    },
+    #[n(63)]
+    LinkRestored {
+        #[n(0)]
+        from: HostId,
+        #[n(1)]
+        to: HostId,
+    },
+    /// A host was silent beyond its bound, and is heard again: it is slow, and nothing is moved.
+    #[n(64)]
+    HostSlow {
+        #[n(0)]
+        host: HostId,
+        #[n(1)]
+        observer: HostId,
+        #[n(2)]
+        hearing: Hearing,
+    },
+    /// An ARMOR is installed on another host; what its earlier life still says counts no more.
+    #[n(65)]
+    ArmorMoved {
+        #[n(0)]
+        name: ArmorName,
+        #[n(1)]
+        from: HostId,
+        #[n(2)]
+        to: HostId,
+        #[n(3)]
+        why: String,
+    },
+}
+
+/// What is the matter with a host that nobody hears.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
+pub enum HostFault {
+    /// Its machine answers that nobody lives there: its processes died.
+    #[n(0)]
+    Dead,
+    /// Its machine opens the door, and nobody in there looks: its processes are stopped.
+    #[n(1)]
+    Frozen,
+    /// Nothing answers at all: the machine is dead, or cut off from all others.
+    #[n(2)]
+    Unreachable,
 }
 
 /// How a fault showed itself.
@@ -395,65 +473,4 @@ pub enum Diagnosis {
     /// A repetition could not be finished.
     #[n(4)]
     Inconclusive,
-}
-
-/// How a job ended.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-pub enum Outcome {
-    /// A result was decided: the program's own exit code (the first that is not 0, of all tasks).
-    #[n(0)]
-    Result {
-        #[n(0)]
-        end: End,
-    },
-    /// No trustworthy result: a safe abort, with the evidence in a sentence. Exit 123.
-    #[n(1)]
-    Untrusted {
-        #[n(0)]
-        why: String,
-        /// Bytes of output that were already released.
-        #[n(1)]
-        released: u64,
-    },
-    /// The deadline passed. Exit 124.
-    #[n(2)]
-    Deadline,
-    /// Chameleon itself could not do it. Exit 125.
-    #[n(3)]
-    Failed {
-        #[n(0)]
-        why: String,
-    },
-    /// The user cancelled; the code is the one a shell would show.
-    #[n(4)]
-    Cancelled {
-        #[n(0)]
-        code: u8,
-    },
-}
-
-impl Outcome {
-    /// What `chameleon run` exits with.
-    #[must_use]
-    pub fn exit_code(&self) -> u8 {
-        match self {
-            Outcome::Result { end } => end.code(),
-            Outcome::Untrusted { .. } => 123,
-            Outcome::Deadline => 124,
-            Outcome::Failed { .. } => 125,
-            Outcome::Cancelled { code } => *code,
-        }
-    }
-
-    /// The word a person reads, also in `--status-file`.
-    #[must_use]
-    pub fn word(&self) -> &'static str {
-        match self {
-            Outcome::Result { .. } => "result",
-            Outcome::Untrusted { .. } => "untrusted",
-            Outcome::Deadline => "deadline",
-            Outcome::Failed { .. } => "failed",
-            Outcome::Cancelled { .. } => "cancelled",
-        }
-    }
 }

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use crate::message::{Diagnosis, Evidence, Outcome, Story, Value, Why};
-use crate::names::LaneId;
+use crate::message::{Diagnosis, Evidence, Hearing, HostFault, Outcome, Story, Value, Why};
+use crate::names::{LaneId, Millis};
 use crate::world::End;
 
 impl Story {
@@ -42,6 +42,12 @@ impl Story {
             Story::Cost { .. } => "cost",
             Story::SlotUnavailable { .. } => "slot-unavailable",
             Story::Masked { .. } => "masked",
+            Story::HostLost { .. } => "host-lost",
+            Story::HostReturned { .. } => "host-returned",
+            Story::HostSlow { .. } => "host-slow",
+            Story::LinkCut { .. } => "link-cut",
+            Story::LinkRestored { .. } => "link-restored",
+            Story::ArmorMoved { .. } => "armor-moved",
         }
     }
 }
@@ -96,7 +102,13 @@ impl fmt::Display for Story {
             | Story::ArmorHung { .. }
             | Story::ArmorRestored { .. }
             | Story::DaemonRestored { .. }
-            | Story::ArmorLost { .. } => self.armor(f),
+            | Story::ArmorLost { .. }
+            | Story::ArmorMoved { .. } => self.armor(f),
+            Story::HostLost { .. }
+            | Story::HostReturned { .. }
+            | Story::HostSlow { .. }
+            | Story::LinkCut { .. }
+            | Story::LinkRestored { .. } => self.host(f),
         }
     }
 }
@@ -194,6 +206,7 @@ impl Story {
                 write!(f, "daemon replaced: {} found alive, {restarted} started again", count(*adopted, "ARMOR"))
             }
             Story::ArmorLost { name, why } => write!(f, "{name} cannot be kept running: {why}"),
+            Story::ArmorMoved { name, from, to, why } => write!(f, "{name} goes on on {to} instead of {from}: {why}"),
             _ => Ok(()),
         }
     }
@@ -223,6 +236,59 @@ impl fmt::Display for Why {
             Why::LanesLost => write!(f, "too few lanes were left to reach the quorum"),
             Why::TooSlow => write!(f, "it kept the others waiting beyond its limit"),
             Why::NotRunning(why) => write!(f, "it could not be kept running: {why}"),
+        }
+    }
+}
+
+impl Story {
+    fn host(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Story::HostLost { host, fault, heard, moved } => {
+                write!(f, "{host} is lost: {fault}; ")?;
+                let heard: Vec<String> = heard.iter().map(|(by, hearing)| format!("{by} heard {hearing}")).collect();
+                write!(f, "{}; {} installed elsewhere", heard.join(", "), count(*moved, "ARMOR"))
+            }
+            Story::HostReturned { host, after } => {
+                write!(f, "{host} is here again, {after} after it was lost; what was moved is retired there")
+            }
+            Story::HostSlow { host, observer, hearing } => write!(
+                f,
+                "{host} was not heard by {observer} for longer than {} and is heard again: it is slow, nothing is moved",
+                hearing.bound
+            ),
+            Story::LinkCut { from, to, hearing, heard_by, one_way } => {
+                let back = match one_way {
+                    Some(true) => format!("; {from} still hears {to}"),
+                    Some(false) => format!("; nor does {from} hear {to}"),
+                    None => String::new(),
+                };
+                write!(
+                    f,
+                    "the link from {from} to {to} is cut: {to} heard {hearing}, while {heard_by} hears {from}{back}"
+                )
+            }
+            Story::LinkRestored { from, to } => write!(f, "{to} hears {from} again"),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for HostFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            HostFault::Dead => "its processes are dead",
+            HostFault::Frozen => "its processes are frozen, its machine still answers",
+            HostFault::Unreachable => "it is dead or cut off, nothing answers there",
+        })
+    }
+}
+
+/// `nothing for 0.6 s (0.4 s would be an accident)`.
+impl fmt::Display for Hearing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.silent {
+            Millis(u64::MAX) => write!(f, "nothing ever"),
+            silent => write!(f, "nothing for {silent} where up to {} may be an accident", self.bound),
         }
     }
 }

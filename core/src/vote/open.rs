@@ -44,6 +44,18 @@ impl Open {
         }
     }
 
+    /// Whether the lane's vote is taken: it counts, or is void.
+    #[must_use]
+    pub fn has_voted(&self, lane: LaneId) -> bool {
+        self.ballots.contains_key(&lane) || self.voided.contains(&lane)
+    }
+
+    /// Whether the lane has cast a ballot, taken or not.
+    #[must_use]
+    pub fn has_heard(&self, lane: LaneId) -> bool {
+        self.has_voted(lane) || self.unchecked.contains_key(&lane)
+    }
+
     fn has_decided_digest(&self, ballot: &Ballot) -> bool {
         self.prefixes.decided().is_some_and(|decided| decided.digest == ballot.ended.stdout.digest)
     }

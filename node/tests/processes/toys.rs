@@ -128,7 +128,10 @@ impl Keeper {
                 }
             }
             ProcessEvent::OwnerGone => step.then(Effect::Process(ProcessCommand::Stop)),
-            ProcessEvent::Adopted { .. } | ProcessEvent::Sampled { .. } | ProcessEvent::Notified { .. } => {}
+            ProcessEvent::Adopted { .. }
+            | ProcessEvent::Sampled { .. }
+            | ProcessEvent::Notified { .. }
+            | ProcessEvent::Knocked { .. } => {}
         }
     }
 }

@@ -3,15 +3,22 @@
 use crate::armor::{Effect, Moment};
 use crate::managers::ftm::placement::{self, Placing};
 use crate::managers::ftm::registry::{Decided, Entry, Sighting};
-use crate::managers::ftm::{Ftm, FtmRecord, FtmStep, HostRecord};
+use crate::managers::ftm::ring::Watching;
+use crate::managers::ftm::{Ftm, FtmRecord, FtmStep, HostRecord, Standing};
 use crate::message::{DaemonMessage, Occurrence, Story, SurrogateMessage, Unit};
-use crate::names::{ArmorName, HostId, Incarnation, JobId};
+use crate::names::{ArmorName, HostId, Incarnation, JobId, Millis};
 
 /// What the FTM knows of a host.
 #[derive(Debug, Default)]
 pub(super) struct Host {
     /// What its daemons observed with a number below this is on record. Durable.
     pub observed: u64,
+    /// Whether it gets ARMORs. Durable.
+    pub standing: Standing,
+    /// What its Heartbeat is to do.
+    pub watching: Watching,
+    /// When its daemon joined last.
+    pub joined: Option<Millis>,
     /// Its daemon, once it has joined this FTM.
     pub daemon: Option<Unit>,
     /// The FTM itself, on the host where it lives.
@@ -24,6 +31,7 @@ impl Ftm {
     /// A daemon says who it is and what is in its charge: the registry and the host are made to agree.
     pub(super) fn joined(&mut self, now: Moment, host: HostId, units: &[Unit], step: &mut FtmStep) {
         let known = self.hosts.entry(host).or_default();
+        known.joined = Some(now.boot);
         let observed = known.observed;
         if known.daemon.is_none() {
             let name = ArmorName::Daemon(host);
@@ -31,6 +39,7 @@ impl Ftm {
             known.daemon = Some(unknown);
             self.save(step, FtmRecord::Host(HostRecord { host, observed }));
         }
+        self.welcome_back(now, host, step);
         for name in self.registry.missing(host, units) {
             self.reinstall(now, host, name, step);
         }
@@ -39,12 +48,18 @@ impl Ftm {
         }
         self.tell_host(host, step);
         self.place_requested(step);
+        self.watch_hosts(step);
+    }
+
+    /// Whether there is to be an ARMOR of this name: one that serves a job, until that has ended.
+    pub(super) fn is_needed(&self, name: ArmorName) -> bool {
+        name.job().is_none_or(|job| self.jobs.running(job).is_some())
     }
 
     /// A host has forgotten an ARMOR that ran there: it gets new lives, so that the old ones count no more.
     fn reinstall(&mut self, now: Moment, host: HostId, name: ArmorName, step: &mut FtmStep) {
-        let ended = name.job().is_none_or(|job| self.jobs.running(job).is_none());
-        let Some(entry) = self.registry.get(name).filter(|_| !ended).map(|entry| entry.installing(host)) else {
+        let needed = self.is_needed(name);
+        let Some(entry) = self.registry.get(name).filter(|_| needed).map(|entry| entry.installing(host)) else {
             return;
         };
         self.registry.unsee(name);
@@ -58,16 +73,17 @@ impl Ftm {
         match unit.name {
             ArmorName::Daemon(_) => self.hosts.entry(host).or_default().daemon = Some(unit.clone()),
             ArmorName::Ftm => self.hosts.entry(host).or_default().ftm = Some(unit.clone()),
-            ArmorName::Surrogate(job)
-            | ArmorName::Voter(job)
-            | ArmorName::Fanout(job)
-            | ArmorName::Execution(job, _) => match self.registry.sight(host, unit) {
+            ArmorName::Surrogate(_)
+            | ArmorName::Voter(_)
+            | ArmorName::Fanout(_)
+            | ArmorName::Execution(..)
+            | ArmorName::Heartbeat(_) => match self.registry.sight(host, unit) {
                 Sighting::Known => {}
-                Sighting::Began => self.began(job, unit.name, step),
+                Sighting::Began => self.began(unit.name, step),
                 Sighting::Stray => {
                     if self.registry.get(unit.name).is_none() {
                         let why = format!("nobody needs it on {host}; it is retired there");
-                        self.note(now, Some(job), Story::ArmorLost { name: unit.name, why }, step);
+                        self.note(now, unit.name.job(), Story::ArmorLost { name: unit.name, why }, step);
                     }
                     self.retire_at(host, unit.name, step);
                 }
@@ -76,12 +92,14 @@ impl Ftm {
         }
     }
 
-    /// An ARMOR runs: its SM is given its job, or told that it has its place.
-    fn began(&mut self, job: JobId, name: ArmorName, step: &mut FtmStep) {
-        match name {
-            // If there is no link yet, this one makes it, and all is said again when it is up.
-            ArmorName::Surrogate(_) => self.tell_surrogate(job, step),
-            _ => self.grant(job, step),
+    /// An ARMOR runs: its SM is given its job, or told that it has its place. If there is no link yet,
+    /// this one makes it, and all is said again when it is up.
+    fn began(&mut self, name: ArmorName, step: &mut FtmStep) {
+        match (name, name.job()) {
+            (ArmorName::Heartbeat(host), _) => self.tell_heartbeat(host, step),
+            (ArmorName::Surrogate(job), _) => self.tell_surrogate(job, step),
+            (_, Some(job)) => self.grant(job, step),
+            (_, None) => {}
         }
     }
 
@@ -90,9 +108,9 @@ impl Ftm {
         let here: Vec<Entry> =
             self.registry.entries().filter(|entry| entry.decided.host() == Some(host)).cloned().collect();
         for entry in here {
-            let ended = entry.name.job().is_none_or(|job| self.jobs.running(job).is_none());
+            let needed = self.is_needed(entry.name);
             match entry.decided {
-                Decided::Installing { .. } if !ended && !self.registry.runs(entry.name) => self.install(&entry, step),
+                Decided::Installing { .. } if needed && !self.registry.runs(entry.name) => self.install(&entry, step),
                 Decided::Retiring { .. } => self.retire_at(host, entry.name, step),
                 Decided::Requested | Decided::Installing { .. } | Decided::Lost { .. } => {}
             }
@@ -129,9 +147,10 @@ impl Ftm {
         }
     }
 
-    /// Hosts that have joined this FTM, but for these.
-    fn hosts_but(&self, tried: &[HostId]) -> Vec<HostId> {
-        let joined = self.hosts.iter().filter(|(_, host)| host.daemon.is_some());
+    /// Hosts that have joined this FTM and serve, but for these.
+    pub(super) fn hosts_but(&self, tried: &[HostId]) -> Vec<HostId> {
+        let serves = |host: &Host| host.daemon.is_some() && host.standing == Standing::Serving;
+        let joined = self.hosts.iter().filter(|(_, host)| serves(host));
         joined.map(|(&host, _)| host).filter(|host| !tried.contains(host)).collect()
     }
 
@@ -167,9 +186,13 @@ impl Ftm {
         let Some(Decided::Retiring { host: expected }) = self.registry.get(name).map(|entry| &entry.decided) else {
             return;
         };
-        if *expected != host {
-            return;
+        if *expected == host {
+            self.retired(name, step);
         }
+    }
+
+    /// A retired ARMOR is gone for good.
+    pub(super) fn retired(&mut self, name: ArmorName, step: &mut FtmStep) {
         self.save(step, FtmRecord::ArmorGone(name));
         if let ArmorName::Surrogate(_) = name {
             self.linked.remove(&name);
@@ -202,8 +225,8 @@ impl Ftm {
     }
 
     fn move_or_give_up(&mut self, now: Moment, host: HostId, entry: &Entry, why: &str, step: &mut FtmStep) {
-        let Some(job) = entry.name.job() else { return };
         let name = entry.name;
+        let Some(job) = name.job() else { return self.reinstall(now, host, name, step) };
         if self.jobs.running(job).is_none() {
             // It has done its part.
             self.save(step, FtmRecord::Armor(entry.retiring(host)));
@@ -223,7 +246,7 @@ impl Ftm {
         self.install(&moved, step);
     }
 
-    fn give_up(&mut self, now: Moment, host: HostId, entry: &Entry, why: &str, step: &mut FtmStep) {
+    pub(super) fn give_up(&mut self, now: Moment, host: HostId, entry: &Entry, why: &str, step: &mut FtmStep) {
         let (name, why) = (entry.name, why.to_owned());
         self.save(step, FtmRecord::Armor(entry.lost(host, why.clone())));
         self.note(now, name.job(), Story::ArmorLost { name, why: why.clone() }, step);

@@ -15,6 +15,9 @@
 //! | `users` | what users' commands are owed |
 //! | `lives` | how a job is accepted, cancelled, ended and forgotten |
 //! | `hosts` | what daemons say, and what they are told |
+//! | [`ring`] | which host watches which |
+//! | [`suspicion`] | what the silence of a host means |
+//! | `loss` | what becomes of a lost host and of its ARMORs |
 //! | `answers` | what people ask |
 
 mod answers;
@@ -22,20 +25,23 @@ pub mod events;
 mod hosts;
 pub mod jobs;
 mod lives;
+mod loss;
 pub mod notices;
 pub mod placement;
 mod record;
 pub mod registry;
+pub mod ring;
+pub mod suspicion;
 #[cfg(test)]
 mod tests;
 mod users;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use record::{FtmRecord, HostRecord};
+pub use record::{FtmRecord, HostRecord, Standing, StandingRecord};
 
 use crate::armor::{Armor, Effect, Event, LinkEvent, Moment, Progress, Step, Timer};
-use crate::message::{FtmMessage, Occurrence, Story, SurrogateMessage, UserMessage};
+use crate::message::{DaemonMessage, FtmMessage, Occurrence, Story, SurrogateMessage, UserMessage};
 use crate::names::{ArmorName, HostId, Incarnation, JobId, Kind, Term};
 use crate::restart::Next;
 use crate::shell::{Identity, Place};
@@ -45,6 +51,7 @@ use hosts::Host;
 use jobs::Jobs;
 use notices::{NoticeRecord, Notices};
 use registry::Registry;
+use suspicion::Suspicion;
 use users::Users;
 
 /// The FTM.
@@ -52,6 +59,9 @@ pub struct Ftm {
     host: HostId,
     incarnation: Incarnation,
     term: Term,
+    /// Drawn for this life, and the one that is kept.
+    seed: [u8; 32],
+    secret: [u8; 32],
     jobs: Jobs,
     registry: Registry,
     events: Events,
@@ -63,6 +73,9 @@ pub struct Ftm {
     linked: BTreeSet<ArmorName>,
     /// Who waits for a job to be forgotten.
     forgetting: BTreeMap<JobId, BTreeSet<ArmorName>>,
+    /// Hosts that somebody does not hear, and links that are known to be cut: from whom, to whom.
+    suspicions: BTreeMap<HostId, Suspicion>,
+    cut_links: BTreeSet<(HostId, HostId)>,
 }
 
 type FtmStep = Step<FtmRecord>;
@@ -74,6 +87,8 @@ impl Ftm {
             host: identity.host,
             incarnation: identity.incarnation,
             term: Term::default(),
+            seed: identity.seed,
+            secret: [0; 32],
             jobs: Jobs::default(),
             registry: Registry::default(),
             events: Events::default(),
@@ -82,6 +97,8 @@ impl Ftm {
             users: Users::default(),
             linked: BTreeSet::new(),
             forgetting: BTreeMap::new(),
+            suspicions: BTreeMap::new(),
+            cut_links: BTreeSet::new(),
         }
     }
 
@@ -113,6 +130,9 @@ impl Ftm {
         if from.kind() == Kind::User && self.users.heard(from, now.boot) {
             step.timer(Timer::Flush, users::REACHED_WITHIN);
         }
+        if let ArmorName::Daemon(host) = from {
+            self.heard_of(host);
+        }
         match message {
             FtmMessage::Submit { request, job } => self.submit(now, from, request, job, step),
             FtmMessage::Ask(query) => self.answer(from, query, step),
@@ -133,6 +153,11 @@ impl Ftm {
             FtmMessage::Ended { job, outcome, length } if from == ArmorName::Surrogate(job) => {
                 self.end(now, job, outcome, length, step);
                 step.send(from, SurrogateMessage::EndKept);
+            }
+            FtmMessage::Hears { host, hearing } => {
+                if let ArmorName::Heartbeat(observer) = from {
+                    self.hears(now, observer, host, hearing, step);
+                }
             }
             // Only its SM ends a job.
             FtmMessage::Ended { .. } => {}
@@ -197,8 +222,13 @@ impl Ftm {
     fn link_up(&mut self, peer: ArmorName, step: &mut FtmStep) {
         self.linked.insert(peer);
         match peer {
-            ArmorName::Daemon(host) => self.tell_host(host, step),
+            ArmorName::Daemon(host) => {
+                self.tell_host(host, step);
+                // What it was told before, of what to retire, may be lost.
+                step.send(peer, DaemonMessage::Report { term: self.term });
+            }
             ArmorName::Surrogate(job) => self.tell_surrogate(job, step),
+            ArmorName::Heartbeat(host) => self.tell_heartbeat(host, step),
             ArmorName::User(_) => {
                 for message in self.users.up(peer) {
                     step.send(peer, message);
@@ -313,6 +343,10 @@ impl Armor for Ftm {
             FtmRecord::Notice(record) => self.notices.put(record),
             FtmRecord::NoticeGone(number) => self.notices.remove(*number),
             FtmRecord::Host(record) => self.hosts.entry(record.host).or_default().observed = record.observed,
+            FtmRecord::Secret(secret) => self.secret = *secret,
+            FtmRecord::Standing(record) => {
+                self.hosts.entry(record.host).or_default().standing = record.standing.clone();
+            }
         }
     }
 
@@ -322,13 +356,14 @@ impl Armor for Ftm {
             Event::Message { from, message } => self.message(now, from, message, &mut step),
             Event::Timer(Timer::Remind) => self.remind(now, &mut step),
             Event::Timer(Timer::Flush) => self.forget_unreached(now, &mut step),
+            Event::Timer(Timer::Judge(host)) => self.judge(now, host, &mut step),
             Event::Link(LinkEvent::Up { peer, .. }) => self.link_up(peer, &mut step),
             Event::Link(LinkEvent::Down { peer }) => self.link_down(peer, &mut step),
             Event::Process(ProcessEvent::Notified { notice, failure }) => {
                 self.notified(now, notice, failure, &mut step);
             }
             // What concerns the guardian in its shell, a daemon or a lane.
-            Event::Process(_) | Event::Timer(_) | Event::Slot(_) | Event::File(_) => {}
+            Event::Process(_) | Event::Timer(_) | Event::Slot(_) | Event::File(_) | Event::Datagram { .. } => {}
         }
         step
     }
@@ -337,6 +372,10 @@ impl Armor for Ftm {
         let mut step = Step::none();
         let (last_job, next_event) = (self.jobs.last(), self.events.next());
         self.save(&mut step, FtmRecord::Reign { term: Term(self.term.0 + 1), last_job, next_event });
+        if self.secret == [0; 32] {
+            let secret = *blake3::keyed_hash(&self.seed, b"what the keys of hosts are made from").as_bytes();
+            self.save(&mut step, FtmRecord::Secret(secret));
+        }
         self.registry.inherit();
         self.deliver(now, &mut step);
         step

@@ -160,14 +160,10 @@ pub fn notable(story: &Story) -> Option<String> {
         Story::ArmorHung { name, silent, .. } => {
             Some(format!("fault: {name} did not work for {silent} and was replaced"))
         }
+        Story::ArmorMoved { name, to, why, .. } => Some(format!("fault: {why}; {name} goes on on {to}")),
         Story::ArmorLost { name, why } => Some(format!("degraded: {name} is lost: {why}")),
-        Story::Ended(Outcome::Untrusted { why, .. }) => Some(format!("ended without a trustworthy result: {why}")),
-        Story::Ended(Outcome::Deadline) => Some("ended at its deadline, without a result".to_owned()),
-        Story::Ended(Outcome::Failed { why }) => {
-            Some(format!("ended because Chameleon failed, a person must look: {why}"))
-        }
-        Story::Ended(Outcome::Result { .. } | Outcome::Cancelled { .. })
-        | Story::Accepted
+        Story::Ended(outcome) => notable_end(outcome),
+        Story::Accepted
         | Story::StageBegan { .. }
         | Story::ProgramRecovered { .. }
         | Story::DiagnosisBegan { .. }
@@ -180,7 +176,21 @@ pub fn notable(story: &Story) -> Option<String> {
         | Story::DaemonRestored { .. }
         | Story::NotifyFailed { .. }
         | Story::Cost { .. }
-        | Story::Masked { .. } => None,
+        | Story::Masked { .. }
+        | Story::HostLost { .. }
+        | Story::HostReturned { .. }
+        | Story::HostSlow { .. }
+        | Story::LinkCut { .. }
+        | Story::LinkRestored { .. } => None,
+    }
+}
+
+fn notable_end(outcome: &Outcome) -> Option<String> {
+    match outcome {
+        Outcome::Untrusted { why, .. } => Some(format!("ended without a trustworthy result: {why}")),
+        Outcome::Deadline => Some("ended at its deadline, without a result".to_owned()),
+        Outcome::Failed { why } => Some(format!("ended because Chameleon failed, a person must look: {why}")),
+        Outcome::Result { .. } | Outcome::Cancelled { .. } => None,
     }
 }
 

@@ -42,6 +42,11 @@ pub enum FtmRecord {
     NoticeGone(#[n(0)] u64),
     #[n(9)]
     Host(#[n(0)] HostRecord),
+    #[n(60)]
+    Standing(#[n(0)] StandingRecord),
+    /// From which the keys are made that hosts share; drawn in the first reign.
+    #[n(61)]
+    Secret(#[cbor(n(0), with = "minicbor::bytes")] [u8; 32]),
 }
 
 /// A host that has joined.
@@ -52,6 +57,29 @@ pub struct HostRecord {
     /// What its daemons observed with a number below this is on record.
     #[n(1)]
     pub observed: u64,
+}
+
+/// How a host stands with the FTM.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct StandingRecord {
+    #[n(0)]
+    pub host: HostId,
+    #[n(1)]
+    pub standing: Standing,
+}
+
+/// Whether a host gets ARMORs.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Encode, Decode)]
+pub enum Standing {
+    #[default]
+    #[n(0)]
+    Serving,
+    /// Nobody hears it; what was needed of it is elsewhere.
+    #[n(1)]
+    Lost {
+        #[n(0)]
+        since_unix_ms: u64,
+    },
 }
 
 impl FtmRecord {
@@ -73,6 +101,8 @@ impl FtmRecord {
             FtmRecord::Notice(record) => Place::Put(notice(&record.number)),
             FtmRecord::NoticeGone(number) => Place::Delete(notice(number)),
             FtmRecord::Host(record) => Place::Put(format!("host/{:010}", record.host.0)),
+            FtmRecord::Secret(_) => Place::Put("secret".to_owned()),
+            FtmRecord::Standing(record) => Place::Put(format!("standing/{:010}", record.host.0)),
         }
     }
 }

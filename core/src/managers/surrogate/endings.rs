@@ -196,7 +196,13 @@ impl Surrogate {
             Timer::Deadline => self.end(now, Outcome::Deadline, step),
             Timer::Patience(stage, _) => self.out_of_patience(now, stage, step),
             Timer::Backpressure => self.relieve_pressure(now, step),
-            Timer::Beat | Timer::Restart(..) | Timer::Restore(_) | Timer::Remind | Timer::Flush | Timer::Guard => {}
+            Timer::Beat
+            | Timer::Restart(..)
+            | Timer::Restore(_)
+            | Timer::Remind
+            | Timer::Flush
+            | Timer::Guard
+            | Timer::Judge(_) => {}
         }
     }
 }

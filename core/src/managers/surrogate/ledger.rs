@@ -98,7 +98,7 @@ impl Ledger {
                 self.job = Some((**job).clone());
                 self.began = *began;
             }
-            SurrogateRecord::Placed(name, host) => drop(self.hosts.insert(*name, *host)),
+            SurrogateRecord::Placed(name, host) => self.place(*name, *host),
             SurrogateRecord::StageBegan(stage, began) => self.begin_stage(*stage, *began),
             SurrogateRecord::Verdict(verdict) => {
                 self.verdicts.take(());
@@ -169,6 +169,17 @@ impl Ledger {
         }
     }
 
+    /// An ARMOR lives on this host now. A lane that lived elsewhere has all before it again, but for what
+    /// the Voter has of it.
+    fn place(&mut self, name: ArmorName, host: HostId) {
+        let moved = self.hosts.insert(name, host).is_some_and(|before| before != host);
+        if let (true, ArmorName::Execution(_, lane), Some(run)) = (moved, name, &mut self.stage) {
+            run.started.remove(&lane);
+            run.done.remove(&lane);
+            run.supplied.remove(&lane);
+        }
+    }
+
     fn begin_stage(&mut self, stage: StageId, began: Millis) {
         let Some(job) = &self.job else { return };
         let redundancy = job.strategy.redundancy;
@@ -195,9 +206,7 @@ impl Ledger {
             self.failed = Some((verdict.task, end));
         }
         while let Some(verdict) = run.verdicts.get(&TaskId(self.next.1)) {
-            let lane = verdict.winners.first().copied().unwrap_or_default();
-            let host = host_of(&self.hosts, lane);
-            self.output.release_verdict(verdict, host);
+            self.output.release_verdict(verdict, verdict.ballot.host);
             self.next.1 += 1;
         }
     }

@@ -9,6 +9,8 @@ use chameleon_core::message::Outcome;
 use chameleon_core::names::JobId;
 use chameleon_core::refusal::Refusal;
 
+use crate::screen;
+
 /// What `chameleon` exits with when Chameleon itself failed.
 pub const FAILED: u8 = 125;
 
@@ -67,8 +69,8 @@ impl Failure {
     pub fn show(&self) {
         match self {
             failure if failure.is_broken_pipe() => {}
-            Failure::Text(refusal) => anstream::eprintln!("{}", refusal.render(true)),
-            failure => anstream::eprintln!("chameleon: {failure}"),
+            Failure::Text(refusal) => screen::remark(&refusal.render(true)),
+            failure => screen::remark(&format!("chameleon: {failure}")),
         }
     }
 }

@@ -175,10 +175,11 @@ impl<O: Write, E: Write> Printer<O, E> {
                 let written = printer.out.write_all(chunk).and_then(|()| printer.out.flush());
                 written.map_err(|why| Failure::Output { what: "standard output", why })
             }
-            Stream::Err => match printer.err.write_all(chunk).and_then(|()| printer.err.flush()) {
-                Err(why) if why.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-                written => written.map_err(|why| Failure::Output { what: "standard error", why }),
-            },
+            // As in the shell, a program goes on, and its result stands, where nobody takes its complaints.
+            Stream::Err => {
+                let _ = printer.err.write_all(chunk).and_then(|()| printer.err.flush());
+                Ok(())
+            }
         })
     }
 

@@ -18,19 +18,17 @@ pub struct Lines {
     lanes: BTreeMap<LaneId, ProgressBar>,
     began: Instant,
     visible: bool,
+    /// How many the job has.
+    stages: usize,
 }
 
 impl Lines {
     /// On standard error, if that is a terminal.
-    pub fn new() -> Self {
+    pub fn new(stages: usize) -> Self {
         let visible = io::stderr().is_terminal();
         let target = if visible { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        Lines {
-            screen: MultiProgress::with_draw_target(target),
-            lanes: BTreeMap::new(),
-            began: Instant::now(),
-            visible,
-        }
+        let screen = MultiProgress::with_draw_target(target);
+        Lines { screen, lanes: BTreeMap::new(), began: Instant::now(), visible, stages }
     }
 
     /// Draws the lanes as they are now.
@@ -41,10 +39,12 @@ impl Lines {
         for row in lanes {
             if !self.lanes.contains_key(&row.lane) {
                 let place = self.lanes.range(..row.lane).count();
-                let line = self.screen.insert(place, ProgressBar::new_spinner().with_style(style()));
+                let line = ProgressBar::new_spinner().with_style(style()).with_elapsed(self.began.elapsed());
+                let line = self.screen.insert(place, line);
                 self.lanes.insert(row.lane, line.with_prefix(row.lane.to_string()));
             }
             if let Some(line) = self.lanes.get(&row.lane) {
+                let stage = (self.stages > 1).then_some(stage);
                 line.set_message(message(stage, decided, tasks, row));
                 line.tick();
             }
@@ -57,9 +57,9 @@ impl Lines {
         self.lanes.clear();
     }
 
-    /// Something that writes to the terminal without tearing the lines.
-    pub fn beside<W: Write>(&self, inner: W) -> Beside<W> {
-        Beside { inner, screen: self.visible.then(|| self.screen.clone()) }
+    /// Something that writes without tearing the lines, if it writes to a terminal as they do.
+    pub fn beside<W: Write>(&self, inner: W, terminal: bool) -> Beside<W> {
+        Beside { inner, screen: (self.visible && terminal).then(|| self.screen.clone()) }
     }
 }
 
@@ -68,13 +68,15 @@ fn style() -> ProgressStyle {
 }
 
 /// What a lane does, in a few words.
-fn message(stage: StageId, decided: u64, tasks: u64, row: &LaneRow) -> String {
-    let mut parts = vec![format!("stage {stage}")];
+fn message(stage: Option<StageId>, decided: u64, tasks: u64, row: &LaneRow) -> String {
+    let mut parts: Vec<String> = stage.map(|stage| format!("stage {stage}")).into_iter().collect();
     if tasks > 1 {
         parts.push(format!("{} of {tasks} tasks done, {decided} decided", row.finished));
     }
-    if let Some((task, bytes)) = row.running {
-        parts.push(format!("{task} has printed {}", HumanBytes(bytes)));
+    match row.running {
+        Some((task, bytes)) if tasks > 1 => parts.push(format!("{task} has printed {}", HumanBytes(bytes))),
+        Some((_, bytes)) => parts.push(format!("{} printed", HumanBytes(bytes))),
+        None => {}
     }
     if row.cpu_us > 0 {
         parts.push(format!("{} of CPU time", seconds(row.cpu_us)));
@@ -85,7 +87,8 @@ fn message(stage: StageId, decided: u64, tasks: u64, row: &LaneRow) -> String {
     parts.join(" · ")
 }
 
-/// A writer beside progress lines.
+/// A writer beside progress lines. They vanish while it writes, and come back when it has ended a line: drawn
+/// behind half a line, they would take that with them when they vanish.
 pub struct Beside<W> {
     inner: W,
     screen: Option<MultiProgress>,
@@ -93,10 +96,12 @@ pub struct Beside<W> {
 
 impl<W: Write> Write for Beside<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match &self.screen {
-            Some(screen) => screen.suspend(|| self.inner.write(bytes)),
-            None => self.inner.write(bytes),
-        }
+        let Some(screen) = &self.screen else { return self.inner.write(bytes) };
+        screen.clear()?;
+        let written = self.inner.write(bytes)?;
+        let ended = bytes[..written].ends_with(b"\n");
+        screen.set_draw_target(if ended { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() });
+        Ok(written)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -114,9 +119,10 @@ mod tests {
         let row = LaneRow { lane: LaneId(0), finished: 3, running: None, paused: false, cpu_us: 1_500_000 };
         let busy = LaneRow { running: Some((TaskId(7), 2048)), paused: true, ..row };
         let table = [
-            (message(StageId(0), 0, 1, &row), "stage s0 · 1.50 s of CPU time"),
+            (message(None, 0, 1, &row), "1.50 s of CPU time"),
+            (message(None, 0, 1, &busy), "2.00 KiB printed · 1.50 s of CPU time · waits for the others"),
             (
-                message(StageId(1), 2, 10, &busy),
+                message(Some(StageId(1)), 2, 10, &busy),
                 "stage s1 · 3 of 10 tasks done, 2 decided · t7 has printed 2.00 KiB · 1.50 s of CPU time · waits for the others",
             ),
         ];

@@ -92,10 +92,11 @@ pub struct Here {
     pub directory: PathBuf,
     pub environment: Vec<OsBytes>,
     pub stdin: Stdin,
+    pub umask: u32,
 }
 
 impl Here {
-    /// This process's own directory and environment.
+    /// This process's own directory, environment and umask.
     ///
     /// # Errors
     /// There is no current directory any more.
@@ -106,12 +107,19 @@ impl Here {
             why,
         })?;
         let entry = |(name, value): (OsString, OsString)| [name.as_bytes(), b"=", value.as_bytes()].concat().into();
-        Ok(Here { directory, environment: std::env::vars_os().map(entry).collect(), stdin })
+        Ok(Here { directory, environment: std::env::vars_os().map(entry).collect(), stdin, umask: umask() })
     }
 
     fn directory(&self) -> OsBytes {
         self.directory.as_os_str().as_bytes().to_vec().into()
     }
+}
+
+/// The only way to ask the kernel without changing it.
+fn umask() -> u32 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("Umask:"));
+    line.and_then(|octal| u32::from_str_radix(octal.trim(), 8).ok()).unwrap_or(Job::USUAL_UMASK)
 }
 
 /// A job for one command.
@@ -145,6 +153,7 @@ pub fn of_command(command: Vec<OsString>, flags: JobFlags, here: Here) -> Result
         environment: here.environment,
         stdin: here.stdin,
         spool_quota: SPOOL_QUOTA,
+        umask: here.umask,
     };
     changed(job, flags)
 }
@@ -155,6 +164,7 @@ pub fn of_command(command: Vec<OsString>, flags: JobFlags, here: Here) -> Result
 /// The file cannot be read, its text or a flag makes no sense.
 pub fn of_file(path: &Path, flags: JobFlags, here: Here) -> Result<(Job, String), Failure> {
     let bytes = std::fs::read(path).map_err(|why| unreadable(path, why))?;
+    let umask = here.umask;
     let surroundings = Surroundings {
         directory: here.directory(),
         environment: here.environment,
@@ -163,7 +173,7 @@ pub fn of_file(path: &Path, flags: JobFlags, here: Here) -> Result<(Job, String)
     };
     let accepted = chameleon_core::job::parse(&path.to_string_lossy(), &bytes, &surroundings);
     let accepted = accepted.map_err(|refusal| Failure::Text(Box::new(refusal)))?;
-    let mut job = accepted.job;
+    let mut job = Job { umask, ..accepted.job };
     if let Some(name) = &flags.strategy {
         job.strategy = strategies::find(name)?;
     }
@@ -238,7 +248,7 @@ mod tests {
     }
 
     fn here() -> Here {
-        Here { directory: PathBuf::from("/work dir"), environment: vec![], stdin: Stdin::Null }
+        Here { directory: PathBuf::from("/work dir"), environment: vec![], stdin: Stdin::Null, umask: 0o077 }
     }
 
     fn job(typed: &[&str]) -> Result<Job, Failure> {

@@ -9,6 +9,7 @@ use chameleon_node::os::closed;
 use comfy_table::{Cell, ContentArrangement, Table, presets};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use rustix::event::{PollFd, PollFlags, poll};
 use serde_json::Value;
 
 use crate::failure::Failure;
@@ -118,13 +119,25 @@ impl Raw {
 impl Write for Raw {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
-            Raw::Open(file) => file.write(bytes),
+            Raw::Open(file) => patiently(file, bytes),
             Raw::Closed => Err(rustix::io::Errno::BADF.into()),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+/// Writes to a descriptor that whoever shares it may have made impatient.
+fn patiently(file: &mut File, bytes: &[u8]) -> io::Result<usize> {
+    loop {
+        match file.write(bytes) {
+            Err(why) if why.kind() == io::ErrorKind::WouldBlock => {
+                poll(&mut [PollFd::new(&*file, PollFlags::OUT)], None)?;
+            }
+            written => return written,
+        }
     }
 }
 

@@ -73,7 +73,10 @@ fn fault_lines(number: usize, fault: &Fault, zone: &TimeZone) -> Vec<String> {
         format!("  what       {}{again}", fault.what),
         format!("  noticed    {time} by {}{after}", fault.noticed_by),
     ];
-    lines.extend(fault.decided.iter().map(|decision| format!("  decided    {decision}")));
+    lines.extend(fault.decided.chunk_by(PartialEq::eq).map(|same| {
+        let often = if same.len() > 1 { format!(" ({} times)", same.len()) } else { String::new() };
+        format!("  decided    {}{often}", same[0])
+    }));
     lines.push(format!("  contained  {}", containment(fault)));
     lines.push(format!("  recovered  {}", recovery(fault)));
     lines
@@ -114,7 +117,11 @@ fn cost_line(cost: &Cost) -> String {
     let Cost { executions, cpu_us, results, result_cpu_us } = *cost;
     let each = cpu_us.checked_div(results).map_or_else(String::new, |each| format!(", {} each", seconds(each)));
     let spent = format!("Cost: {} and {} of CPU time", count(executions, "execution"), seconds(cpu_us));
-    format!("{spent} for {}{each}; a plain run: about {}.", count(results, "result"), seconds(result_cpu_us))
+    let plain = match results {
+        0 => String::new(),
+        _ => format!("; a plain run: about {}", seconds(result_cpu_us)),
+    };
+    format!("{spent} for {}{each}{plain}.", count(results, "result"))
 }
 
 /// The report with stable keys.

@@ -367,6 +367,7 @@ mod tests {
             environment: vec![],
             stdin,
             spool_quota: 1 << 20,
+            umask: Job::USUAL_UMASK,
         }
     }
 

@@ -81,6 +81,7 @@ pub struct SlotPlan {
     pub outputs: Vec<OsBytes>,
     pub net: bool,
     pub environment: Vec<OsBytes>,
+    pub umask: u32,
     pub masks: Vec<crate::job::Mask>,
 }
 
@@ -103,6 +104,26 @@ pub enum SlotCommand {
     Sample { slot: SlotId },
     /// Ends the slot and whatever runs in it. No answer.
     Close { slot: SlotId },
+}
+
+/// Why a path was not changed, or is not kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub enum BlockedWhy {
+    /// It lies outside the run directory.
+    #[n(0)]
+    ReadOnly,
+    /// It lies in the run directory of a stage that holds no files.
+    #[n(1)]
+    NoFiles,
+    /// It is a network address, and the network is off.
+    #[n(2)]
+    Network,
+    /// It lies next to an `--output` that names another path.
+    #[n(3)]
+    Outside,
+    /// It is a pipe, a socket or a device, which are not kept.
+    #[n(4)]
+    Unsupported,
 }
 
 /// What happened in a slot.
@@ -128,11 +149,13 @@ pub enum SlotEvent {
         execution: ExecutionId,
         so_far: Region,
     },
-    /// The view of the files forbade a write; the flag would allow it.
+    /// A path that the program was not allowed to change, or that it changed and that cannot be kept; or a network
+    /// address that it tried to reach.
     Blocked {
         slot: SlotId,
         execution: ExecutionId,
         path: OsBytes,
+        why: BlockedWhy,
     },
     Ended {
         slot: SlotId,

@@ -200,6 +200,10 @@ impl World {
     fn strike_host(&mut self, host: HostId, what: HostFault) {
         if !matches!(what, HostFault::Returns | HostFault::Thaws) {
             self.standing.struck += 1;
+            // Of a host that is alone with the FTM nobody else can tell which of the two is cut off.
+            let others: Vec<HostId> = self.hosts.keys().copied().filter(|_| what == HostFault::CutOff).collect();
+            let is_alone = host == FTM_HOST || others.len() <= 2;
+            self.observe(&Fact::HostsStruck { hosts: if is_alone { &others } else { &[] } });
             self.observe(&Fact::HostsStruck { hosts: &[host] });
         }
         match what {

@@ -44,5 +44,6 @@ pub fn job(strategy: Strategy, stages: Vec<Stage>) -> Job {
         environment: Vec::new(),
         stdin: Stdin::Null,
         spool_quota: 1 << 20,
+        umask: Job::USUAL_UMASK,
     }
 }

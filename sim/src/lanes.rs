@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chameleon_core::job::{Files, InjectionKind, OsBytes, Stdin};
 use chameleon_core::names::{ArmorName, Digest, ExecutionId, HostId, JobId, SlotId};
 use chameleon_core::shell::Input;
-use chameleon_core::world::{SlotCommand, SlotEvent, SlotPlan};
+use chameleon_core::world::{BlockedWhy, SlotCommand, SlotEvent, SlotPlan};
 
 use crate::faults::Mischief;
 use crate::history::Fact;
@@ -189,7 +189,10 @@ impl World {
             }
             Move::After(after_us) => self.after(after_us, Next::Program { of, slot, run: number }),
             Move::Blocked(path) => {
-                self.report_slot(of, SlotEvent::Blocked { slot, execution, path: path.into() });
+                self.report_slot(
+                    of,
+                    SlotEvent::Blocked { slot, execution, path: path.into(), why: BlockedWhy::ReadOnly },
+                );
                 self.later(50, Next::Program { of, slot, run: number });
             }
             Move::Waits => run.waits = true,

@@ -6,6 +6,7 @@
 
 pub mod binary;
 pub mod chaos;
+pub mod fleet;
 pub mod launch;
 pub mod processes;
 pub mod random;
@@ -14,6 +15,7 @@ pub mod standing;
 pub mod tree;
 pub mod trial;
 
+pub use fleet::Fleet;
 pub use launch::{End, Finished, Launch, Started};
 pub use processes::Process;
 pub use random::Random;

@@ -45,6 +45,15 @@ impl Armor {
         })
     }
 
+    /// The lines of a listing.
+    #[track_caller]
+    #[must_use]
+    pub fn list(listing: &Finished) -> Vec<Armor> {
+        let rows = listing.json();
+        let rows = rows.as_array().unwrap_or_else(|| panic!("no list: {rows}"));
+        rows.iter().map(|row| Armor::read(row).unwrap_or_else(|| panic!("keys are missing: {row}"))).collect()
+    }
+
     /// Its process, if it runs.
     #[must_use]
     pub fn process(&self) -> Option<Process> {
@@ -77,17 +86,13 @@ impl<'a> Standing<'a> {
     #[track_caller]
     #[must_use]
     pub fn armors(&self) -> Vec<Armor> {
-        let rows = self.json(&["armors"]);
-        let rows = rows.as_array().unwrap_or_else(|| panic!("no list: {rows}"));
-        rows.iter().map(|row| Armor::read(row).unwrap_or_else(|| panic!("keys are missing: {row}"))).collect()
+        Armor::list(&self.command(&["armors", "--json"]).run().exits(0))
     }
 
     /// Writes a job file beside the run directory.
     #[must_use]
     pub fn job_file(&self, text: &str) -> PathBuf {
-        let path = self.trial.beside(&format!("{}.toml", blake3::hash(text.as_bytes()).to_hex().split_at(12).0));
-        std::fs::write(&path, text).expect("a job file can be written");
-        path
+        self.trial.job_file(text)
     }
 
     /// Submits a job and returns its id.

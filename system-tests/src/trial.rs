@@ -84,6 +84,17 @@ impl Trial {
         path
     }
 
+    /// Writes a job file beside the run directory and returns its path.
+    ///
+    /// # Panics
+    /// If it cannot be written.
+    #[must_use]
+    pub fn job_file(&self, text: &str) -> PathBuf {
+        let path = self.beside(&format!("{}.toml", blake3::hash(text.as_bytes()).to_hex().split_at(12).0));
+        fs::write(&path, text).expect("a job file can be written");
+        path
+    }
+
     /// The bytes of a file in the run directory.
     ///
     /// # Panics

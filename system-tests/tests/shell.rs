@@ -129,6 +129,22 @@ fn the_directory_and_the_environment_are_those_of_the_command() {
 }
 
 #[test]
+fn what_helps_common_runtimes_to_repeat_themselves_is_in_their_environment() {
+    let trial = Trial::new();
+    let script = "echo $PYTHONHASHSEED $PERL_HASH_SEED";
+    let plain = trial.run("-- sh -c").args([script]).run().exits(0);
+    let assisted = trial.run("--determinism assist -- sh -c").args([script]).env("PERL_HASH_SEED", "7").run().exits(0);
+    assert_eq!((plain.out().as_str(), assisted.out().as_str()), ("\n", "0 7\n"));
+}
+
+#[test]
+fn a_home_that_cannot_be_written_keeps_nobody_from_a_result() {
+    let trial = Trial::new();
+    let run = trial.run("-- sh -c").args(["echo x > made"]).env("HOME", "/dev/null").run().exits(0);
+    assert_eq!(trial.read("made"), b"x\n", "{run}");
+}
+
+#[test]
 fn the_network_is_off_unless_it_is_asked_for() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -154,6 +170,20 @@ fn a_blocked_write_is_named_with_its_path_and_the_flag_that_allows_it() {
     assert!(said.contains(target.to_str().unwrap()) && said.contains("--output"), "{said}");
     let run = trial.run("--output").args([&target]).args(["--", "sh", "-c", &script]).run().exits(0);
     assert_eq!(std::fs::read(&target).unwrap(), b"x\n", "{run}");
+}
+
+#[test]
+fn what_cannot_be_kept_or_reached_is_named_as_what_it_is() {
+    let trial = Trial::new();
+    let pipe = trial.run("-- mkfifo left").run().exits(0);
+    assert!(pipe.err().contains("left") && pipe.err().contains("not kept"), "{pipe}");
+    assert!(!pipe.err().contains("--output"), "no flag would keep it: {pipe}");
+    let none = trial.run("--files none -- sh -c").args(["echo > held"]).run();
+    assert!(none.err().contains("--files overlay"), "{none}");
+    if chameleon_system_tests::skip::has(&["bash"]) {
+        let net = trial.run("-- bash -c").args(["echo > /dev/tcp/192.0.2.1/80"]).run();
+        assert!(net.err().contains("reach 192.0.2.1:80") && net.err().contains("--net"), "{net}");
+    }
 }
 
 #[test]
@@ -199,6 +229,19 @@ fn a_fault_put_in_on_purpose_is_masked_marked_and_told() {
 }
 
 #[test]
+fn a_wrong_lane_is_told_and_judged_also_when_the_output_is_out() {
+    let trial = Trial::new();
+    trial.write("patient.toml", "replicas = 3\npatience_percent = 10000\n");
+    let words = "--strategy ./patient.toml --inject flip:1 --report -- sh -c";
+    let run = trial.run(words).args(["echo right; sleep 0.3"]).run().exits(0);
+    assert_eq!(run.out(), "right\n", "{run}");
+    let told = run.err();
+    assert!(told.contains("value in lane l1 — INJECTED"), "{run}");
+    assert!(told.contains("transient fault: lane l1"), "it repeated the task: {run}");
+    assert!(told.contains("Cost: 9 executions"), "three votes, and two lanes thrice more: {run}");
+}
+
+#[test]
 fn a_conflicting_change_is_named_and_nothing_is_overwritten() {
     let trial = Trial::new();
     trial.write("shared", "old");
@@ -237,6 +280,33 @@ fn a_user_is_notified_of_a_fault_with_a_command() {
     let run = trial.chameleon(words).run().exits(0);
     let text = std::fs::read_to_string(&told).unwrap_or_else(|why| panic!("{why}: {run}"));
     assert!(!text.is_empty(), "{run}");
+}
+
+#[test]
+fn complaints_that_nobody_takes_change_no_result() {
+    let trial = Trial::new();
+    let full = || File::options().write(true).open("/dev/full").unwrap();
+    let script = "echo complaint >&2; echo result; exit 4";
+    let run = trial.run("-- sh -c").args([script]).stderr_to(full()).run();
+    assert_eq!((run.end.code(), run.out().as_str()), (4, "result\n"), "{run}");
+    let refused = trial.run("nowhere.toml").stderr_to(full()).run();
+    assert_eq!(refused.end.code(), 125, "{refused}");
+    let closed = trial.program("sh").args(["-c", "exec \"$0\" run -- sh -c \"$1\" 2>&-"]);
+    let run = closed.args([chameleon_system_tests::binary::chameleon().as_os_str(), script.as_ref()]).run();
+    assert_eq!((run.end.code(), run.out().as_str()), (4, "result\n"), "{run}");
+}
+
+#[test]
+fn a_terminal_shows_how_the_lanes_fare_and_loses_nothing_of_the_output() {
+    if !chameleon_system_tests::skip::has(&["script"]) {
+        return;
+    }
+    let trial = Trial::new();
+    let chameleon = chameleon_system_tests::binary::chameleon();
+    let command = format!("{} run -- sh -c 'sleep 1.5; printf half; sleep 1; echo line'", chameleon.display());
+    let shown = trial.program("script").args(["-qec", &command, "/dev/null"]).run().exits(0).out();
+    assert!(shown.contains("l2") && shown.contains("printed"), "a line a lane: {shown:?}");
+    assert!(shown.contains("halfline"), "nothing is drawn behind half a line: {shown:?}");
 }
 
 #[test]

@@ -106,6 +106,17 @@ fn a_run_uses_the_standing_system_and_leaves_it_standing() {
 }
 
 #[test]
+fn a_run_through_a_standing_system_has_the_umask_of_its_command() {
+    let trial = Trial::new();
+    let system = trial.stand(1);
+    let chameleon = chameleon_system_tests::binary::chameleon();
+    let script = "umask 027; exec \"$0\" run -- sh -c umask";
+    let run = trial.program("sh").args(["-c", script]).args([chameleon]).env("CHAMELEON_HOME", trial.home()).run();
+    assert_eq!(run.exits(0).out(), "0027\n");
+    system.down();
+}
+
+#[test]
 fn a_standing_system_remembers_its_jobs_after_down_and_up() {
     let trial = Trial::new();
     let system = trial.stand(1);

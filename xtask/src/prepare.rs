@@ -21,7 +21,9 @@ const TOOLS: &[Tool] = &[
     Tool { program: "gzip", package: "gzip" },
     Tool { program: "find", package: "findutils" },
     Tool { program: "unshare", package: "util-linux" },
+    Tool { program: "nsenter", package: "util-linux" },
     Tool { program: "ip", package: "iproute2" },
+    Tool { program: "nft", package: "nftables" },
 ];
 
 /// `cargo xtask prepare`: what can be installed is; what is still missing is named. Missing tools are

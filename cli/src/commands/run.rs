@@ -1,6 +1,7 @@
 //! `chameleon run`: a program or a job file, as the shell would run it.
 
 use std::ffi::OsString;
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::sync::mpsc::Sender;
 
@@ -107,7 +108,8 @@ impl Concluded {
 
 /// Follows the job to its end and says on standard error what must be said.
 fn follow(system: &System, mut line: Line, job: Job, report: bool) -> Result<Concluded, Failure> {
-    let mut hands = Person { home: system.home().to_owned(), ear: line.ear(), printing: None, lines: Lines::new() };
+    let lines = Lines::new(job.stages.len());
+    let mut hands = Person { home: system.home().to_owned(), ear: line.ear(), printing: None, lines };
     let follower = Follower::new(line.number(), job.clone(), true);
     let watched = Watch::new(&mut line, &mut hands, follower).run();
     hands.lines.clear();
@@ -160,7 +162,8 @@ enum Order {
 
 impl Hands for Person {
     fn accepted(&mut self, job: JobId) -> Result<(), Failure> {
-        let (out, err) = (self.lines.beside(Raw::stdout()?), self.lines.beside(Raw::stderr()?));
+        let out = self.lines.beside(Raw::stdout()?, io::stdout().is_terminal());
+        let err = self.lines.beside(Raw::stderr()?, io::stderr().is_terminal());
         let printer = Printer::new(Packs::new(&self.home, job), out, err);
         let (orders, ordered) = std::sync::mpsc::channel();
         self.printing = Some(orders);

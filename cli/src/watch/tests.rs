@@ -65,7 +65,7 @@ impl<O: Write> Hands for Printing<O> {
 }
 
 fn job() -> Job {
-    let here = Here { directory: "/".into(), environment: vec![], stdin: Stdin::Null };
+    let here = Here { directory: "/".into(), environment: vec![], stdin: Stdin::Null, umask: 0o022 };
     request::of_command(vec!["true".into()], JobFlags::default(), here).unwrap()
 }
 

@@ -19,7 +19,7 @@ use crate::message::{Ballot, Dispute, ExecutionMessage, Rule, Story, SurrogateMe
 use crate::names::{ArmorName, Attempt, Incarnation, JobId, LaneId, StageId, TaskId};
 use crate::vote::open::Open;
 use crate::vote::prefix::{Decided, Standing};
-use crate::vote::{Tally, Vote, tally};
+use crate::vote::{Tally, tally};
 use crate::world::Region;
 
 /// Most verdicts in one message.
@@ -127,7 +127,7 @@ impl Voter {
         self.done += 1;
         let (stage, task) = (ballot.stage, ballot.task);
         let Some(open) = self.open(stage, task) else { return };
-        match open.ballots.get(&lane).or(open.unchecked.get(&lane)) {
+        match open.known(lane) {
             Some(earlier) if earlier.value() == ballot.value() => return,
             Some(_) => {
                 open.voided.insert(lane);
@@ -141,12 +141,7 @@ impl Voter {
     fn check_prefix(&mut self, stage: StageId, task: TaskId, lane: LaneId, has_it: bool) {
         let Some(open) = self.open(stage, task) else { return };
         let Some(decided) = open.prefixes.decided().cloned() else { return };
-        if has_it {
-            open.prefixes.mark(lane, decided.offset, decided.digest);
-            if let Some(ballot) = open.unchecked.remove(&lane) {
-                open.ballots.insert(lane, ballot);
-            }
-        } else if open.voided.insert(lane) {
+        if open.check(lane, &decided, has_it) {
             self.stories.push(Story::PrefixContradicted { stage, task, lane, released: decided.offset });
         }
         self.decide(stage, task);
@@ -170,30 +165,35 @@ impl Voter {
                 let winners: Vec<LaneId> = open.lanes_for(value).collect();
                 let ballot = open.ballots[&winners[0]].clone();
                 let verdict = Verdict { stage, task, value, winners, ballot };
-                open.verdict = Some(verdict.clone());
+                open.settle(verdict.clone());
                 self.verdicts.push(verdict);
             }
             Tally::Won(_) => {}
         }
         let Some(verdict) = &open.verdict else { return };
-        let agrees = |vote: &Vote| !matches!(vote, Vote::Cast(value) if *value != verdict.value);
-        if votes.values().all(agrees) && votes.len() >= usize::from(rule.lanes) && open.voided.is_empty() {
+        if open.has_dissent(verdict) {
+            self.disputed.insert(task);
+        } else if open.votes(&vote.absent).len() >= usize::from(rule.lanes) && open.voided.is_empty() {
             vote.open.remove(&task);
             vote.settled.insert(task);
             self.disputed.remove(&task);
-        } else if !votes.values().all(agrees) {
-            self.disputed.insert(task);
         }
+    }
+
+    /// Whether a ballot differs from the verdict on its task.
+    fn is_dissent(&self, ballot: &Ballot) -> bool {
+        let vote = self.stage.as_ref().filter(|vote| vote.stage == ballot.stage);
+        let verdict = vote.and_then(|vote| vote.open.get(&ballot.task)).and_then(|open| open.verdict.as_ref());
+        verdict.is_some_and(|verdict| verdict.value != ballot.value())
     }
 
     fn dispute(&self, task: TaskId) -> Option<Dispute> {
         let vote = self.stage.as_ref()?;
         let open = vote.open.get(&task)?;
-        let ballots = open.ballots.iter().filter(|(lane, _)| !open.voided.contains(lane));
         Some(Dispute {
             stage: vote.stage,
             task,
-            ballots: ballots.map(|(&lane, ballot)| (lane, ballot.clone())).collect(),
+            ballots: open.evidence(),
             won: open.verdict.as_ref().map(|verdict| verdict.value),
             rule: open.rule.unwrap_or(vote.rule),
         })
@@ -221,6 +221,7 @@ impl Voter {
             return step;
         }
         let disputed_before = self.disputed.clone();
+        let mut dissents = BTreeSet::new();
         let known = self.lives.get(&lane).copied().unwrap_or_default();
         if life < known {
             self.take_late(lane, ballots, &mut step);
@@ -232,10 +233,13 @@ impl Voter {
             for ballot in ballots.into_iter().skip(skip) {
                 step.record(self, VoterRecord::Cast(lane, Box::new(ballot.clone())));
                 self.ask_for_prefixes(ballot.stage, ballot.task, &mut step);
+                if self.is_dissent(&ballot) {
+                    dissents.insert(ballot.task);
+                }
             }
             self.say_kept(lane, &mut step);
         }
-        let news = self.disputed.difference(&disputed_before).copied().collect();
+        let news = self.disputed.difference(&disputed_before).copied().chain(dissents).collect();
         self.report(&news, &mut step);
         step
     }

@@ -65,6 +65,14 @@ pub struct Job {
     /// The most bytes of undecided output a lane may hold before it is paused.
     #[n(14)]
     pub spool_quota: u64,
+    /// Of whoever submits it: permissions that new files do not get.
+    #[n(15)]
+    pub umask: u32,
+}
+
+impl Job {
+    /// Until it is known whose the job is.
+    pub const USUAL_UMASK: u32 = 0o022;
 }
 
 impl Job {

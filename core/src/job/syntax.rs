@@ -86,6 +86,7 @@ impl<'a> Reading<'a> {
             environment: self.environment(&mut header),
             stdin: self.stdin(&mut header),
             spool_quota: self.spool_quota(&mut header),
+            umask: Job::USUAL_UMASK,
         };
         header.finish();
         Some(job)

@@ -6,7 +6,7 @@ use minicbor::{Decode, Encode};
 use crate::job::{InjectionKind, OsBytes};
 use crate::message::{Hearing, Outcome, Value};
 use crate::names::{ArmorName, Attempt, ExecutionId, HostId, Incarnation, LaneId, Millis, StageId, TaskId};
-use crate::world::End;
+use crate::world::{BlockedWhy, End};
 
 /// Something that happened, with the time it was noticed.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -196,13 +196,15 @@ pub enum Story {
         #[n(2)]
         lane: LaneId,
     },
-    /// A write outside what is held was forbidden.
+    /// A path was not allowed to be changed or reached, or cannot be kept.
     #[n(16)]
     Blocked {
         #[n(0)]
         lane: LaneId,
         #[n(1)]
         path: OsBytes,
+        #[n(2)]
+        why: BlockedWhy,
     },
     /// The lanes did not all receive the same input; none was started.
     #[n(17)]

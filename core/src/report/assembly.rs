@@ -4,6 +4,8 @@
 //! same ARMOR, say what was decided and when it was over. Whatever is still open when the job has
 //! ended is closed by how it ended.
 
+use std::collections::BTreeMap;
+
 use crate::job::InjectionKind;
 use crate::message::{Diagnosis, EventRow, Evidence, Outcome, Story, Why};
 use crate::names::{ArmorName, ExecutionId, LaneId, Millis, StageId, TaskId};
@@ -41,6 +43,8 @@ struct Open {
 
 #[derive(Debug, Default)]
 struct Assembly {
+    /// When each stage began.
+    began: BTreeMap<StageId, Millis>,
     open: Vec<Open>,
     /// Put in on purpose, and not yet seen in a fault.
     injections: Vec<(LaneId, StageId, TaskId, InjectionKind)>,
@@ -75,8 +79,8 @@ impl Assembly {
                 self.push(row, Some((*stage, TaskId(0))), fault);
             }
             Story::Ended(outcome) => self.outcome = Some(outcome.clone()),
+            Story::StageBegan { stage, .. } => drop(self.began.insert(*stage, row.occurrence.boot)),
             Story::Accepted
-            | Story::StageBegan { .. }
             | Story::LanePaused { .. }
             | Story::LaneResumed { .. }
             | Story::Blocked { .. }
@@ -163,7 +167,17 @@ impl Assembly {
             }
             _ => return,
         };
+        let about = Some((stage, task));
+        if let Story::Dissent { winners, .. } = &row.occurrence.story
+            && let Some(open) = self.open.iter_mut().rfind(|open| open.is_contradiction(place, about))
+        {
+            open.fault.what = row.occurrence.story.to_string();
+            open.fault.decided.push(format!("the value of {} stands", lanes(winners)));
+            open.fault.recovery = Recovery::Masked;
+            return;
+        }
         let mut fault = noticed(row, Domain::Value, place, Containment::BeforeSpread);
+        fault.noticed_after = self.began.get(&stage).map(|began| row.occurrence.boot.since(*began));
         match &row.occurrence.story {
             Story::Dissent { winners, .. } => {
                 fault.decided.push(format!("the value of {} stands", lanes(winners)));
@@ -174,7 +188,7 @@ impl Assembly {
             }
             _ => {}
         }
-        self.push(row, Some((stage, task)), fault);
+        self.push(row, about, fault);
     }
 
     /// A decision about a task, or about all open tasks of a stage.
@@ -187,7 +201,14 @@ impl Assembly {
     }
 
     fn diagnosed(&mut self, stage: StageId, task: TaskId, diagnosis: &Diagnosis) {
-        let about = |open: &&mut Open| open.about == Some((stage, task)) && open.fault.domain == Domain::Value;
+        let of_lane = match diagnosis {
+            Diagnosis::Transient { lane, .. } | Diagnosis::LaneFaulty { lane, .. } => Some(Place::Lane(*lane)),
+            Diagnosis::Nondeterministic { .. } | Diagnosis::Divided | Diagnosis::Inconclusive => None,
+        };
+        let about = |open: &&mut Open| {
+            let same = open.about == Some((stage, task)) && open.fault.domain == Domain::Value;
+            same && of_lane.is_none_or(|place| open.fault.place == place)
+        };
         self.open.iter_mut().filter(about).for_each(|open| open.fault.decided.push(diagnosis.to_string()));
     }
 
@@ -303,6 +324,12 @@ impl Assembly {
 }
 
 impl Open {
+    /// Whether it is a contradiction of what was decided, whose lane's ballot was not heard yet.
+    fn is_contradiction(&self, place: Place, about: Option<(StageId, TaskId)>) -> bool {
+        let unheard = self.fault.domain == Domain::Value && self.fault.recovery == Recovery::None;
+        unheard && self.fault.place == place && self.about == about
+    }
+
     /// Whether it is a death of the program at this place, doing this task.
     fn is_death(&self, place: Place, about: Option<(StageId, TaskId)>) -> bool {
         self.fault.place == place && self.about == about && self.fault.domain != Domain::Value

@@ -2,6 +2,7 @@
 //! been noticed. Values that can be printed and compared; `cli` prints them.
 
 mod assembly;
+mod hosts;
 mod limits;
 pub mod sentence;
 #[cfg(test)]
@@ -46,7 +47,7 @@ pub struct Fault {
     pub noticed_by: ArmorName,
     /// Milliseconds since 1970, UTC.
     pub noticed_unix_ms: u64,
-    /// From the start of the program, or from its last sign of life.
+    /// From the start of the program or, of a wrong value, of its stage; or from the last sign of life.
     pub noticed_after: Option<Millis>,
     /// What was decided about it, in order.
     pub decided: Vec<String>,
@@ -134,6 +135,9 @@ impl Report {
     pub fn new(id: JobId, job: &Job, rows: &[EventRow]) -> Report {
         let rows: Vec<&EventRow> = concerning(id, rows).collect();
         let assembled = assembly::assemble(&rows);
+        let is_fault = |remark: &String| assembled.faults.iter().any(|fault| fault.what == *remark);
+        let remarks = rows.iter().filter_map(|row| remark(&row.occurrence.story));
+        let remarks = remarks.filter(|remark| !is_fault(remark)).collect();
         Report {
             job: id,
             name: job.name.clone(),
@@ -142,7 +146,7 @@ impl Report {
             unnoticed_injections: assembled.unnoticed,
             injected: rows.iter().any(|row| matches!(row.occurrence.story, Story::Injected { .. })),
             faults: assembled.faults,
-            remarks: rows.iter().filter_map(|row| remark(&row.occurrence.story)).collect(),
+            remarks,
             cost: rows.iter().rev().find_map(|row| cost(&row.occurrence.story)),
             limits: limits::of(job, &rows),
         }

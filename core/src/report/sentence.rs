@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use crate::message::{Diagnosis, Evidence, Hearing, HostFault, Outcome, Story, Value, Why};
-use crate::names::{LaneId, Millis};
-use crate::world::End;
+use crate::message::{Diagnosis, Evidence, Outcome, Story, Value, Why};
+use crate::names::LaneId;
+use crate::world::{BlockedWhy, End};
 
 impl Story {
     /// A stable word for the kind of event, as in `events --json`.
@@ -130,11 +130,10 @@ impl Story {
             Story::Injected { lane, execution, kind } => {
                 write!(f, "INJECTED on purpose: {} in lane {lane} (execution {execution})", injected(*kind))
             }
-            Story::Blocked { lane, path } => write!(
-                f,
-                "lane {lane} was not allowed to write {}: only the run directory is held; --output {0} would allow it",
-                String::from_utf8_lossy(path)
-            ),
+            Story::Blocked { lane, path, why } => {
+                let path = String::from_utf8_lossy(path);
+                write!(f, "lane {lane} {}", blocked(&path, *why))
+            }
             Story::SlotUnavailable { lane, why } => write!(f, "lane {lane} has no place to run programs in: {why}"),
             _ => Ok(()),
         }
@@ -240,55 +239,23 @@ impl fmt::Display for Why {
     }
 }
 
-impl Story {
-    fn host(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Story::HostLost { host, fault, heard, moved } => {
-                write!(f, "{host} is lost: {fault}; ")?;
-                let heard: Vec<String> = heard.iter().map(|(by, hearing)| format!("{by} heard {hearing}")).collect();
-                write!(f, "{}; {} installed elsewhere", heard.join(", "), count(*moved, "ARMOR"))
-            }
-            Story::HostReturned { host, after } => {
-                write!(f, "{host} is here again, {after} after it was lost; what was moved is retired there")
-            }
-            Story::HostSlow { host, observer, hearing } => write!(
-                f,
-                "{host} was not heard by {observer} for longer than {} and is heard again: it is slow, nothing is moved",
-                hearing.bound
-            ),
-            Story::LinkCut { from, to, hearing, heard_by, one_way } => {
-                let back = match one_way {
-                    Some(true) => format!("; {from} still hears {to}"),
-                    Some(false) => format!("; nor does {from} hear {to}"),
-                    None => String::new(),
-                };
-                write!(
-                    f,
-                    "the link from {from} to {to} is cut: {to} heard {hearing}, while {heard_by} hears {from}{back}"
-                )
-            }
-            Story::LinkRestored { from, to } => write!(f, "{to} hears {from} again"),
-            _ => Ok(()),
+/// What a lane tried in vain, and the flag that would allow it.
+fn blocked(path: &str, why: BlockedWhy) -> String {
+    match why {
+        BlockedWhy::ReadOnly => {
+            format!("was not allowed to write {path}: only the run directory is held; --output {path} would allow it")
         }
-    }
-}
-
-impl fmt::Display for HostFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            HostFault::Dead => "its processes are dead",
-            HostFault::Frozen => "its processes are frozen, its machine still answers",
-            HostFault::Unreachable => "it is dead or cut off, nothing answers there",
-        })
-    }
-}
-
-/// `nothing for 0.6 s (0.4 s would be an accident)`.
-impl fmt::Display for Hearing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.silent {
-            Millis(u64::MAX) => write!(f, "nothing ever"),
-            silent => write!(f, "nothing for {silent} where up to {} may be an accident", self.bound),
+        BlockedWhy::NoFiles => {
+            format!("was not allowed to write {path}: no files are held; --files overlay would allow it")
+        }
+        BlockedWhy::Network => {
+            format!("was not allowed to reach {path}: the network is off; --net would allow it")
+        }
+        BlockedWhy::Outside => {
+            format!("changed {path}, next to an output of another name: it is not kept; --output {path} would keep it")
+        }
+        BlockedWhy::Unsupported => {
+            format!("left a pipe, socket or device at {path}: such things are not kept; /tmp is the place for them")
         }
     }
 }

@@ -40,6 +40,7 @@ fn job(strategy: &str) -> Job {
         environment: vec![],
         stdin: Stdin::Null,
         spool_quota: 1 << 20,
+        umask: Job::USUAL_UMASK,
     }
 }
 

@@ -11,7 +11,7 @@ use crate::names::Millis;
 use crate::refusal::Refusal;
 
 const RESTART: Restart = Restart { limit: 3, backoff: Millis(10), backoff_most: Millis(1_000) };
-/// Two sides of a coin that split the lanes go unnoticed once in 64 times when each repeats it thrice.
+/// A coin that splits the lanes goes unnoticed once in 8 times when the winner repeats it thrice.
 const REPEATS: u16 = 3;
 const PATIENCE_PERCENT: u32 = 100;
 

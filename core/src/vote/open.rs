@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::message::{Ballot, Rule, Value, Verdict};
 use crate::names::{Attempt, LaneId};
 use crate::vote::Vote;
-use crate::vote::prefix::{Prefixes, Standing};
+use crate::vote::prefix::{Decided, Prefixes, Standing};
 use crate::world::Region;
 
 /// A task whose vote is not over.
@@ -17,6 +17,8 @@ pub struct Open {
     /// Ballots that wait until their lane's prefix is checked.
     pub unchecked: BTreeMap<LaneId, Ballot>,
     pub voided: BTreeSet<LaneId>,
+    /// Ballots that contradict the decided prefix: evidence, and no votes.
+    pub contradicting: BTreeMap<LaneId, Ballot>,
     pub absent: BTreeSet<LaneId>,
     pub attempts: BTreeMap<LaneId, Attempt>,
     pub prefixes: Prefixes,
@@ -28,8 +30,22 @@ pub struct Open {
 }
 
 impl Open {
-    /// A lane's first ballot; it waits while the lane has not shown that it has the decided prefix.
+    /// The ballot of a lane, whatever it counts for.
+    pub fn known(&self, lane: LaneId) -> Option<&Ballot> {
+        [&self.ballots, &self.unchecked, &self.contradicting].into_iter().find_map(|ballots| ballots.get(&lane))
+    }
+
+    /// A lane's first ballot; it waits while the lane has not shown that it has the decided prefix. Once there is
+    /// a verdict, every ballot is compared with that.
     pub fn receive(&mut self, lane: LaneId, ballot: &Ballot) {
+        if self.voided.contains(&lane) {
+            self.contradicting.insert(lane, ballot.clone());
+            return;
+        }
+        if self.verdict.is_some() {
+            self.ballots.insert(lane, ballot.clone());
+            return;
+        }
         let length = ballot.ended.stdout.length;
         if self.attempts.get(&lane).is_some_and(|attempt| *attempt != ballot.attempt) {
             self.prefixes.restart(lane);
@@ -40,7 +56,10 @@ impl Open {
                 self.ballots.insert(lane, ballot.clone());
             }
             Standing::Unknown(offset) if length > offset => drop(self.unchecked.insert(lane, ballot.clone())),
-            Standing::Unknown(_) | Standing::Contradicts => drop(self.voided.insert(lane)),
+            Standing::Unknown(_) | Standing::Contradicts => {
+                self.voided.insert(lane);
+                self.contradicting.insert(lane, ballot.clone());
+            }
         }
     }
 
@@ -54,6 +73,41 @@ impl Open {
     #[must_use]
     pub fn has_heard(&self, lane: LaneId) -> bool {
         self.has_voted(lane) || self.unchecked.contains_key(&lane)
+    }
+
+    /// The lane has the decided prefix, or it does not; whether that voids its vote now.
+    pub fn check(&mut self, lane: LaneId, decided: &Decided, has_it: bool) -> bool {
+        let waiting = self.unchecked.remove(&lane);
+        if has_it {
+            self.prefixes.mark(lane, decided.offset, decided.digest);
+            self.ballots.extend(waiting.map(|ballot| (lane, ballot)));
+            return false;
+        }
+        self.contradicting.extend(waiting.map(|ballot| (lane, ballot)));
+        self.voided.insert(lane)
+    }
+
+    /// The vote is decided: what still waits need not be checked any more to be compared.
+    pub fn settle(&mut self, verdict: Verdict) {
+        self.verdict = Some(verdict);
+        self.ballots.append(&mut self.unchecked);
+    }
+
+    /// What speaks against the verdict: ballots that differ from it, whether they count or not.
+    pub fn has_dissent(&self, verdict: &Verdict) -> bool {
+        let differs =
+            |(lane, ballot): (&LaneId, &Ballot)| !self.voided.contains(lane) && ballot.value() != verdict.value;
+        !self.contradicting.is_empty() || self.ballots.iter().any(differs)
+    }
+
+    /// The ballots that a dispute is about. One that contradicts what is out cannot win, and is heard once
+    /// another has.
+    pub fn evidence(&self) -> Vec<(LaneId, Ballot)> {
+        let valid = self.ballots.iter().filter(|(lane, _)| !self.voided.contains(lane));
+        let contradicting = self.contradicting.iter().filter(|_| self.verdict.is_some());
+        let mut ballots: Vec<_> = valid.chain(contradicting).map(|(&lane, ballot)| (lane, ballot.clone())).collect();
+        ballots.sort_by_key(|(lane, _)| *lane);
+        ballots
     }
 
     fn has_decided_digest(&self, ballot: &Ballot) -> bool {

@@ -41,6 +41,8 @@ pub struct HeldRoot {
     pub layer: Layer,
     /// The only entry that may change; `None`: any.
     pub only: Option<OsString>,
+    /// Its own mode was not what programs saw.
+    pub sealed: bool,
 }
 
 /// How what a program wrote is laid down.
@@ -130,7 +132,8 @@ impl Walk<'_> {
         let mode = after.metadata.mode() & 0o7777;
         let before_directory = before.clone().filter(|_| was.is_some_and(Metadata::is_dir));
         let same = was.is_some_and(|was| was.is_dir() && was.mode() & 0o7777 == mode);
-        if !same && self.may_change(&path) {
+        let ours = path.is_empty() && self.root.sealed;
+        if !same && !ours && self.may_change(&path) {
             self.note(path.clone(), Content::Directory { mode }, Some(&after.metadata), before.as_deref())?;
         }
         let (upper, from) = match after.written {

@@ -60,11 +60,18 @@ fn variable(name: &str) -> Option<PathBuf> {
     std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
 }
 
-/// Where programs of this user keep their state: on a disk, beyond a boot.
+/// Where programs of this user keep their state: on a disk, beyond a boot. Users whose home cannot be written, as
+/// services have, share no directory with others.
 fn state_directory() -> PathBuf {
-    variable("XDG_STATE_HOME")
-        .or_else(|| variable("HOME").map(|home| home.join(".local/state")))
-        .unwrap_or_else(|| PathBuf::from("/var/tmp"))
+    let own = variable("XDG_STATE_HOME").or_else(|| variable("HOME").map(|home| home.join(".local/state")));
+    let user = rustix::process::geteuid().as_raw();
+    own.filter(|path| can_be_made(path)).unwrap_or_else(|| PathBuf::from(format!("/var/tmp/chameleon-{user}/state")))
+}
+
+/// Whether a directory is there or can be made, and can be written to.
+fn can_be_made(path: &Path) -> bool {
+    let nearest = path.ancestors().find(|ancestor| ancestor.exists());
+    nearest.is_some_and(|path| path.is_dir() && rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_ok())
 }
 
 /// An open home.
@@ -76,14 +83,14 @@ pub struct Home {
 
 impl Home {
     /// The home that commands use unless told otherwise: `$CHAMELEON_HOME`, else `chameleon` in
-    /// `$XDG_STATE_HOME`, else in `~/.local/state`.
+    /// `$XDG_STATE_HOME`, else in `~/.local/state`, else in a directory of the user's in `/var/tmp`.
     #[must_use]
     pub fn default_path() -> PathBuf {
         variable("CHAMELEON_HOME").unwrap_or_else(|| state_directory().join("chameleon"))
     }
 
     /// Where this user's unfinished commits are looked for, whatever home they belong to: on a disk,
-    /// `chameleon-commits` in `$XDG_STATE_HOME`, else in `~/.local/state`.
+    /// `chameleon-commits` beside the default home.
     #[must_use]
     pub fn commits() -> PathBuf {
         state_directory().join("chameleon-commits")

@@ -131,17 +131,10 @@ fn spec(shim: PathBuf, work: PathBuf, blobs: PathBuf, plan: &SlotPlan) -> SlotSp
         inputs: plan.inputs.iter().map(path).collect(),
         program: OsString::from_vec(plan.program.to_vec()),
         environment: plan.environment.iter().map(|entry| OsString::from_vec(entry.to_vec())).collect(),
-        umask: umask(),
+        umask: plan.umask,
         net: plan.net,
         masked: Arc::new(move |path: &[u8]| masks.iter().any(|mask| mask.covers(path))),
     }
-}
-
-/// Of this process, which has it from the command that started the system.
-fn umask() -> u32 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("Umask:"));
-    line.and_then(|octal| u32::from_str_radix(octal.trim(), 8).ok()).unwrap_or(0o022)
 }
 
 /// Where a slot's reports go.
@@ -333,9 +326,9 @@ impl Served {
                 let so_far = self.region(prefix.len, prefix.digest);
                 self.reports.tell(SlotEvent::Output { slot, execution, so_far });
             }
-            slot::SlotEvent::Blocked { execution, path, .. } => {
+            slot::SlotEvent::Blocked { execution, path, why } => {
                 let path = path.into_os_string().into_vec().into();
-                self.reports.tell(SlotEvent::Blocked { slot, execution, path });
+                self.reports.tell(SlotEvent::Blocked { slot, execution, path, why });
             }
             slot::SlotEvent::Refused { execution, code, why } => return self.refused(execution, code, why),
             slot::SlotEvent::Ended(ended) => self.ended(&ended),

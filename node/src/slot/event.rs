@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use chameleon_core::job::{InjectionKind, OsBytes};
 use chameleon_core::names::{Digest, ExecutionId};
+use chameleon_core::world::BlockedWhy;
 use std::os::fd::OwnedFd;
 
 pub use super::control::Exit;
@@ -53,34 +54,6 @@ pub enum SlotEvent {
     Pong(u64),
     /// The slot is gone with all that ran in it; nothing more will be reported.
     Lost { why: String },
-}
-
-/// Why a path was not changed, or is not kept; it says what would allow it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BlockedWhy {
-    /// It lies outside the run directory.
-    ReadOnly,
-    /// It lies in the run directory of a stage that holds no files.
-    NoFiles,
-    /// It is a network address, and the network is off.
-    Network,
-    /// It lies next to an `--output` that names another path.
-    Outside,
-    /// It is a pipe, a socket or a device, which are not kept.
-    Unsupported,
-}
-
-impl BlockedWhy {
-    /// What a person can do about it.
-    #[must_use]
-    pub fn hint(self) -> &'static str {
-        match self {
-            BlockedWhy::ReadOnly | BlockedWhy::Outside => "allow it with --output DIR",
-            BlockedWhy::NoFiles => "allow it with --files overlay",
-            BlockedWhy::Network => "allow it with --net",
-            BlockedWhy::Unsupported => "pipes, sockets and devices are not kept; make them in /tmp",
-        }
-    }
 }
 
 /// The whole result of one execution.

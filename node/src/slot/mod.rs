@@ -47,9 +47,10 @@ use crate::os::readiness::watch;
 use crate::os::seccomp::{self, Notice};
 
 use blocked::Denied;
+pub use chameleon_core::world::BlockedWhy;
 use collect::{Collected, Harvesting};
 use control::{End, FromShim, ToShim};
-pub use event::{BlockedWhy, Changes, Ended, Exit, Prefix, Region, SlotEvent, Start};
+pub use event::{Changes, Ended, Exit, Prefix, Region, SlotEvent, Start};
 use output::Output;
 use pack::CHUNK;
 use plan::{Overlay, as_path};

@@ -57,6 +57,9 @@ pub struct Overlay {
     /// The only path (relative to `path`) that may change; `None`: anything.
     #[n(3)]
     pub only: Option<OsBytes>,
+    /// The user may not make entries in it, so programs may not either.
+    #[n(4)]
+    pub sealed: bool,
 }
 
 impl Overlay {
@@ -80,7 +83,8 @@ pub(super) fn plan(spec: &SlotSpec) -> Result<Plan, SlotError> {
     let mut overlays = Vec::new();
     if spec.files != Files::None {
         let path = as_bytes(directory.clone());
-        overlays.push(Overlay { root: 0, path, kept: spec.files == Files::Overlay, only: None });
+        let sealed = is_sealed(&directory);
+        overlays.push(Overlay { root: 0, path, kept: spec.files == Files::Overlay, only: None, sealed });
     }
     for (number, output) in (1..).zip(&spec.outputs) {
         let overlay = output_overlay(number, &directory.join(output))?;
@@ -116,11 +120,20 @@ fn canonical(path: &Path) -> Result<PathBuf, SlotError> {
 /// An output that is a directory is held whole; any other is a path in a directory of which nothing else may change.
 fn output_overlay(root: u16, output: &Path) -> Result<Overlay, SlotError> {
     if output.is_dir() {
-        return Ok(Overlay { root, path: as_bytes(canonical(output)?), kept: true, only: None });
+        let directory = canonical(output)?;
+        let sealed = is_sealed(&directory);
+        return Ok(Overlay { root, path: as_bytes(directory), kept: true, only: None, sealed });
     }
     let missing = || SlotError::Path { path: output.to_owned(), source: io::ErrorKind::NotFound.into() };
     let (parent, name) = output.parent().zip(output.file_name()).ok_or_else(missing)?;
-    Ok(Overlay { root, path: as_bytes(canonical(parent)?), kept: true, only: Some(as_bytes(name)) })
+    let parent = canonical(parent)?;
+    let sealed = is_sealed(&parent);
+    Ok(Overlay { root, path: as_bytes(parent), kept: true, only: Some(as_bytes(name)), sealed })
+}
+
+/// Whether this user may not make entries in a directory.
+fn is_sealed(directory: &Path) -> bool {
+    rustix::fs::access(directory, rustix::fs::Access::WRITE_OK).is_err()
 }
 
 /// Whether everything that `inner` holds is held by `outer` anyway.

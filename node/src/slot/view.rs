@@ -162,7 +162,7 @@ impl View {
         tree::remove(&inside.join("work/work")).on("prepare the layer", &outside)?;
         let upper = rustix::fs::open(inside.join("upper"), OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
             .on("open the layer", &outside)?;
-        let mode = attributes.st_mode & 0o7777;
+        let mode = attributes.st_mode & if overlay.sealed { 0o7555 } else { 0o7777 };
         rustix::fs::fchmod(&upper, Mode::from_raw_mode(mode)).on("prepare the layer", &outside)?;
         if self.plan.mapped.is_none() {
             let (user, group) = (attributes.st_uid, attributes.st_gid);
@@ -170,7 +170,7 @@ impl View {
         }
         match self.mount_overlay(lower, &inside, target) {
             Ok(()) => Ok(Layer::Upper { directory: upper, mode }),
-            Err(no_overlay) => self.mount_copy(lower, &inside, target).map(|()| Layer::Copy).map_err(|no_copy| {
+            Err(no_overlay) => self.mount_copy(lower, &inside, target, mode).map(|()| Layer::Copy).map_err(|no_copy| {
                 let both = format!("{no_overlay}; and a copy instead of it: failed to {no_copy}");
                 ViewError { step: "mount an overlay over", path: target.to_owned(), source: io::Error::other(both) }
             }),
@@ -178,12 +178,14 @@ impl View {
     }
 
     /// Serves where the kernel makes no overlay, such as with layers that lie on an overlay themselves.
-    fn mount_copy(&self, lower: &OwnedFd, layer: &Path, target: &Path) -> Result<(), CopyError> {
+    fn mount_copy(&self, lower: &OwnedFd, layer: &Path, target: &Path, mode: u32) -> Result<(), CopyError> {
         let source = PathBuf::from(format!("/proc/self/fd/{}", lower.as_raw_fd()));
         let copy = layer.join(COPY);
         copy_directory(&source, &copy, target, LIMIT)?;
         let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-        let mount = rustix::mount::open_tree(CWD, &copy, flags).and_then(|mount| attach(&mount, target));
+        let shown = rustix::fs::chmod(&copy, Mode::from_raw_mode(mode));
+        let mount = shown.and_then(|()| rustix::mount::open_tree(CWD, &copy, flags));
+        let mount = mount.and_then(|mount| attach(&mount, target));
         mount.map_err(|source| {
             let action = "show the copy of";
             FilesError::Path { action, path: target.to_owned(), source: source.into() }.into()

@@ -99,6 +99,7 @@ impl System {
             environment: vec![b"PATH=/usr/bin:/bin".to_vec().into()],
             stdin: Stdin::Null,
             spool_quota: 64 << 20,
+            umask: Job::USUAL_UMASK,
         }
     }
 

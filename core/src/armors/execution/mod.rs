@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use ed25519_dalek::SigningKey;
 
 use crate::armor::{Armor, Effect, Event, LinkEvent, Moment, Progress, Step, Timer};
-use crate::job::{InjectionKind, Stdin};
+use crate::job::{InjectionKind, Stdin, determinism};
 use crate::message::{ExecutionMessage, FanoutMessage, LaneOrders, Purpose, Story, SurrogateMessage};
 use crate::names::{
     ArmorName, Digest, ExecutionId, HostId, Incarnation, JobId, LaneId, Millis, SlotId, StageId, TaskId,
@@ -217,7 +217,8 @@ impl Execution {
             inputs: stage.inputs.clone(),
             outputs: stage.outputs.clone(),
             net: job.net,
-            environment: job.environment.clone(),
+            environment: determinism::environment(job),
+            umask: job.umask,
             masks: job.masks.clone(),
         })
     }

@@ -29,8 +29,8 @@ impl Execution {
                     self.say_prefix(execution, so_far, &mut step);
                 }
             }
-            SlotEvent::Blocked { path, .. } => {
-                self.note(Story::Blocked { lane: self.lane, path }, &mut step);
+            SlotEvent::Blocked { path, why, .. } => {
+                self.note(Story::Blocked { lane: self.lane, path, why }, &mut step);
             }
             SlotEvent::Ended { slot, execution, ended } => self.ended(now, slot, execution, ended, &mut step),
             SlotEvent::Unheld { slot, execution, why } => {
@@ -117,6 +117,7 @@ impl Execution {
             Purpose::Repeat(number) => {
                 let value = Some(ballot.value());
                 step.record(self, ExecutionRecord::Repeated(stage, task, number, value));
+                self.tell_done(stage, step);
                 let message = SurrogateMessage::Repeated { lane: self.lane, stage, task, purpose: run.purpose, value };
                 step.send(self.surrogate(), message);
             }

@@ -82,7 +82,7 @@ impl Execution {
             finished: self.ledger.counts.get(&stage).copied().unwrap_or_default(),
             running: first,
             cpu_us: self.ledger.cpu_us,
-            executions: self.ledger.executions,
+            executions: self.ledger.executions + self.slots.runs().count() as u64,
             paused,
         };
         step.send(self.surrogate(), message);

@@ -59,6 +59,7 @@ fn job(notify: &[&str]) -> Job {
         environment: Vec::new(),
         stdin: Stdin::Null,
         spool_quota: 1 << 20,
+        umask: Job::USUAL_UMASK,
     }
 }
 

@@ -14,6 +14,8 @@ pub struct Inquiry {
     again: BTreeMap<(LaneId, u16), Option<Value>>,
     /// One for each dissenting lane that was judged, or one for a dispute that nobody won.
     pub diagnoses: Vec<Diagnosis>,
+    /// Those of the dispute before it was reopened.
+    pub earlier: Vec<Diagnosis>,
     /// The ladder was climbed since the dispute arose.
     pub climbed: bool,
 }
@@ -21,13 +23,13 @@ pub struct Inquiry {
 impl Inquiry {
     #[must_use]
     pub fn new(dispute: Dispute) -> Self {
-        Inquiry { dispute, again: BTreeMap::new(), diagnoses: Vec::new(), climbed: false }
+        Inquiry { dispute, again: BTreeMap::new(), diagnoses: Vec::new(), earlier: Vec::new(), climbed: false }
     }
 
     /// The dispute goes on with other ballots; repetitions that were done still count.
     pub fn reopen(&mut self, dispute: Dispute) {
         self.dispute = dispute;
-        self.diagnoses.clear();
+        self.earlier.append(&mut self.diagnoses);
         self.climbed = false;
     }
 
@@ -36,6 +38,12 @@ impl Inquiry {
     pub fn is_news(&self, dispute: &Dispute) -> bool {
         let voted = |dispute: &Dispute| dispute.ballots.iter().map(|(lane, _)| *lane).collect::<Vec<_>>();
         dispute.rule != self.dispute.rule || dispute.won != self.dispute.won || voted(dispute) != voted(&self.dispute)
+    }
+
+    /// Whether this lane's ballot against that value is known already.
+    #[must_use]
+    pub fn knows(&self, loser: LaneId, won: Value) -> bool {
+        self.dispute.won == Some(won) && self.dispute.ballots.iter().any(|(lane, _)| *lane == loser)
     }
 
     pub fn repeated(&mut self, lane: LaneId, number: u16, value: Option<Value>) {

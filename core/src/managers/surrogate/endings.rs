@@ -131,13 +131,25 @@ impl Surrogate {
         if self.is_over() || (committing && called_off) {
             return;
         }
-        let executions = self.ledger.spent.values().map(|(executions, _)| executions).sum();
-        let cpu_us = self.ledger.spent.values().map(|(_, cpu_us)| cpu_us).sum();
-        let (results, result_cpu_us) = self.ledger.result_cost;
-        self.tell(now, Story::Cost { executions, cpu_us, results, result_cpu_us }, step);
+        let cost = self.cost();
+        self.tell(now, cost, step);
         self.tell(now, Story::Ended(outcome.clone()), step);
         step.record(self, SurrogateRecord::Ended(outcome));
         self.stop_lanes(step);
+    }
+
+    /// What was spent, by the accounts of the lanes that are done and the last word of those that still run.
+    fn cost(&self) -> Story {
+        let mut spent = self.ledger.spent.clone();
+        for (&lane, pulse) in &self.lanes {
+            let (executions, cpu_us) = spent.entry(lane).or_default();
+            *executions = pulse.executions.max(*executions);
+            *cpu_us = pulse.cpu_us.max(*cpu_us);
+        }
+        let executions = spent.values().map(|(executions, _)| executions).sum();
+        let cpu_us = spent.values().map(|(_, cpu_us)| cpu_us).sum();
+        let (results, result_cpu_us) = self.ledger.result_cost;
+        Story::Cost { executions, cpu_us, results, result_cpu_us }
     }
 
     fn stop_lanes(&self, step: &mut Step<SurrogateRecord>) {

@@ -66,6 +66,8 @@ struct LanePulse {
     finished: u64,
     running: Option<(TaskId, u64)>,
     paused: bool,
+    /// Begun so far, and their CPU in microseconds.
+    executions: u64,
     cpu_us: u64,
     /// When it was last seen to have moved.
     moved: Millis,
@@ -198,8 +200,8 @@ impl Surrogate {
         match message {
             SurrogateMessage::Noted { first, stories } => self.heard(now, self.execution(lane), first, stories, step),
             SurrogateMessage::CannotRun { stage, why, .. } => self.cannot_run(now, lane, stage, why, step),
-            SurrogateMessage::LaneProgress { stage, finished, running, cpu_us, executions: _, paused, .. } => {
-                let pulse = LanePulse { finished, running, paused, cpu_us, moved: now.boot };
+            SurrogateMessage::LaneProgress { stage, finished, running, cpu_us, executions, paused, .. } => {
+                let pulse = LanePulse { finished, running, paused, executions, cpu_us, moved: now.boot };
                 self.lane_progress(now, lane, stage, pulse, step);
             }
             SurrogateMessage::LaneDone { stage, executions, cpu_us, .. } => {

@@ -122,11 +122,15 @@ impl Surrogate {
         let ballots: Vec<(LaneId, Value)> =
             dispute.ballots.iter().map(|(lane, ballot)| (*lane, ballot.value())).collect();
         let Some(won) = dispute.won else {
-            return self.tell(now, Story::NoQuorum { stage, task, ballots, quorum: dispute.rule.quorum }, step);
+            let story = Story::NoQuorum { stage, task, ballots, quorum: dispute.rule.quorum };
+            return self.tell_of(now, self.voter(), story, step);
         };
         let winners: Vec<LaneId> = ballots.iter().filter(|(_, value)| *value == won).map(|(lane, _)| *lane).collect();
-        for (loser, lost) in ballots.into_iter().filter(|(_, value)| *value != won) {
-            self.tell(now, Story::Dissent { stage, task, loser, lost, winners: winners.clone(), won }, step);
+        let inquiry = self.run_of(stage).and_then(|run| run.inquiries.get(&task)).cloned();
+        let is_known = |loser| inquiry.as_ref().is_some_and(|inquiry| inquiry.knows(loser, won));
+        for (loser, lost) in ballots.into_iter().filter(|(lane, value)| *value != won && !is_known(*lane)) {
+            let story = Story::Dissent { stage, task, loser, lost, winners: winners.clone(), won };
+            self.tell_of(now, self.voter(), story, step);
         }
     }
 
@@ -154,13 +158,13 @@ impl Surrogate {
             let missing = inquiry.missing(repeats);
             inquiry.diagnoses.is_empty() && !inquiry.climbed && missing.iter().all(|(lane, _)| unreachable(lane))
         });
-        let judged: Vec<(TaskId, Vec<Diagnosis>)> =
-            ready.map(|(&task, inquiry)| (task, inquiry.judge(repeats))).collect();
-        for (task, diagnoses) in judged {
+        let judged: Vec<(TaskId, Vec<Diagnosis>, Vec<Diagnosis>)> =
+            ready.map(|(&task, inquiry)| (task, inquiry.judge(repeats), inquiry.earlier.clone())).collect();
+        for (task, diagnoses, earlier) in judged {
             if !diagnoses.is_empty() {
                 step.record(self, SurrogateRecord::Diagnosed(task, diagnoses.clone()));
             }
-            for diagnosis in diagnoses {
+            for diagnosis in diagnoses.into_iter().filter(|diagnosis| !earlier.contains(diagnosis)) {
                 self.tell(now, Story::Diagnosed { stage, task, diagnosis: diagnosis.clone() }, step);
                 if let Diagnosis::Nondeterministic { lane, first, again } = diagnosis {
                     return self.abort_nondeterministic(now, task, lane, first, again, step);
@@ -179,10 +183,10 @@ impl Surrogate {
         again: Value,
         step: &mut Step<SurrogateRecord>,
     ) {
+        let stage = self.ledger.stage.as_ref().map(|run| run.stage).unwrap_or_default();
         let differs = first.difference(&again);
         let why = format!(
-            "nondeterministic program: lane {} disagrees with itself on task {} ({differs}); nobody is blamed",
-            lane.0, task.0
+            "nondeterministic program: lane {lane} disagrees with itself on {stage}/{task} ({differs}); nobody is blamed"
         );
         self.abort(now, why, step);
     }

@@ -1,0 +1,48 @@
+//! The fleet that tests of many hosts stand on: what is done to its network really happens.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+use chameleon_system_tests::{Fleet, Trial, fleet};
+
+/// Whether one host gets a connection to another within a second.
+fn reaches(network: &Fleet<'_>, from: u16, to: u16) -> bool {
+    let listen = ["python3", "-c", LISTENER, &network.endpoint(to)];
+    let mut listener =
+        Command::new("nsenter").arg(network.enter(to)).args(listen).stdout(Stdio::piped()).spawn().expect("it starts");
+    let mut line = String::new();
+    let out = listener.stdout.take().expect("a pipe");
+    BufReader::new(out).read_line(&mut line).expect("it says that it listens");
+    let script = format!("exec 3<>/dev/tcp/{}", network.endpoint(to).replace(':', "/"));
+    let dial = ["timeout", "1", "bash", "-c", &script];
+    let status = Command::new("nsenter").arg(network.enter(from)).args(dial).stderr(Stdio::null()).status();
+    listener.kill().and_then(|()| listener.wait()).expect("the listener ends");
+    status.is_ok_and(|status| status.success())
+}
+
+const LISTENER: &str = "import socket,sys\n\
+    host,port=sys.argv[1].split(':')\n\
+    s=socket.create_server((host,int(port)))\n\
+    print('listens',flush=True)\n\
+    while True: s.accept()";
+
+#[test]
+fn cables_mutes_and_deafness_are_what_they_say() {
+    if !fleet::is_possible() || !chameleon_system_tests::skip::has(&["python3", "bash", "timeout"]) {
+        return;
+    }
+    let trial = Trial::new();
+    let network = Fleet::wire(&trial, 3);
+    assert!(reaches(&network, 1, 2), "they are wired");
+    network.cable(2, false);
+    assert!(!reaches(&network, 1, 2), "the cable is pulled");
+    assert!(reaches(&network, 1, 3), "of that host only");
+    network.cable(2, true);
+    network.mute(2);
+    assert!(!reaches(&network, 1, 2), "no answer comes from a mute host");
+    network.heal();
+    network.deafen(2);
+    assert!(!reaches(&network, 1, 2), "nothing comes to a deaf host");
+    network.heal();
+    assert!(reaches(&network, 1, 2), "healed");
+}

@@ -429,8 +429,9 @@ impl Armor for Voter {
                 self.ballots.restart(*lane, *first);
             }
             VoterRecord::Forgot(lane) => {
-                let open = self.stage.iter_mut().flat_map(|vote| vote.open.values_mut());
-                open.for_each(|open| drop(open.unchecked.remove(lane)));
+                for open in self.stage.iter_mut().flat_map(|vote| vote.open.values_mut()) {
+                    open.unchecked.remove(lane);
+                }
             }
             VoterRecord::VerdictsKept(below) => self.verdicts.kept(*below),
             VoterRecord::PrefixDecided(stage, task, holders) => {

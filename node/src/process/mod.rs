@@ -139,7 +139,10 @@ impl Processes {
         let host = self.identity.host;
         let mut trees = Vec::new();
         if let Some(name) = name {
-            let _ = fs::remove_file(self.home.socket(name));
+            // A later life, on another host of this home, may have taken the name over.
+            if UnixStream::connect(self.home.socket(name)).is_err() {
+                let _ = fs::remove_file(self.home.socket(name));
+            }
             trees.push(self.home.armor(host, name));
         }
         if let Some(job) = job {

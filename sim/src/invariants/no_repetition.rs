@@ -17,14 +17,16 @@ use crate::history::Fact;
 use crate::invariants::Invariant;
 
 type Lot = (JobId, LaneId, StageId, TaskId);
+/// Tasks, first to before last.
+type Ranges = Vec<(u64, u64)>;
 
 #[derive(Default)]
 pub struct NoRepetition {
     cast: BTreeSet<(HostId, Lot)>,
     /// What the Voter had of earlier lives of a lane, by the host that was told so.
-    voted: BTreeMap<(HostId, JobId, LaneId, StageId), Vec<(u64, u64)>>,
+    voted: BTreeMap<(HostId, JobId, LaneId, StageId), Ranges>,
     /// Tasks of which a repetition was asked for, which may itself be started again.
-    repeated: BTreeMap<(JobId, LaneId, StageId), Vec<(u64, u64)>>,
+    repeated: BTreeMap<(JobId, LaneId, StageId), Ranges>,
 }
 
 impl NoRepetition {
@@ -38,7 +40,7 @@ impl NoRepetition {
     }
 }
 
-fn has(ranges: Option<&Vec<(u64, u64)>>, task: TaskId) -> bool {
+fn has(ranges: Option<&Ranges>, task: TaskId) -> bool {
     ranges.into_iter().flatten().any(|(from, to)| (*from..*to).contains(&task.0))
 }
 

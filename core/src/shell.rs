@@ -10,6 +10,7 @@ use minicbor::{Decode, Encode};
 
 use crate::armor::{Armor, Effect, Event, LinkEvent, Moment, Save, Step, Timer};
 use crate::elements::guardian::Guardian;
+use crate::elements::mirror::Mirror;
 use crate::message::{DaemonMessage, Datagram, Message, Vitals};
 use crate::names::{ArmorName, HostId, Incarnation};
 use crate::world::{FileEvent, ProcessEvent, SlotEvent};
@@ -24,6 +25,8 @@ pub struct Identity {
     pub cores: u16,
     /// Random, from which the ARMOR's signing key is made; another one in each life.
     pub seed: [u8; 32],
+    /// The host that has a copy of what it saves.
+    pub mirror: Option<HostId>,
 }
 
 /// What reaches an ARMOR from outside.
@@ -109,6 +112,7 @@ pub struct Shell<A: Armor> {
     identity: Identity,
     armor: A,
     guardian: Option<Guardian>,
+    mirror: Option<Mirror>,
     peers: BTreeMap<ArmorName, Incarnation>,
     /// The lives of peers to which a link is up.
     links: BTreeMap<ArmorName, Incarnation>,
@@ -132,10 +136,12 @@ where
     pub fn new(identity: Identity, armor: A) -> Self {
         let daemon = ArmorName::Daemon(identity.host);
         let guardian = (identity.name != daemon).then(|| Guardian::new(daemon));
+        let mirror = identity.mirror.map(|host| Mirror::new(host, identity.incarnation));
         Shell {
             identity,
             armor,
             guardian,
+            mirror,
             peers: BTreeMap::new(),
             links: BTreeMap::new(),
             waiting: VecDeque::new(),
@@ -153,7 +159,8 @@ where
         let event = match input {
             Input::Message { from, incarnation, message } => return self.message(now, from, incarnation, message),
             Input::Saved(number) => {
-                self.saved(number);
+                let completed = self.mirror.as_mut().map_or(Some(number), |mirror| mirror.saved_here(number));
+                completed.into_iter().for_each(|number| self.saved(number));
                 return Step::none();
             }
             Input::Timer(Timer::Guard) => return self.guard(|guardian, step| guardian.look(now, step)),
@@ -170,7 +177,10 @@ where
                     }
                     LinkEvent::Down { peer } => drop(self.links.remove(&peer)),
                 }
-                let step = self.guard(|guardian, step| guardian.link(now, event, step));
+                let mut step = self.guard(|guardian, step| guardian.link(now, event, step));
+                if let (LinkEvent::Up { peer, .. }, Some(mirror)) = (event, &self.mirror) {
+                    mirror.up(peer, &mut step.then);
+                }
                 return self.with(step, now, Event::Link(event));
             }
             Input::Timer(timer) => Event::Timer(timer),
@@ -224,6 +234,11 @@ where
             step.send(from, DaemonMessage::Pong(vitals));
             return step;
         }
+        if let Message::Copied(copied) = message {
+            let completed = self.mirror.as_mut().and_then(|mirror| mirror.kept_there(&copied));
+            completed.into_iter().for_each(|number| self.saved(number));
+            return Step::none();
+        }
         self.handled += 1;
         match message.try_into() {
             Ok(message) => self.armor.handle(now, Event::Message { from, message }),
@@ -239,6 +254,9 @@ where
             self.waiting.push_back(Waiting { save: number, effects: step.then });
         }
         let mut effects = Vec::new();
+        if let (Some(request), Some(mirror)) = (&request, &mut self.mirror) {
+            mirror.add(request.number, request.records.iter().map(|saved| saved.bytes.clone()), &mut effects);
+        }
         while self.waiting.front().is_some_and(|first| first.save.is_none()) {
             effects.extend(self.waiting.pop_front().into_iter().flat_map(|first| first.effects));
         }
@@ -281,11 +299,17 @@ where
             })?;
             self.armor.apply(&record);
         }
+        if let Some(mirror) = &mut self.mirror {
+            mirror.restored(records);
+        }
         Ok(())
     }
 
     fn resume(&mut self, now: Moment) -> Output {
         let mut step = self.guard(|guardian, effects| guardian.start(now, effects));
+        if let Some(mirror) = &self.mirror {
+            mirror.up(mirror.daemon(), &mut step.then);
+        }
         step.append(self.armor.resume(now));
         self.queue(step)
     }

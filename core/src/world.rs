@@ -219,7 +219,7 @@ pub enum ProcessCommand {
     /// Makes blank processes until this many wait; each is announced by `Blank`.
     Stock { blanks: u16 },
     /// Gives a blank process its name; answered by the ARMOR's own `Ready`, or by `Exited`.
-    Assign { pid: u32, name: ArmorName, incarnation: Incarnation },
+    Assign { pid: u32, name: ArmorName, incarnation: Incarnation, mirror: Option<HostId> },
     /// Watches a process that an earlier daemon made; answered by `Adopted`, or by `Exited` if it is gone.
     Adopt { name: ArmorName, incarnation: Incarnation, process: ProcessMark },
     /// Ends a process, stopped or not; `Exited` follows. Incarnation 0 means whichever daemon holds the
@@ -235,6 +235,10 @@ pub enum ProcessCommand {
     Stop,
     /// Starts a daemon on this host, unless one holds its lock.
     Revive,
+    /// Copies what an ARMOR of another host saves: these records from number `first` on, and no others behind
+    /// them. Once it is whole it is what the next life of that ARMOR on this host is restored from.
+    /// Answered by `Copied`.
+    Copy { name: ArmorName, life: Incarnation, first: u64, records: Vec<RecordBytes>, whole: bool },
     /// Knocks at the door of another host's daemon, to see what its system does; answered by `Knocked`.
     Knock { host: HostId },
 }
@@ -250,6 +254,11 @@ pub struct ProcessMark {
     #[n(2)]
     pub boot_id: String,
 }
+
+/// A record as it is saved.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(transparent)]
+pub struct RecordBytes(#[cbor(n(0), with = "minicbor::bytes")] pub Vec<u8>);
 
 /// What happened to processes of this host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -286,6 +295,12 @@ pub enum ProcessEvent {
     Knocked {
         host: HostId,
         knock: Knock,
+    },
+    /// Records of this life with a number below `next` are written.
+    Copied {
+        name: ArmorName,
+        life: Incarnation,
+        next: u64,
     },
 }
 

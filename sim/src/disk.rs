@@ -5,8 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use chameleon_core::names::{ArmorName, HostId};
+use chameleon_core::names::{ArmorName, HostId, Incarnation};
 use chameleon_core::shell::{Place, Saved};
+use chameleon_core::world::RecordBytes;
 
 use crate::chance::Chance;
 
@@ -17,6 +18,8 @@ pub type Owner = (HostId, ArmorName);
 #[derive(Debug, Default)]
 pub struct Disk {
     journals: BTreeMap<Owner, Journal>,
+    /// What is copied of ARMORs of other hosts, by the host that has it, and of which life it is.
+    copies: BTreeMap<Owner, (Incarnation, Journal)>,
 }
 
 #[derive(Debug, Default)]
@@ -33,6 +36,36 @@ impl Disk {
         let journal = self.journals.entry(owner).or_default();
         journal.saves.push(records);
         journal.saves.len()
+    }
+
+    /// Copies what an ARMOR of another host saved, from record `first` on; returns how many there are.
+    /// Once it is whole it is what a life of that ARMOR here is restored from.
+    pub fn copy(
+        &mut self,
+        owner: Owner,
+        life: Incarnation,
+        first: u64,
+        records: Vec<RecordBytes>,
+        whole: bool,
+    ) -> u64 {
+        let journals = if whole && self.copies.get(&owner).is_none_or(|(of, _)| *of != life) && first > 0 {
+            self.journals.entry(owner).or_default()
+        } else {
+            let known = self.copies.entry(owner).or_insert_with(|| (life, Journal::default()));
+            if known.0 != life {
+                *known = (life, Journal::default());
+            }
+            &mut known.1
+        };
+        journals.saves.truncate(usize::try_from(first).unwrap_or(usize::MAX));
+        let saved = |record: RecordBytes| vec![Saved { place: Place::Append, bytes: record.0 }];
+        journals.saves.extend(records.into_iter().map(saved));
+        journals.synced = journals.synced.min(journals.saves.len());
+        let next = journals.saves.len() as u64;
+        if whole && let Some((_, journal)) = self.copies.remove(&owner) {
+            self.journals.insert(owner, journal);
+        }
+        next
     }
 
     /// The first so many saves of this ARMOR survive a loss of power.
@@ -64,6 +97,7 @@ impl Disk {
     /// Everything of this ARMOR goes.
     pub fn delete(&mut self, owner: Owner) {
         self.journals.remove(&owner);
+        self.copies.remove(&owner);
     }
 
     /// Whether this ARMOR has left anything here.

@@ -66,6 +66,7 @@ fn word(message: &Message) -> String {
         Message::Execution(message) => format!("{message:?}"),
         Message::User(message) => format!("{message:?}"),
         Message::Heartbeat(message) => format!("{message:?}"),
+        Message::Copied(_) => "Copied".to_owned(),
         Message::Pulse(_) => "Pulse".to_owned(),
     };
     first_word(&text)
@@ -146,7 +147,7 @@ fn sentence(message: &Message) -> Option<String> {
             Some(format!("{} lanes must have {} inputs alike", lanes.len(), inputs.len()))
         }
         Message::User(UserMessage::Refused { why }) => Some(format!("refused: {why}")),
-        Message::Fanout(_) | Message::User(_) | Message::Pulse(_) | Message::Heartbeat(_) => None,
+        Message::Fanout(_) | Message::User(_) | Message::Pulse(_) | Message::Heartbeat(_) | Message::Copied(_) => None,
     }
 }
 

@@ -16,7 +16,7 @@ use minicbor::{Decode, Encode};
 
 use crate::daemon::watch::Watch;
 use crate::message::Unit;
-use crate::names::{ArmorName, Incarnation, Millis, Term};
+use crate::names::{ArmorName, HostId, Incarnation, Millis, Term};
 use crate::shell::Place;
 use crate::world::ProcessMark;
 
@@ -29,10 +29,19 @@ pub enum DaemonRecord {
     Term(#[n(0)] Term),
     #[n(1)]
     Charge(#[n(0)] ChargeRecord),
+    /// It is gone from here, and so is any copy of what it saved elsewhere.
     #[n(2)]
     Retired {
         #[n(0)]
         name: ArmorName,
+    },
+    /// There is a whole copy here of what this life of an ARMOR saves elsewhere.
+    #[n(60)]
+    Copied {
+        #[n(0)]
+        name: ArmorName,
+        #[n(1)]
+        life: Incarnation,
     },
 }
 
@@ -44,6 +53,7 @@ impl DaemonRecord {
             DaemonRecord::Term(_) => Place::Put("term".to_owned()),
             DaemonRecord::Charge(record) => Place::Put(armor(&record.name)),
             DaemonRecord::Retired { name } => Place::Delete(armor(name)),
+            DaemonRecord::Copied { name, .. } => Place::Put(format!("copy/{name}")),
         }
     }
 }
@@ -61,6 +71,26 @@ pub struct ChargeRecord {
     pub granted: Incarnation,
     #[n(4)]
     pub kept: Kept,
+    #[n(60)]
+    pub mirror: Option<HostId>,
+}
+
+impl ChargeRecord {
+    /// What it may be given without asking.
+    #[must_use]
+    pub fn grant(&self) -> Grant {
+        Grant { incarnation: self.incarnation, granted: self.granted, mirror: self.mirror }
+    }
+}
+
+/// What the FTM grants with an ARMOR.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Grant {
+    /// Its next life, and the last one that it may be given without asking.
+    pub incarnation: Incarnation,
+    pub granted: Incarnation,
+    /// The host that is to have a copy of what it saves.
+    pub mirror: Option<HostId>,
 }
 
 /// The states that outlive the daemon.
@@ -89,6 +119,8 @@ pub struct Charge {
     pub floor: Incarnation,
     /// The last life that it may be given without asking.
     pub granted: Incarnation,
+    /// The host that has a copy of what it saves.
+    pub mirror: Option<HostId>,
     /// Short lives in a row.
     pub short_lives: u32,
     /// When the last death was noticed, until the ARMOR is ready again.
@@ -137,16 +169,17 @@ pub enum State {
 impl Charge {
     /// One that was just installed.
     #[must_use]
-    pub fn new(incarnation: Incarnation, granted: Incarnation) -> Self {
+    pub fn new(grant: Grant) -> Self {
+        let Grant { incarnation, granted, mirror } = grant;
         let state = State::Waiting;
-        Charge { incarnation, floor: incarnation, granted, short_lives: 0, died: None, state }
+        Charge { incarnation, floor: incarnation, granted, mirror, short_lives: 0, died: None, state }
     }
 
     /// What is kept of it as it stands.
     #[must_use]
     pub fn record(&self, name: ArmorName) -> ChargeRecord {
-        let (incarnation, floor, granted) = (self.incarnation, self.floor, self.granted);
-        ChargeRecord { name, incarnation, floor, granted, kept: self.kept() }
+        let (incarnation, floor, granted, mirror) = (self.incarnation, self.floor, self.granted, self.mirror);
+        ChargeRecord { name, incarnation, floor, granted, mirror, kept: self.kept() }
     }
 
     fn kept(&self) -> Kept {
@@ -164,6 +197,7 @@ impl Charge {
     /// Takes over a record. Where that says nothing new about the state, what is known beyond it stays.
     pub fn restore(&mut self, record: &ChargeRecord) {
         (self.incarnation, self.floor, self.granted) = (record.incarnation, record.floor, record.granted);
+        self.mirror = record.mirror;
         if self.kept() != record.kept {
             self.state = match &record.kept {
                 Kept::Installed => State::Waiting,

@@ -9,6 +9,7 @@
 //! ([`FtmMessage::Joined`]), what is lost, and what was observed and not acknowledged.
 
 mod charge;
+mod copies;
 mod lives;
 mod pulse;
 #[cfg(test)]
@@ -17,7 +18,9 @@ pub mod watch;
 
 use std::collections::{BTreeMap, VecDeque};
 
-pub use charge::{Charge, ChargeRecord, DaemonRecord, Kept, State};
+pub use charge::{Charge, ChargeRecord, DaemonRecord, Grant, Kept, State};
+
+use copies::Copies;
 
 use crate::armor::{Armor, Effect, Event, LinkEvent, Moment, Progress, Step, Timer};
 use crate::elements::outbox::Outbox;
@@ -40,6 +43,7 @@ pub struct Daemon {
     incarnation: Incarnation,
     term: Term,
     charges: BTreeMap<ArmorName, Charge>,
+    copies: Copies,
 
     /// Its own process; 0 until it has said so itself.
     pid: u32,
@@ -73,6 +77,7 @@ impl Daemon {
             incarnation: identity.incarnation,
             term: Term::default(),
             charges: BTreeMap::new(),
+            copies: Copies::default(),
             pid: 0,
             blanks: VecDeque::new(),
             beat: 0,
@@ -106,9 +111,9 @@ impl Daemon {
             self.heard = Some(now.boot);
         }
         match message {
-            DaemonMessage::Install { term, name, incarnation, granted } => {
+            DaemonMessage::Install { term, name, incarnation, granted, mirror, from_copy } => {
                 if self.obeys(term, step) {
-                    self.install(now, name, incarnation, granted, step);
+                    self.install(now, name, Grant { incarnation, granted, mirror }, from_copy, step);
                 }
             }
             DaemonMessage::Retire { term, name } => {
@@ -127,6 +132,9 @@ impl Daemon {
             DaemonMessage::ObservedKept { below } => {
                 self.observed.kept(below.saturating_sub(self.first_number()));
             }
+            DaemonMessage::Mirror { life, base, first, records } => {
+                self.mirror(from, life, base, first, records, step);
+            }
             DaemonMessage::Report { term } => {
                 if self.obeys(term, step) {
                     self.tell_all(step);
@@ -143,20 +151,18 @@ impl Daemon {
         term == self.term
     }
 
-    fn install(
-        &mut self,
-        now: Moment,
-        name: ArmorName,
-        incarnation: Incarnation,
-        granted: Incarnation,
-        step: &mut DaemonStep,
-    ) {
+    fn install(&mut self, now: Moment, name: ArmorName, grant: Grant, from_copy: bool, step: &mut DaemonStep) {
+        let incarnation = grant.incarnation;
         let Some(charge) = self.charges.get(&name) else {
-            self.keep(name, Charge::new(incarnation, granted), step);
+            if from_copy && !self.copies.has_whole(name) {
+                let why = format!("no whole copy of what it knew is on {}", self.host);
+                return self.tell(FtmMessage::Lost { name, incarnation, why }, step);
+            }
+            self.keep(name, Charge::new(grant), step);
             return self.start_waiting(now, step);
         };
         if incarnation > charge.incarnation {
-            return self.install_anew(now, name, incarnation, granted, step);
+            return self.install_anew(now, name, grant, step);
         }
         match &charge.state {
             State::Running { .. } => self.tell(FtmMessage::Running(charge.unit(name)), step),
@@ -175,26 +181,19 @@ impl Daemon {
     }
 
     /// The FTM gives an ARMOR new lives: the one that it is in, if any, must end first.
-    fn install_anew(
-        &mut self,
-        now: Moment,
-        name: ArmorName,
-        incarnation: Incarnation,
-        granted: Incarnation,
-        step: &mut DaemonStep,
-    ) {
+    fn install_anew(&mut self, now: Moment, name: ArmorName, grant: Grant, step: &mut DaemonStep) {
         let Some(mut charge) = self.charges.get(&name).cloned() else { return };
         match charge.state {
             State::Retiring { .. } => {}
             State::Waiting | State::Resting | State::Lost { .. } => {
                 step.then(Effect::CancelTimer { timer: Timer::Restore(name) });
                 let died = charge.died;
-                self.keep(name, Charge { died, ..Charge::new(incarnation, granted) }, step);
+                self.keep(name, Charge { died, ..Charge::new(grant) }, step);
                 self.start_waiting(now, step);
             }
             State::Starting { .. } | State::Running { .. } | State::Killed { .. } | State::Adopting { .. } => {
                 let lower = charge.incarnation;
-                (charge.floor, charge.granted) = (incarnation, granted);
+                (charge.floor, charge.granted, charge.mirror) = (grant.incarnation, grant.granted, grant.mirror);
                 self.keep(name, charge, step);
                 step.then(Effect::Process(ProcessCommand::Kill { name, incarnation: lower }));
             }
@@ -208,7 +207,7 @@ impl Daemon {
     }
 
     fn retire(&mut self, name: ArmorName, step: &mut DaemonStep) {
-        let Some(charge) = self.charges.get(&name) else { return self.gone(name, step) };
+        let Some(charge) = self.charges.get(&name) else { return self.retired(name, step) };
         if matches!(charge.state, State::Retiring { .. }) {
             return;
         }
@@ -284,6 +283,9 @@ impl Daemon {
                 self.tell_all(step);
             }
             LinkEvent::Down { peer: ArmorName::Ftm } => self.ftm_linked = false,
+            LinkEvent::Up { peer: peer @ (ArmorName::Surrogate(_) | ArmorName::Voter(_)), .. } => {
+                self.say_copied(peer, step);
+            }
             // An ARMOR that cannot be reached does not answer, and is judged by that.
             LinkEvent::Up { .. } | LinkEvent::Down { .. } => {}
         }
@@ -303,6 +305,7 @@ impl Daemon {
             ProcessEvent::Exited { name, incarnation } => self.exited(now, name, incarnation, step),
             ProcessEvent::Sampled { name, incarnation, sample } => self.looked(now, name, incarnation, &sample, step),
             ProcessEvent::OwnerGone => step.then(Effect::Process(ProcessCommand::Stop)),
+            ProcessEvent::Copied { name, life, next } => self.copied(name, life, next, step),
             ProcessEvent::Notified { .. } | ProcessEvent::Knocked { .. } => {}
         }
     }
@@ -316,12 +319,13 @@ impl Armor for Daemon {
         match record {
             DaemonRecord::Term(term) => self.term = *term,
             DaemonRecord::Charge(record) => {
-                let fresh = || Charge::new(record.incarnation, record.granted);
-                self.charges.entry(record.name).or_insert_with(fresh).restore(record);
+                self.charges.entry(record.name).or_insert_with(|| Charge::new(record.grant())).restore(record);
             }
             DaemonRecord::Retired { name } => {
                 self.charges.remove(name);
+                self.copies.forget(*name);
             }
+            DaemonRecord::Copied { name, life } => self.copies.apply(*name, *life),
         }
     }
 
@@ -343,8 +347,8 @@ impl Armor for Daemon {
         let mut step = Step::none();
         self.come_home(now, &mut step);
         if self.host == FTM_HOST && !self.charges.contains_key(&ArmorName::Ftm) {
-            let (incarnation, granted) = (Incarnation(1), Incarnation(u32::MAX));
-            self.keep(ArmorName::Ftm, Charge::new(incarnation, granted), &mut step);
+            let grant = Grant { incarnation: Incarnation(1), granted: Incarnation(u32::MAX), mirror: None };
+            self.keep(ArmorName::Ftm, Charge::new(grant), &mut step);
         }
         if !self.charges.contains_key(&ArmorName::Ftm) {
             self.tell(FtmMessage::Joined { host: self.host, units: self.units() }, &mut step);

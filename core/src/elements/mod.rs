@@ -5,6 +5,7 @@
 //! | [`detector`] | how long a host may be silent before it is suspected | heartbeat |
 //! | [`guardian`] | the daemon of the host is replaced when it dies or hangs | every ARMOR but daemons |
 //! | [`outbox`] | numbered things reach a peer at least once, in order, whatever dies | execution, voter, surrogate |
+//! | [`mirror`] | what was saved is on another host as well | surrogate, voter |
 //! | [`inbox`] | what arrives twice counts once | voter, surrogate, ftm |
 //! | [`seal`] | ballots are signed in batches by whoever cast them | execution, voter |
 //! | [`task_set`] | which of very many tasks | execution, surrogate |
@@ -12,6 +13,7 @@
 pub mod detector;
 pub mod guardian;
 pub mod inbox;
+pub mod mirror;
 pub mod outbox;
 pub mod seal;
 pub mod task_set;

@@ -3,8 +3,8 @@
 use minicbor::{Decode, Encode};
 
 use crate::message::Vitals;
-use crate::names::{ArmorName, Incarnation, JobId, Term};
-use crate::world::ProcessMark;
+use crate::names::{ArmorName, HostId, Incarnation, JobId, Term};
+use crate::world::{ProcessMark, RecordBytes};
 
 /// To a daemon.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -21,6 +21,12 @@ pub enum DaemonMessage {
         incarnation: Incarnation,
         #[n(3)]
         granted: Incarnation,
+        /// The host that is to have a copy of what it saves.
+        #[n(60)]
+        mirror: Option<HostId>,
+        /// It had lives elsewhere: it goes on from the copy that is here, or not at all.
+        #[n(61)]
+        from_copy: bool,
     },
     /// FTM → daemon: end this ARMOR and delete what it kept here. Answered by `FtmMessage::Gone`,
     /// also if it never ran.
@@ -62,6 +68,21 @@ pub enum DaemonMessage {
     ObservedKept {
         #[n(0)]
         below: u64,
+    },
+    /// SM or Voter → daemon of its mirror host: what it saves, numbered from 0 in each life. The first
+    /// `base` records are what that life was restored from; with them the copy is whole. Answered by
+    /// [`Copied`](crate::message::Copied).
+    #[n(61)]
+    Mirror {
+        #[n(0)]
+        life: Incarnation,
+        #[n(1)]
+        base: u64,
+        /// Number of the first one.
+        #[n(2)]
+        first: u64,
+        #[n(3)]
+        records: Vec<RecordBytes>,
     },
     /// FTM → daemon: say what is here. Answered by `FtmMessage::Joined`.
     #[n(60)]

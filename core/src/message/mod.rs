@@ -52,6 +52,9 @@ pub enum Message {
     Pulse(#[n(0)] Pulse),
     #[n(60)]
     Heartbeat(#[n(0)] HeartbeatMessage),
+    /// To an ARMOR that has a mirror.
+    #[n(61)]
+    Copied(#[n(0)] Copied),
 }
 
 impl Message {
@@ -69,6 +72,16 @@ impl Message {
 pub struct Pulse {
     #[n(0)]
     pub beat: u64,
+}
+
+/// Daemon of a mirror host → SM or Voter, answering [`DaemonMessage::Mirror`]: records of this life with
+/// a number below `next` are here. No answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct Copied {
+    #[n(0)]
+    pub life: Incarnation,
+    #[n(1)]
+    pub next: u64,
 }
 
 /// What an ARMOR says of itself to the daemon of its host.
@@ -119,5 +132,6 @@ recipients!(
     Execution(ExecutionMessage),
     User(UserMessage),
     Pulse(Pulse),
-    Heartbeat(HeartbeatMessage)
+    Heartbeat(HeartbeatMessage),
+    Copied(Copied)
 );

@@ -49,6 +49,7 @@ impl Ftm {
         self.tell_host(host, step);
         self.place_requested(step);
         self.watch_hosts(step);
+        self.mirror_all(step);
     }
 
     /// Whether there is to be an ARMOR of this name: one that serves a job, until that has ended.
@@ -62,6 +63,7 @@ impl Ftm {
         let Some(entry) = self.registry.get(name).filter(|_| needed).map(|entry| entry.installing(host)) else {
             return;
         };
+        let entry = entry.mirrored(self.mirror_for(name, host), false);
         self.registry.unsee(name);
         self.save(step, FtmRecord::Armor(entry));
         let why = format!("{host} does not know it any more; it is installed there again");
@@ -125,8 +127,9 @@ impl Ftm {
     }
 
     pub(super) fn install(&self, entry: &Entry, step: &mut FtmStep) {
-        if let Decided::Installing { host, incarnation, granted } = entry.decided {
-            let install = DaemonMessage::Install { term: self.term, name: entry.name, incarnation, granted };
+        if let Decided::Installing { host, incarnation, granted, mirror, from_copy } = entry.decided {
+            let (term, name) = (self.term, entry.name);
+            let install = DaemonMessage::Install { term, name, incarnation, granted, mirror, from_copy };
             step.send(ArmorName::Daemon(host), install);
         }
     }
@@ -160,7 +163,8 @@ impl Ftm {
         for &name in names {
             let requested = Entry::requested(name);
             let host = plan.iter().find(|placing| placing.name == name).map(|placing| placing.host);
-            let entry = host.map_or_else(|| requested.clone(), |host| requested.installing(host));
+            let placed = |host| requested.installing(host).mirrored(self.mirror_for(name, host), false);
+            let entry = host.map_or_else(|| requested.clone(), placed);
             self.save(step, FtmRecord::Armor(entry.clone()));
             self.install(&entry, step);
         }
@@ -202,6 +206,10 @@ impl Ftm {
             self.retire_all(job, step);
             self.forget_if_gone(job, step);
         }
+        // Copies of what it saved may be on any host that was its mirror.
+        for daemon in self.copiers(name) {
+            step.send(daemon, DaemonMessage::Retire { term: self.term, name });
+        }
     }
 
     /// A host cannot keep an ARMOR running: another one gets it, or it is given up.
@@ -233,12 +241,12 @@ impl Ftm {
             return self.retire_at(host, name, step);
         }
         let tried: Vec<HostId> = entry.tried.iter().copied().chain([host]).collect();
-        let others = if self.registry.can_move(name) { self.hosts_but(&tried) } else { Vec::new() };
-        let plan = placement::place(self.registry.loads(others, job), &[name]);
+        let plan = placement::place(self.registry.loads(self.successors(entry, &tried), job), &[name]);
         let Some(Placing { host: to, .. }) = plan.first().copied() else {
             return self.give_up(now, host, entry, why, step);
         };
-        let moved = entry.moved(host, to);
+        let from_copy = self.registry.needs_its_memory(name);
+        let moved = entry.moved(host, to).mirrored(self.mirror_for(name, to), from_copy);
         self.save(step, FtmRecord::Armor(moved.clone()));
         let why = format!("{why}; it is installed on {to} instead");
         self.note(now, Some(job), Story::ArmorLost { name, why }, step);

@@ -167,6 +167,7 @@ impl Ftm {
             self.lose_armor(now, host, &entry, &why, step);
         }
         self.watch_hosts(step);
+        self.mirror_all(step);
     }
 
     fn lose_armor(&mut self, now: Moment, host: HostId, entry: &Entry, why: &str, step: &mut FtmStep) {
@@ -183,12 +184,16 @@ impl Ftm {
     /// An ARMOR gets its next lives on another host; its lives on this one count no more.
     fn relocate(&mut self, now: Moment, from: HostId, entry: &Entry, why: &str, step: &mut FtmStep) {
         let (name, job) = (entry.name, entry.name.job());
-        let others = if self.registry.can_move(name) { self.hosts_but(&entry.tried) } else { Vec::new() };
+        let others = self.successors(entry, &entry.tried);
         let plan = job.map(|job| placement::place(self.registry.loads(others, job), &[name])).unwrap_or_default();
-        let Some(Placing { host: to, .. }) = plan.first().copied() else {
-            return self.give_up(now, from, entry, why, step);
+        let from_copy = self.registry.needs_its_memory(name);
+        let to = match plan.first().copied() {
+            Some(Placing { host, .. }) => host,
+            // Both homes of what it knows are lost: whichever returns first has it.
+            None if from_copy && entry.mirror().is_some() => return,
+            None => return self.give_up(now, from, entry, why, step),
         };
-        let moved = entry.installing(to);
+        let moved = entry.installing(to).mirrored(self.mirror_for(name, to), from_copy);
         self.save(step, FtmRecord::Armor(moved.clone()));
         self.note(now, job, Story::ArmorMoved { name, from, to, why: why.to_owned() }, step);
         self.linked.remove(&name);
@@ -204,6 +209,15 @@ impl Ftm {
         let after = Millis(now.unix_ms.saturating_sub(since_unix_ms));
         self.stand(host, Standing::Serving, step);
         self.note(now, None, Story::HostReturned { host, after }, step);
+        let waits = |entry: &&Entry| {
+            let lost = entry.decided.host().is_some_and(|at| at != host && self.is_lost(at));
+            lost && entry.mirror() == Some(host) && self.is_needed(entry.name)
+        };
+        for entry in self.registry.entries().filter(waits).cloned().collect::<Vec<Entry>>() {
+            if let Some(from) = entry.decided.host() {
+                self.relocate(now, from, &entry, &format!("{from} is lost, and {host} is here again"), step);
+            }
+        }
     }
 
     fn stand(&mut self, host: HostId, standing: Standing, step: &mut FtmStep) {

@@ -17,10 +17,12 @@
 //! | `hosts` | what daemons say, and what they are told |
 //! | [`ring`] | which host watches which |
 //! | [`suspicion`] | what the silence of a host means |
+//! | `copies` | where a copy is kept of what SMs and Voters save |
 //! | `loss` | what becomes of a lost host and of its ARMORs |
 //! | `answers` | what people ask |
 
 mod answers;
+mod copies;
 pub mod events;
 mod hosts;
 pub mod jobs;

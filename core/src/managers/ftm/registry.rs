@@ -55,6 +55,12 @@ pub enum Decided {
         incarnation: Incarnation,
         #[n(2)]
         granted: Incarnation,
+        /// The host that has a copy of what it saves.
+        #[n(60)]
+        mirror: Option<HostId>,
+        /// It goes on from the copy on this host.
+        #[n(61)]
+        from_copy: bool,
     },
     /// This host is to end it for good.
     #[n(2)]
@@ -97,7 +103,26 @@ impl Entry {
             Decided::Requested | Decided::Retiring { .. } | Decided::Lost { .. } => 0,
         };
         let (incarnation, granted) = (Incarnation(used + 1), Incarnation(used.saturating_add(LIVES)));
-        Entry { decided: Decided::Installing { host, incarnation, granted }, ..self.clone() }
+        let decided = Decided::Installing { host, incarnation, granted, mirror: None, from_copy: false };
+        Entry { decided, ..self.clone() }
+    }
+
+    /// The entry with this host to keep a copy of what the ARMOR saves; `from_copy`: and begun from one.
+    #[must_use]
+    pub fn mirrored(mut self, to: Option<HostId>, begun_from_copy: bool) -> Self {
+        if let Decided::Installing { mirror, from_copy, .. } = &mut self.decided {
+            (*mirror, *from_copy) = (to, begun_from_copy);
+        }
+        self
+    }
+
+    /// The host that has a copy of what it saves.
+    #[must_use]
+    pub fn mirror(&self) -> Option<HostId> {
+        match &self.decided {
+            Decided::Installing { mirror, .. } => *mirror,
+            Decided::Requested | Decided::Retiring { .. } | Decided::Lost { .. } => None,
+        }
     }
 
     /// The entry once this host has lost it and another shall have it.
@@ -118,6 +143,16 @@ impl Entry {
     #[must_use]
     pub fn retiring(&self, host: HostId) -> Self {
         Entry { decided: Decided::Retiring { host }, ..self.clone() }
+    }
+}
+
+/// Whether what an ARMOR of this name saves is to be on a second host: what nobody else could tell its
+/// successor.
+#[must_use]
+pub fn is_mirrored(name: ArmorName) -> bool {
+    match name.kind() {
+        Kind::Surrogate | Kind::Voter => true,
+        Kind::Fanout | Kind::Execution | Kind::Ftm | Kind::Daemon | Kind::User | Kind::Heartbeat => false,
     }
 }
 
@@ -202,15 +237,11 @@ impl Registry {
         self.runs(name) || self.inherited.contains(&name)
     }
 
-    /// Whether it could begin on another host with no memory of this one. What an SM or a Voter knows
-    /// lies in its journal: once it ran, it can only go on where that is.
+    /// Whether its next life on another host must know what it saved. What an SM or a Voter knows is in its
+    /// journal: once it ran it can only go on where that is, or a copy of it.
     #[must_use]
-    pub fn can_move(&self, name: ArmorName) -> bool {
-        match name.kind() {
-            Kind::Surrogate | Kind::Voter => !self.may_have_run(name),
-            Kind::Fanout | Kind::Execution => true,
-            Kind::Ftm | Kind::Daemon | Kind::User | Kind::Heartbeat => false,
-        }
+    pub fn needs_its_memory(&self, name: ArmorName) -> bool {
+        is_mirrored(name) && self.may_have_run(name)
     }
 
     /// A daemon says that this unit is in its charge.

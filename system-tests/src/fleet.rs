@@ -1,33 +1,19 @@
-//! A fleet: hosts in network namespaces of their own on a bridge of their own, each with an address and a home.
+//! A fleet: hosts in network namespaces of their own on a bridge of their own, each with an address.
 //!
-//! Nothing of it is seen outside: the bridge lies in a namespace too. What can happen to hosts is done to
-//! them from outside, as it would happen: every process is killed or stopped at once, a link is down, a
-//! direction is dropped, packets are lost at random.
+//! Nothing of it is seen outside: the bridge lies in a namespace too. What can happen to a network is done
+//! to it as it would happen: a link is down, a direction is dropped, packets are lost at random.
 
-use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 
-use rustix::process::Signal;
-
-use crate::launch::Launch;
-use crate::processes::{self, Process};
 use crate::skip;
-use crate::trial::{Trial, eventually};
-use crate::{Finished, binary};
 
-/// The variable that carries the host that a process belongs to, beside the mark of its trial.
-const HOST: &str = "CHAMELEON_TRIAL_HOST";
 /// Where every host listens.
 const PORT: u16 = 7_700;
-/// How long a host may take to join.
-const JOINED_WITHIN: Duration = Duration::from_secs(30);
 
-/// Several hosts, the first of which founded the cluster.
+/// The network of several hosts.
 #[derive(Debug)]
-pub struct Fleet<'a> {
-    trial: &'a Trial,
+pub struct Fleet {
     /// Begins the names of all its namespaces.
     prefix: String,
     hosts: Vec<u16>,
@@ -39,17 +25,16 @@ pub fn is_possible() -> bool {
     skip::is_root("make network namespaces") && skip::has(&["ip", "nft", "nsenter"])
 }
 
-impl<'a> Fleet<'a> {
+impl Fleet {
     /// Makes the network of so many hosts, numbered from 1; nothing runs there yet.
     ///
     /// # Panics
     /// If it cannot be made.
     #[must_use]
-    pub fn wire(trial: &'a Trial, hosts: u16) -> Fleet<'a> {
+    pub fn wire(hosts: u16) -> Fleet {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let fleet =
-            Fleet { trial, prefix: format!("chf{}-{number}", std::process::id()), hosts: (1..=hosts).collect() };
+        let fleet = Fleet { prefix: format!("chf{}-{number}", std::process::id()), hosts: (1..=hosts).collect() };
         let switch = fleet.switch();
         ip(&["netns", "add", &switch]);
         ip(&["-n", &switch, "link", "add", "bridge", "type", "bridge"]);
@@ -67,103 +52,7 @@ impl<'a> Fleet<'a> {
         fleet
     }
 
-    /// A cluster of all hosts: the first founds it, the others join.
-    ///
-    /// # Panics
-    /// If a host does not join.
-    #[track_caller]
-    #[must_use]
-    pub fn start(trial: &'a Trial, hosts: u16) -> Fleet<'a> {
-        let fleet = Fleet::wire(trial, hosts);
-        let listen = fleet.endpoint(1);
-        let _ = fleet.command(1, &["ftm", "init", "--listen", &listen]).run().exits(0);
-        for &host in &fleet.hosts[1..] {
-            fleet.join(host);
-        }
-        eventually("all hosts have joined", JOINED_WITHIN, || {
-            let daemons = fleet.armors().into_iter().filter(|armor| armor.kind == "daemon" && armor.pid != 0).count();
-            (daemons == usize::from(hosts)).then_some(())
-        });
-        fleet
-    }
-
-    /// A host joins with a token of its own.
-    ///
-    /// # Panics
-    /// If it is not let in.
-    #[track_caller]
-    pub fn join(&self, host: u16) {
-        let token = self.command(1, &["token", "create"]).run().exits(0).out().trim().to_owned();
-        let (address, listen) = (self.endpoint(1), self.endpoint(host));
-        let words = ["daemon", "--join", &address, "--token", &token, "--listen", &listen, "--detach"];
-        let _ = self.command(host, &words).run().exits(0);
-    }
-
-    /// `chameleon` with these arguments on a host, with the home of that host.
-    #[must_use]
-    pub fn command(&self, host: u16, arguments: &[&str]) -> Launch {
-        let launch = self.trial.program("nsenter").args([self.enter(host)]).args([binary::chameleon()]).args(arguments);
-        launch.env("CHAMELEON_HOME", self.home(host)).env(HOST, self.mark(host))
-    }
-
-    /// All ARMORs, as the founder sees them.
-    #[track_caller]
-    #[must_use]
-    pub fn armors(&self) -> Vec<crate::standing::Armor> {
-        crate::standing::Armor::list(&self.command(1, &["armors", "--json"]).run().exits(0))
-    }
-
-    /// Submits a job on a host and waits for its end.
-    #[track_caller]
-    #[must_use]
-    pub fn submit_and_wait(&self, host: u16, text: &str) -> Finished {
-        let file = self.job_file(text);
-        self.command(host, &["submit", "--wait"]).args([file]).within(Duration::from_secs(120)).run()
-    }
-
-    /// Writes a job file that every host can read.
-    #[must_use]
-    pub fn job_file(&self, text: &str) -> PathBuf {
-        self.trial.job_file(text)
-    }
-
     // ---- what happens to hosts ----
-
-    /// What runs on a host.
-    #[must_use]
-    pub fn processes(&self, host: u16) -> Vec<Process> {
-        processes::of_variable(HOST, &self.mark(host))
-    }
-
-    /// Every process of a host dies at once.
-    pub fn kill(&self, host: u16) {
-        // Whatever one starts while the others die, dies in the next turn.
-        let mut left = self.processes(host);
-        while !left.is_empty() {
-            self.signal(host, Signal::KILL);
-            for process in &left {
-                let _ = process.ends_within(Duration::from_secs(1));
-            }
-            left = self.processes(host);
-        }
-    }
-
-    /// Every process of a host stops.
-    pub fn freeze(&self, host: u16) {
-        self.signal(host, Signal::STOP);
-        self.signal(host, Signal::STOP);
-    }
-
-    /// And goes on.
-    pub fn thaw(&self, host: u16) {
-        self.signal(host, Signal::CONT);
-    }
-
-    fn signal(&self, host: u16, signal: Signal) {
-        for process in self.processes(host) {
-            let _ = process.signal(signal);
-        }
-    }
 
     /// The cable of a host is pulled, or plugged in again.
     pub fn cable(&self, host: u16, plugged: bool) {
@@ -193,20 +82,10 @@ impl<'a> Fleet<'a> {
 
     // ---- names ----
 
-    /// The home of a host; no other host may read it.
-    #[must_use]
-    pub fn home(&self, host: u16) -> PathBuf {
-        self.trial.beside(&format!("host-{host}"))
-    }
-
     /// Where a host listens.
     #[must_use]
     pub fn endpoint(&self, host: u16) -> String {
         format!("{}:{PORT}", address(host))
-    }
-
-    fn mark(&self, host: u16) -> String {
-        format!("{}-h{host}", self.trial.mark())
     }
 
     /// What `nsenter` must be told to run something on a host.
@@ -229,12 +108,8 @@ impl<'a> Fleet<'a> {
     }
 }
 
-impl Drop for Fleet<'_> {
+impl Drop for Fleet {
     fn drop(&mut self) {
-        for &host in &self.hosts {
-            self.thaw(host);
-            self.kill(host);
-        }
         let spaces = self.hosts.iter().map(|&host| self.space(host)).chain([self.switch()]);
         for space in spaces {
             let _ = Command::new("ip").args(["netns", "del", &space]).status();

@@ -146,13 +146,7 @@ impl std::fmt::Display for Process {
 /// All processes that belong to the trial of this mark, in order of pids.
 #[must_use]
 pub fn of_mark(mark: &str) -> Vec<Process> {
-    of_variable(MARK, mark)
-}
-
-/// All processes that have this variable in their environment, and what comes of them, in order of pids.
-#[must_use]
-pub fn of_variable(name: &str, value: &str) -> Vec<Process> {
-    let entry = format!("{name}={value}");
+    let entry = format!("{MARK}={mark}");
     let all: BTreeMap<i32, Process> = all().into_iter().map(|process| (process.pid, process)).collect();
     let marked = |pid: &i32| {
         let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();

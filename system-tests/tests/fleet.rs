@@ -3,10 +3,10 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
-use chameleon_system_tests::{Fleet, Trial, fleet};
+use chameleon_system_tests::{Fleet, fleet};
 
 /// Whether one host gets a connection to another within a second.
-fn reaches(network: &Fleet<'_>, from: u16, to: u16) -> bool {
+fn reaches(network: &Fleet, from: u16, to: u16) -> bool {
     let listen = ["python3", "-c", LISTENER, &network.endpoint(to)];
     let mut listener =
         Command::new("nsenter").arg(network.enter(to)).args(listen).stdout(Stdio::piped()).spawn().expect("it starts");
@@ -31,8 +31,7 @@ fn cables_mutes_and_deafness_are_what_they_say() {
     if !fleet::is_possible() || !chameleon_system_tests::skip::has(&["python3", "bash", "timeout"]) {
         return;
     }
-    let trial = Trial::new();
-    let network = Fleet::wire(&trial, 3);
+    let network = Fleet::wire(3);
     assert!(reaches(&network, 1, 2), "they are wired");
     network.cable(2, false);
     assert!(!reaches(&network, 1, 2), "the cable is pulled");

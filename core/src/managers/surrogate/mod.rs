@@ -121,13 +121,14 @@ impl Surrogate {
                 self.begin(now, job, step);
             }
             SurrogateMessage::Granted(places) => {
-                for (name, host) in places {
+                for &(name, host) in &places {
                     self.granted.insert(name);
+                    step.then(Effect::Locate { name, host });
                     if self.ledger.hosts.get(&name) != Some(&host) {
                         step.record(self, SurrogateRecord::Placed(name, host));
                     }
-                    self.say_all(name, step);
                 }
+                places.into_iter().for_each(|(name, _)| self.say_all(name, step));
             }
             SurrogateMessage::Unavailable { name, why } => self.unavailable(now, name, why, step),
             SurrogateMessage::Told { below } if !self.ledger.occurrences.is_empty() => {
@@ -396,6 +397,7 @@ impl Armor for Surrogate {
     fn resume(&mut self, now: Moment) -> Step<SurrogateRecord> {
         let mut step = Step::none();
         self.set_deadline(now, &mut step);
+        self.ledger.hosts.iter().for_each(|(&name, &host)| step.then(Effect::Locate { name, host }));
         // Whatever was said may have been lost with the life before.
         self.ledger.occurrences.repeat();
         step.send(ArmorName::Ftm, FtmMessage::Happened { job: self.id, first: 0, occurrences: Vec::new() });

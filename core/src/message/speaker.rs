@@ -84,9 +84,10 @@ fn to_surrogate(from: ArmorName, message: &SurrogateMessage) -> bool {
         | SurrogateMessage::Told { .. }
         | SurrogateMessage::EndKept
         | SurrogateMessage::Cancel { .. } => Kind::Ftm,
-        SurrogateMessage::Verdicts { .. } | SurrogateMessage::Disputes(_) | SurrogateMessage::Prefix { .. } => {
-            Kind::Voter
-        }
+        SurrogateMessage::Verdicts { .. }
+        | SurrogateMessage::Disputes(_)
+        | SurrogateMessage::Recounted { .. }
+        | SurrogateMessage::Prefix { .. } => Kind::Voter,
         SurrogateMessage::Noted { .. } => return matches!(from.kind(), Kind::Voter | Kind::Execution),
         SurrogateMessage::CannotRun { .. }
         | SurrogateMessage::LaneProgress { .. }
@@ -106,6 +107,7 @@ fn to_voter(from: ArmorName, message: &VoterMessage) -> bool {
         VoterMessage::Convene { .. }
         | VoterMessage::Extend { .. }
         | VoterMessage::Absent { .. }
+        | VoterMessage::Recount { .. }
         | VoterMessage::VerdictsKept { .. } => from.kind() == Kind::Surrogate,
         VoterMessage::Ballots { lane, .. } | VoterMessage::Prefix { lane, .. } => {
             matches!(from, ArmorName::Execution(_, own) if own == *lane)

@@ -15,7 +15,6 @@ use chameleon_core::shell::{Identity, Input, Output};
 use chameleon_core::token;
 use chameleon_core::world::ProcessMark;
 
-use crate::host::Host;
 use crate::process::{Arrival, Body, Pid, Process};
 use crate::world::{Next, World};
 
@@ -147,7 +146,7 @@ impl World {
             && let Some(cluster) = &mut self.cluster
         {
             cluster.keys.insert(host, key);
-            self.hosts.entry(host).or_insert_with(Host::default);
+            self.hosts.entry(host).or_default();
             self.later(START_US, Next::Revive { host });
         }
     }

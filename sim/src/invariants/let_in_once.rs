@@ -52,10 +52,11 @@ impl Invariant for LetInOnce {
 
     fn learn(&mut self, fact: &Fact<'_>) {
         match fact {
-            Fact::Handles { input: Input::Message { from, message, .. }, .. } => {
-                if let Message::Ftm(FtmMessage::Enrol(application)) = message {
-                    self.shown.insert(*from, (token::digest(&application.secret), application.key.clone()));
-                }
+            Fact::Handles {
+                input: Input::Message { from, message: Message::Ftm(FtmMessage::Enrol(application)), .. },
+                ..
+            } => {
+                self.shown.insert(*from, (token::digest(&application.secret), application.key.clone()));
             }
             Fact::Asks { effect: Effect::Send { to, message: Message::User(answer) }, .. } => match answer {
                 UserMessage::Admitted(admission) => {

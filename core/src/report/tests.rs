@@ -192,7 +192,8 @@ fn what_was_decided_about_a_disagreement_is_part_of_its_story() {
 
 #[test]
 fn one_task_goes_to_more_lanes_and_many_go() {
-    let sentence = |tasks| Story::Extended { stage: S0, tasks, lanes: 5, quorum: 3, why: Why::Disagreement }.to_string();
+    let sentence =
+        |tasks| Story::Extended { stage: S0, tasks, lanes: 5, quorum: 3, why: Why::Disagreement }.to_string();
     assert!(sentence(1).contains("1 task of stage s0 goes to 5 lanes"), "{}", sentence(1));
     assert!(sentence(2).contains("2 tasks of stage s0 go to 5 lanes"), "{}", sentence(2));
     let out = |released| Story::PrefixContradicted { stage: S0, task: T0, lane: L1, released }.to_string();

@@ -30,6 +30,8 @@ fn three_hosts_that_joined_run_a_job_with_a_lane_on_each() {
     });
     let ended = fleet.await_end(&id);
     assert_eq!(ended["state"], "result", "{ended}");
+    let hosts = fleet.json(1, &["hosts"]);
+    assert_eq!((&hosts[0]["address"], &hosts[2]["name"]), (&fleet.address().into(), &"h3".into()), "{hosts}");
     // Any host answers, since each reaches the FTM.
     assert_eq!(fleet.json(3, &["status", &id])["state"], "result");
     fleet.down();

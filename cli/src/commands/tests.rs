@@ -183,6 +183,7 @@ mod samples {
             cores: 1,
             platform: String::new(),
             numeric_class: String::new(),
+            entry: None,
         }
     }
 

@@ -3,7 +3,7 @@
 use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 
-use crate::book::Book;
+use crate::book::{Book, Entry};
 use crate::job::Job;
 use crate::message::{ArmorState, Occurrence, Outcome, Resolution};
 use crate::names::{ArmorName, Digest, ExecutionId, HostId, Incarnation, JobId, LaneId, StageId, TaskId};
@@ -263,6 +263,9 @@ pub struct HostRow {
     pub platform: String,
     #[n(8)]
     pub numeric_class: String,
+    /// Its line in the address book, if it is of a cluster.
+    #[n(40)]
+    pub entry: Option<Entry>,
 }
 
 /// Whether a host can be reckoned with.

@@ -76,6 +76,7 @@ impl Ftm {
             cores: profile.map_or(0, |profile| profile.cores),
             platform: profile.map_or_else(String::new, |profile| profile.platform()),
             numeric_class: profile.map_or_else(String::new, |profile| profile.numeric.class.clone()),
+            entry: self.enrolment.entry(host),
         }
     }
 

@@ -378,6 +378,10 @@ async fn converse(mut client: Client, mut said: UnboundedReceiver<(ArmorName, Me
                         client.locate(name, host, address);
                         continue;
                     }
+                    ClientEvent::Message { message: Message::User(UserMessage::Book(book)), .. } => {
+                        client.keep_book(&book);
+                        continue;
+                    }
                     ClientEvent::Message { message: Message::User(message), .. } => Heard::Message(message),
                     ClientEvent::Message { .. } => continue,
                     // Which life of the peer answers makes no difference to a person.

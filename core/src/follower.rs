@@ -194,7 +194,8 @@ impl Follower {
             | UserMessage::TokenKept { .. }
             | UserMessage::Admitted(_)
             | UserMessage::Revoked { .. }
-            | UserMessage::Located { .. } => Vec::new(),
+            | UserMessage::Located { .. }
+            | UserMessage::Book(_) => Vec::new(),
         }
     }
 

@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use chameleon_core::armor::LinkEvent;
+use chameleon_core::book::Book;
 use chameleon_core::message::Message;
 use chameleon_core::names::{ArmorName, HostId, Incarnation};
 use chameleon_core::shell::Input;
@@ -13,7 +14,7 @@ use tokio::sync::mpsc;
 use crate::armor_process::runtime;
 use crate::home::Home;
 use crate::links::{Links, ListenError};
-use crate::random;
+use crate::{pki, random};
 
 /// A command's links in a home.
 #[derive(Debug)]
@@ -74,6 +75,16 @@ impl Client {
     /// A peer is on this host, which has this address.
     pub fn locate(&mut self, peer: ArmorName, host: HostId, address: String) {
         self.links.locate_at(peer, host, address);
+    }
+
+    /// Hosts are reached where this book says, for this command and for later ones of this home.
+    pub fn keep_book(&mut self, book: &Book) {
+        for entry in &book.hosts {
+            self.links.address_is(entry.host, entry.address.clone());
+        }
+        if let Err(error) = pki::keep_book(&self.home, book) {
+            crate::log!("the address book is not kept, so later commands may not find new hosts: {error}");
+        }
     }
 
     /// Waits for the next event.

@@ -129,6 +129,9 @@ pub enum UserMessage {
         #[n(2)]
         address: String,
     },
+    /// FTM → user: where the hosts are reached; said to a person, who has no daemon to keep it. No answer.
+    #[n(44)]
+    Book(#[n(0)] Box<Book>),
 }
 
 /// What somebody who is let in is given.

@@ -117,10 +117,15 @@ impl Links {
 
     /// As [`Links::locate`], for one whose home keeps no address book.
     pub fn locate_at(&mut self, peer: ArmorName, host: HostId, address: String) {
+        self.address_is(host, address);
+        self.locate(peer, host);
+    }
+
+    /// This host has this address, for one whose home keeps no address book of its own.
+    pub fn address_is(&mut self, host: HostId, address: String) {
         if let Some(far) = &self.far {
             far.address_is(host, address);
         }
-        self.locate(peer, host);
     }
 
     /// Opens a link unless there is one.

@@ -218,6 +218,16 @@ impl Ftm {
         self.reply(user, UserMessage::TokenKept { digest }, step);
     }
 
+    /// A link proved who is behind a user's command. A person has no daemon that keeps the book.
+    pub(super) fn introduced(&mut self, user: ArmorName, principal: Principal, step: &mut FtmStep) {
+        let is_person = principal.host().is_none();
+        self.users.introduce(user, principal);
+        if is_person {
+            let book = Box::new(self.enrolment.book(self.host));
+            self.reply(user, UserMessage::Book(book), step);
+        }
+    }
+
     /// Somebody wants to be let in with a token.
     pub(super) fn enrol(&mut self, now: Moment, applicant: ArmorName, application: &Application, step: &mut FtmStep) {
         let last = self.hosts.keys().copied().max().unwrap_or_default().max(self.enrolment.last_host());

@@ -166,7 +166,7 @@ impl Ftm {
             FtmMessage::Enrol(application) => self.enrol(now, from, &application, step),
             FtmMessage::Renew { member, key } => self.renew(from, &member, key, step),
             FtmMessage::Revoke { name } => self.revoke(now, from, &name, step),
-            FtmMessage::Introduced(principal) => self.users.introduce(from, principal),
+            FtmMessage::Introduced(principal) => self.introduced(from, principal, step),
             FtmMessage::Reachable { name, address, key } => {
                 self.daemon_says(from, |ftm, host| ftm.reachable(host, name, address, key, step));
             }

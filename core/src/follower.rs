@@ -295,14 +295,8 @@ impl Follower {
             (ArmorName::Ftm, Some(_)) => self.await_end().into_iter().chain(self.tell_cancelled()).collect(),
             (ArmorName::Surrogate(_), _) => self.follow(),
             (ArmorName::Fanout(_), _) => self.tell_spooled(),
-            (
-                ArmorName::Daemon(_)
-                | ArmorName::Voter(_)
-                | ArmorName::Execution(..)
-                | ArmorName::User(_)
-                | ArmorName::Init(_),
-                _,
-            ) => Vec::new(),
+            (ArmorName::Daemon(_) | ArmorName::Voter(_) | ArmorName::Execution(..), _)
+            | (ArmorName::User(_) | ArmorName::Heartbeat(_) | ArmorName::Init(_), _) => Vec::new(),
         }
     }
 

@@ -76,7 +76,8 @@ impl Client {
                 Some(Input::Message { from, message, .. }) => return ClientEvent::Message { from, message },
                 Some(Input::Link(LinkEvent::Up { peer, .. })) => return ClientEvent::Up(peer),
                 Some(Input::Link(LinkEvent::Down { peer })) => return ClientEvent::Down(peer),
-                Some(Input::Timer(_) | Input::Slot(_) | Input::Process(_) | Input::File(_) | Input::Saved(_)) => {}
+                Some(Input::Timer(_) | Input::Slot(_) | Input::Process(_) | Input::File(_) | Input::Saved(_))
+                | Some(Input::Datagram { .. }) => {}
                 None => std::future::pending().await,
             }
         }

@@ -4,6 +4,8 @@
 //! decides as the dead one did; what it lacks, the lanes say again. A task stays open until every
 //! lane has voted alike, or the stage is over: late ballots count for evidence and change nothing.
 
+mod lives;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use minicbor::{Decode, Encode};
@@ -14,7 +16,7 @@ use crate::elements::outbox::Outbox;
 use crate::elements::seal::is_genuine;
 use crate::elements::task_set::TaskSet;
 use crate::message::{Ballot, Dispute, ExecutionMessage, Rule, Story, SurrogateMessage, Verdict, VoterMessage};
-use crate::names::{ArmorName, Attempt, JobId, LaneId, StageId, TaskId};
+use crate::names::{ArmorName, Attempt, Incarnation, JobId, LaneId, StageId, TaskId};
 use crate::vote::open::Open;
 use crate::vote::prefix::{Decided, Standing};
 use crate::vote::{Tally, tally};
@@ -46,6 +48,15 @@ pub enum VoterRecord {
     /// The lane's output of this task is that of this attempt from now on.
     #[n(7)]
     Began(#[n(0)] StageId, #[n(1)] TaskId, #[n(2)] LaneId, #[n(3)] Attempt),
+    /// A new life of this lane speaks, and numbers its ballots from here.
+    #[n(60)]
+    Lives(#[n(0)] LaneId, #[n(1)] Incarnation, #[n(2)] u64),
+    /// A ballot of an earlier life of this lane.
+    #[n(61)]
+    CastLate(#[n(0)] LaneId, #[n(1)] Box<Ballot>),
+    /// This lane remembers nothing of its earlier lives, and can be asked nothing about them.
+    #[n(62)]
+    Forgot(#[n(0)] LaneId),
 }
 
 /// The Voter of one job.
@@ -55,12 +66,16 @@ pub struct Voter {
     /// The stage being decided; earlier ones are over.
     stage: Option<StageVote>,
     ballots: Inbox<LaneId>,
+    /// The life that each lane is in.
+    lives: BTreeMap<LaneId, Incarnation>,
+    /// Lanes that asked what they did in earlier lives; they are told again when the link comes up.
+    recalling: BTreeSet<LaneId>,
     verdicts: Outbox<Verdict>,
     stories: Outbox<Story>,
     /// Disputes to be told, of open tasks.
     disputed: BTreeSet<TaskId>,
     /// Ballots of a stage that was not convened yet; not acknowledged, so that nothing is lost with them.
-    early: Vec<(LaneId, u64, Vec<Ballot>)>,
+    early: Vec<(LaneId, Incarnation, u64, Vec<Ballot>)>,
     done: u64,
 }
 
@@ -84,6 +99,8 @@ impl Voter {
             job,
             stage: None,
             ballots: Inbox::default(),
+            lives: BTreeMap::new(),
+            recalling: BTreeSet::new(),
             verdicts: Outbox::default(),
             stories: Outbox::default(),
             disputed: BTreeSet::new(),
@@ -107,7 +124,6 @@ impl Voter {
     }
 
     fn cast(&mut self, lane: LaneId, ballot: &Ballot) {
-        self.ballots.take(lane);
         self.done += 1;
         let (stage, task) = (ballot.stage, ballot.task);
         let Some(open) = self.open(stage, task) else { return };
@@ -204,16 +220,23 @@ impl Voter {
         }
     }
 
-    fn take_ballots(&mut self, lane: LaneId, first: u64, ballots: Vec<Ballot>) -> Step<VoterRecord> {
+    fn take_ballots(&mut self, lane: LaneId, life: Incarnation, first: u64, ballots: Vec<Ballot>) -> Step<VoterRecord> {
         let mut step = Step::none();
         let current = self.stage.as_ref().map(|vote| vote.stage);
         if ballots.iter().any(|ballot| Some(ballot.stage) > current) {
-            self.early.push((lane, first, ballots));
+            self.early.push((lane, life, first, ballots));
             return step;
         }
         let disputed_before = self.disputed.clone();
         let mut dissents = BTreeSet::new();
-        if let Some(skip) = self.ballots.skip(lane, first) {
+        let known = self.lives.get(&lane).copied().unwrap_or_default();
+        if life < known {
+            self.take_late(lane, ballots, &mut step);
+        } else {
+            if life > known {
+                step.record(self, VoterRecord::Lives(lane, life, first));
+            }
+            let skip = self.ballots.skip(lane, first).unwrap_or(usize::MAX);
             for (at, ballot) in ballots.into_iter().enumerate() {
                 // A lane that lost power forgot ballots that are kept here, and gives their numbers to others.
                 if at < skip && !self.is_news(lane, &ballot) {
@@ -226,8 +249,8 @@ impl Voter {
                     dissents.insert(ballot.task);
                 }
             }
+            self.say_kept(lane, &mut step);
         }
-        step.send(self.execution(lane), ExecutionMessage::BallotsKept { below: self.ballots.next_from(lane) });
         let news = self.disputed.difference(&disputed_before).copied().chain(dissents).collect();
         self.report(&news, &mut step);
         step
@@ -323,8 +346,8 @@ impl Voter {
             VoterMessage::Convene { stage, rule, stream } => {
                 if self.stage.as_ref().is_none_or(|vote| vote.stage < stage) {
                     step.record(self, VoterRecord::Convened(stage, rule, stream));
-                    for (lane, first, ballots) in std::mem::take(&mut self.early) {
-                        step.append(self.take_ballots(lane, first, ballots));
+                    for (lane, life, first, ballots) in std::mem::take(&mut self.early) {
+                        step.append(self.take_ballots(lane, life, first, ballots));
                     }
                 }
             }
@@ -342,7 +365,7 @@ impl Voter {
                 }
             }
             VoterMessage::VerdictsKept { below } => step.record(self, VoterRecord::VerdictsKept(below)),
-            VoterMessage::Ballots { .. } | VoterMessage::Prefix { .. } => {}
+            VoterMessage::Ballots { .. } | VoterMessage::Prefix { .. } | VoterMessage::Recall { .. } => {}
         }
         let news = self.disputed.difference(&disputed_before).copied().collect();
         self.report(&news, &mut step);
@@ -351,16 +374,18 @@ impl Voter {
 
     fn on_lane(&mut self, lane: LaneId, message: VoterMessage) -> Step<VoterRecord> {
         match message {
-            VoterMessage::Ballots { lane: claimed, first, ballots, witness, seal }
+            VoterMessage::Ballots { lane: claimed, life, first, ballots, witness, seal }
                 if claimed == lane && is_genuine(&seal, lane, first, &witness, &ballots) =>
             {
-                self.take_ballots(lane, first, ballots)
+                self.take_ballots(lane, life, first, ballots)
             }
+            VoterMessage::Recall { lane: claimed } if claimed == lane => self.recall(lane),
             VoterMessage::Prefix { lane: claimed, stage, task, attempt, so_far } if claimed == lane => {
                 self.take_prefix(lane, stage, task, attempt, so_far)
             }
             // A lane speaks for itself alone, and does not manage the vote.
             VoterMessage::Ballots { .. }
+            | VoterMessage::Recall { .. }
             | VoterMessage::Prefix { .. }
             | VoterMessage::Convene { .. }
             | VoterMessage::Extend { .. }
@@ -406,7 +431,20 @@ impl Armor for Voter {
                 let tasks: Vec<TaskId> = vote.open.keys().copied().collect();
                 tasks.into_iter().for_each(|task| self.decide(*stage, task));
             }
-            VoterRecord::Cast(lane, ballot) => self.cast(*lane, ballot),
+            VoterRecord::Cast(lane, ballot) => {
+                self.ballots.take(*lane);
+                self.cast(*lane, ballot);
+            }
+            VoterRecord::CastLate(lane, ballot) => self.cast(*lane, ballot),
+            VoterRecord::Lives(lane, life, first) => {
+                self.lives.insert(*lane, *life);
+                self.ballots.restart(*lane, *first);
+            }
+            VoterRecord::Forgot(lane) => {
+                for open in self.stage.iter_mut().flat_map(|vote| vote.open.values_mut()) {
+                    open.unchecked.remove(lane);
+                }
+            }
             VoterRecord::VerdictsKept(below) => self.verdicts.kept(*below),
             VoterRecord::PrefixDecided(stage, task, holders) => {
                 let (Some(open), Some((_, region))) = (self.open(*stage, *task), holders.first()) else { return };
@@ -441,8 +479,10 @@ impl Armor for Voter {
             }
             Event::Link(LinkEvent::Up { peer: ArmorName::Execution(job, lane), .. }) if job == self.job => {
                 let mut step = self.ask_again(lane);
-                let below = self.ballots.next_from(lane);
-                step.send(self.execution(lane), ExecutionMessage::BallotsKept { below });
+                if self.recalling.contains(&lane) {
+                    step.append(self.recall(lane));
+                }
+                self.say_kept(lane, &mut step);
                 step
             }
             Event::Message { .. }
@@ -450,7 +490,8 @@ impl Armor for Voter {
             | Event::Timer(_)
             | Event::Slot(_)
             | Event::Process(_)
-            | Event::File(_) => Step::none(),
+            | Event::File(_)
+            | Event::Datagram { .. } => Step::none(),
         }
     }
 

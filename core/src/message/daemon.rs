@@ -68,6 +68,12 @@ pub enum DaemonMessage {
         #[n(0)]
         below: u64,
     },
+    /// FTM → daemon: say what is here. Answered by `FtmMessage::Joined`.
+    #[n(60)]
+    Report {
+        #[n(0)]
+        term: Term,
+    },
 }
 
 /// For whom an ARMOR is to run, and what its job needs there.

@@ -2,7 +2,7 @@
 
 use minicbor::{Decode, Encode};
 
-use crate::names::{Digest, LaneId, StageId};
+use crate::names::{Digest, HostId, LaneId, StageId};
 use crate::world::Input;
 
 /// To a Fanout.
@@ -22,6 +22,9 @@ pub enum FanoutMessage {
         /// Whether the job's standard input is spooled by the user's command.
         #[n(3)]
         spooled: bool,
+        /// Where the lanes live, in the order of `lanes`; what one said elsewhere counts no more.
+        #[n(60)]
+        hosts: Vec<HostId>,
     },
     /// Execution → Fanout: what this lane has of that input.
     #[n(1)]
@@ -35,6 +38,9 @@ pub enum FanoutMessage {
         /// Its digest, or why it could not be read.
         #[n(3)]
         outcome: Result<Digest, String>,
+        /// The host on which this is so.
+        #[n(60)]
+        host: HostId,
     },
     /// User → Fanout: the spool of standard input has so many bytes now, and no more will come if
     /// `end`. Repeated whenever the link comes up; the highest stands. No answer.

@@ -7,6 +7,7 @@ mod daemon;
 mod execution;
 mod fanout;
 mod ftm;
+mod heartbeat;
 mod init;
 mod occurrence;
 mod outcome;
@@ -23,6 +24,7 @@ pub use daemon::{Bid, DaemonMessage};
 pub use execution::{ExecutionMessage, LaneOrders, Purpose};
 pub use fanout::FanoutMessage;
 pub use ftm::{ArmorState, FtmMessage, Query, Unit};
+pub use heartbeat::{Datagram, Hearing, HeartbeatMessage, HostFault, PairKey};
 pub use init::InitMessage;
 pub use occurrence::{Diagnosis, Evidence, Occurrence, Story, Why};
 pub use outcome::{Outcome, Resolution};
@@ -50,8 +52,19 @@ pub enum Message {
     /// To an ARMOR of any kind.
     #[n(7)]
     Pulse(#[n(0)] Pulse),
+    #[n(60)]
+    Heartbeat(#[n(0)] HeartbeatMessage),
     #[n(80)]
     Init(#[n(0)] InitMessage),
+}
+
+impl Message {
+    /// Whether it is heard although its sender has a later life by now: a ballot takes its lane's vote
+    /// if none was cast, whichever life cast it (D10).
+    #[must_use]
+    pub fn counts_late(&self) -> bool {
+        matches!(self, Message::Voter(VoterMessage::Ballots { .. }))
+    }
 }
 
 /// Daemon → any ARMOR of its host: how do you fare? Answered by [`DaemonMessage::Pong`], after all
@@ -110,5 +123,6 @@ recipients!(
     Execution(ExecutionMessage),
     User(UserMessage),
     Pulse(Pulse),
+    Heartbeat(HeartbeatMessage),
     Init(InitMessage)
 );

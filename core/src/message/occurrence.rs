@@ -4,7 +4,7 @@
 use minicbor::{Decode, Encode};
 
 use crate::job::{InjectionKind, OsBytes};
-use crate::message::{Outcome, Resolution, Value};
+use crate::message::{Hearing, HostFault, Outcome, Resolution, Value};
 use crate::names::{ArmorName, Attempt, ExecutionId, HostId, Incarnation, LaneId, Millis, StageId, TaskId};
 use crate::world::{BlockedWhy, End};
 
@@ -318,6 +318,70 @@ pub enum Story {
     Masked {
         #[n(0)]
         mask: String,
+    },
+    /// A host is taken for lost: how these observers heard it, and how many ARMORs are installed elsewhere.
+    #[n(60)]
+    HostLost {
+        #[n(0)]
+        host: HostId,
+        #[n(1)]
+        fault: HostFault,
+        #[n(2)]
+        heard: Vec<(HostId, Hearing)>,
+        #[n(3)]
+        moved: u64,
+    },
+    /// A lost host is here again, after so long; what was moved is retired there.
+    #[n(61)]
+    HostReturned {
+        #[n(0)]
+        host: HostId,
+        #[n(1)]
+        after: Millis,
+    },
+    /// What one host says does not reach another, though a third hears it: the link is cut, not the host dead.
+    #[n(62)]
+    LinkCut {
+        #[n(0)]
+        from: HostId,
+        #[n(1)]
+        to: HostId,
+        #[n(2)]
+        hearing: Hearing,
+        #[n(3)]
+        heard_by: HostId,
+        /// Whether it still hears the one that does not hear it; `None`: it did not say.
+        #[n(4)]
+        one_way: Option<bool>,
+    },
+    #[n(63)]
+    LinkRestored {
+        #[n(0)]
+        from: HostId,
+        #[n(1)]
+        to: HostId,
+    },
+    /// A host was silent beyond its bound, and is heard again: it is slow, and nothing is moved.
+    #[n(64)]
+    HostSlow {
+        #[n(0)]
+        host: HostId,
+        #[n(1)]
+        observer: HostId,
+        #[n(2)]
+        hearing: Hearing,
+    },
+    /// An ARMOR is installed on another host; what its earlier life still says counts no more.
+    #[n(65)]
+    ArmorMoved {
+        #[n(0)]
+        name: ArmorName,
+        #[n(1)]
+        from: HostId,
+        #[n(2)]
+        to: HostId,
+        #[n(3)]
+        why: String,
     },
     /// A host's own policy cannot be read: it accepts nothing.
     #[n(81)]

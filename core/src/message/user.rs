@@ -232,6 +232,9 @@ pub enum HostState {
     /// It has joined, and its daemon cannot be spoken to now.
     #[n(1)]
     Away,
+    /// Nobody hears it, and what was needed of it is on other hosts.
+    #[n(2)]
+    Lost,
 }
 
 impl HostState {
@@ -241,6 +244,7 @@ impl HostState {
         match self {
             HostState::Up => "up",
             HostState::Away => "away",
+            HostState::Lost => "lost",
         }
     }
 }

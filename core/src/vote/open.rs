@@ -63,6 +63,18 @@ impl Open {
         }
     }
 
+    /// Whether the lane's vote is taken: it counts, or is void.
+    #[must_use]
+    pub fn has_voted(&self, lane: LaneId) -> bool {
+        self.ballots.contains_key(&lane) || self.voided.contains(&lane)
+    }
+
+    /// Whether the lane has cast a ballot, taken or not.
+    #[must_use]
+    pub fn has_heard(&self, lane: LaneId) -> bool {
+        self.has_voted(lane) || self.unchecked.contains_key(&lane)
+    }
+
     /// The lane has the decided prefix, or it does not; whether that voids its vote now.
     pub fn check(&mut self, lane: LaneId, decided: &Decided, has_it: bool) -> bool {
         let waiting = self.unchecked.remove(&lane);

@@ -8,7 +8,7 @@
 //!      links/NAME          the sockets of all ARMORs and users
 //!      ftm/store.redb      the FTM's store
 //!      jobs/JOB/           stdin.spool, output.index
-//!      hosts/HOST/         policy.toml, daemon.lock, daemon.log, armors/NAME/{journal, log}, jobs/JOB/…
+//!      hosts/HOST/         policy.toml, daemon.lock, daemon.log, beats, armors/NAME/{journal, log}, jobs/JOB/…
 //! ```
 
 mod ephemeral;
@@ -190,6 +190,12 @@ impl Home {
     #[must_use]
     pub fn host(&self, host: HostId) -> PathBuf {
         self.path.join(format!("hosts/{host}"))
+    }
+
+    /// Where the Heartbeat of a host listens: an address and a port.
+    #[must_use]
+    pub fn beats(&self, host: HostId) -> PathBuf {
+        self.host(host).join("beats")
     }
 
     /// How many hosts the system has, running or not.

@@ -8,6 +8,7 @@ mod handed;
 mod slots;
 mod spool;
 
+use crate::datagrams::Datagrams;
 use crate::links::Links;
 use crate::process::Processes;
 use crate::timers::{self, Timers};
@@ -23,6 +24,7 @@ pub struct World {
     pub processes: Processes,
     pub slots: Slots,
     pub files: Files,
+    pub datagrams: Datagrams,
 }
 
 impl World {
@@ -35,6 +37,12 @@ impl World {
             Effect::Process(command) => self.process(command),
             Effect::File(command) => self.files.command(command, &mut self.slots),
             Effect::Forget { peer } => self.links.forget(peer),
+            Effect::Renew { peer } => {
+                self.links.forget(peer);
+                self.links.open(peer);
+            }
+            Effect::Acquaint { host, key } => self.datagrams.acquaint(host, key),
+            Effect::Datagram { to, datagram } => self.datagrams.send(to, datagram),
         }
     }
 
@@ -55,6 +63,7 @@ impl World {
             ProcessCommand::Notify { notice, command, text } => self.processes.notify(notice, command, text),
             ProcessCommand::Stop => self.processes.stop(),
             ProcessCommand::Revive => self.processes.revive(),
+            ProcessCommand::Knock { host } => self.processes.knock(host),
             ProcessCommand::Profile => self.processes.profile(),
         }
     }

@@ -9,12 +9,14 @@ mod stop;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
 use chameleon_core::job::OsBytes;
-use chameleon_core::names::{ArmorName, Incarnation, JobId};
+use chameleon_core::names::{ArmorName, HostId, Incarnation, JobId};
 use chameleon_core::shell::Identity;
-use chameleon_core::world::{ProcessEvent, ProcessMark};
+use chameleon_core::world::{Knock, ProcessEvent, ProcessMark};
 
 use crate::event_loop::{Happening, Reporter};
 use crate::files::{commit, tree};
@@ -153,7 +155,10 @@ impl Processes {
         let host = self.identity.host;
         let mut trees = Vec::new();
         if let Some(name) = name {
-            let _ = fs::remove_file(self.home.socket(name));
+            // A later life, on another host of this home, may have taken the name over.
+            if UnixStream::connect(self.home.socket(name)).is_err() {
+                let _ = fs::remove_file(self.home.socket(name));
+            }
             trees.push(self.home.armor(host, name));
         }
         if let Some(job) = job {
@@ -203,6 +208,17 @@ impl Processes {
             Ok(None) => {}
             Err(error) => crate::log!("{error}"),
         }
+    }
+
+    /// Knocks at the door of another host's daemon: its system opens, also if nobody in there looks.
+    pub fn knock(&self, host: HostId) {
+        let knock = match UnixStream::connect(self.home.socket(ArmorName::Daemon(host))) {
+            Ok(_) => Knock::Opens,
+            Err(error) if [ErrorKind::NotFound, ErrorKind::ConnectionRefused].contains(&error.kind()) => Knock::Nobody,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Knock::Opens,
+            Err(_) => Knock::Nothing,
+        };
+        self.reporter.process(ProcessEvent::Knocked { host, knock });
     }
 
     /// Has this host looked over.

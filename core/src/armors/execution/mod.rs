@@ -18,7 +18,9 @@ use ed25519_dalek::SigningKey;
 use crate::armor::{Armor, Effect, Event, LinkEvent, Moment, Progress, Step, Timer};
 use crate::job::{InjectionKind, Stdin, determinism};
 use crate::message::{ExecutionMessage, FanoutMessage, LaneOrders, Purpose, Story, SurrogateMessage};
-use crate::names::{ArmorName, Digest, ExecutionId, HostId, JobId, LaneId, Millis, SlotId, StageId, TaskId};
+use crate::names::{
+    ArmorName, Digest, ExecutionId, HostId, Incarnation, JobId, LaneId, Millis, SlotId, StageId, TaskId,
+};
 use crate::shell::Identity;
 use crate::world::{CommitOutcome, FileCommand, FileEvent, Input, Region, SlotCommand, SlotPlan};
 
@@ -41,6 +43,7 @@ const SLOT_LOSSES_LIMIT: u32 = 8;
 #[derive(Debug)]
 pub struct Execution {
     host: HostId,
+    incarnation: Incarnation,
     job: JobId,
     lane: LaneId,
     cores: u16,
@@ -70,6 +73,7 @@ impl Execution {
     pub fn new(identity: &Identity, job: JobId, lane: LaneId) -> Self {
         Execution {
             host: identity.host,
+            incarnation: identity.incarnation,
             job,
             lane,
             cores: identity.cores,
@@ -103,6 +107,10 @@ impl Execution {
         let mut step = Step::none();
         match message {
             ExecutionMessage::Configure(orders) => {
+                if self.ledger.orders.is_none() && self.incarnation > Incarnation(1) {
+                    step.record(self, ExecutionRecord::Fresh);
+                    self.say_recall(&mut step);
+                }
                 if self.ledger.orders.as_ref() != Some(&orders) {
                     let is_first = self.ledger.orders.is_none();
                     step.record(self, ExecutionRecord::Configured(orders));
@@ -137,6 +145,7 @@ impl Execution {
                 step.then(Effect::File(FileCommand::Commit { job: self.job, stage, directory, manifests }));
             }
             ExecutionMessage::BallotsKept { .. }
+            | ExecutionMessage::Voted { .. }
             | ExecutionMessage::PrefixAt { .. }
             | ExecutionMessage::Stage { .. }
             | ExecutionMessage::Feed { .. }
@@ -271,6 +280,9 @@ impl Execution {
         let purposes = (stage, Purpose::Vote)..=(stage, Purpose::Repeat(u16::MAX));
         // Somebody waits for a repetition before anything else goes on.
         self.ledger.assigned.range(purposes).rev().find_map(|(&(_, purpose), tasks)| {
+            if self.ledger.is_fresh && purpose == Purpose::Vote {
+                return None;
+            }
             let task = tasks.iter().find(|task| !busy(task))?;
             Some((task, purpose))
         })
@@ -322,10 +334,18 @@ impl Execution {
         self.slots.set(slot, SlotState::Running(run));
     }
 
-    fn on_voter(&mut self, message: ExecutionMessage) -> Step<ExecutionRecord> {
+    fn on_voter(&mut self, now: Moment, message: ExecutionMessage) -> Step<ExecutionRecord> {
         let mut step = Step::none();
         match message {
-            ExecutionMessage::BallotsKept { below } => {
+            ExecutionMessage::Voted { stage, ranges, began } => {
+                if self.ledger.is_fresh {
+                    step.record(self, ExecutionRecord::Recalled(stage, ranges, began));
+                    self.work(now, &mut step);
+                    stage.into_iter().for_each(|stage| self.tell_done(stage, &mut step));
+                }
+            }
+            ExecutionMessage::BallotsKept { life, .. } if life != self.incarnation => {}
+            ExecutionMessage::BallotsKept { below, .. } => {
                 if !self.ledger.ballots.is_empty() {
                     step.record(self, ExecutionRecord::BallotsKept(below));
                 }
@@ -381,6 +401,7 @@ impl Execution {
             | ExecutionMessage::Allow { .. }
             | ExecutionMessage::Commit { .. }
             | ExecutionMessage::BallotsKept { .. }
+            | ExecutionMessage::Voted { .. }
             | ExecutionMessage::PrefixAt { .. }
             | ExecutionMessage::Prepare { .. }
             | ExecutionMessage::StartOnce { .. }
@@ -403,7 +424,7 @@ impl Execution {
                     |kept: &Input| matches!((kept, &input), (Input::Spool(kept), Input::Spool(new)) if kept < new);
                 self.staged.retain(|(of, kept), _| *of == stage && !superseded(kept));
                 self.staged.insert((stage, input.clone()), outcome.clone());
-                let message = FanoutMessage::Staged { stage, lane: self.lane, input, outcome };
+                let message = FanoutMessage::Staged { stage, lane: self.lane, input, outcome, host: self.host };
                 step.send(ArmorName::Fanout(self.job), message);
             }
             FileEvent::Prefix { execution, so_far } => self.say_prefix(execution, so_far, &mut step),
@@ -438,6 +459,7 @@ impl Execution {
             | Timer::Restore(_)
             | Timer::Remind
             | Timer::Guard
+            | Timer::Judge(_)
             | Timer::Profile => {}
         }
         step
@@ -462,10 +484,10 @@ impl Armor for Execution {
     fn handle(&mut self, now: Moment, event: Event<ExecutionMessage>) -> Step<ExecutionRecord> {
         match event {
             Event::Message { from, message } if from == self.surrogate() => self.on_surrogate(now, message),
-            Event::Message { from, message } if from == self.voter() => self.on_voter(message),
+            Event::Message { from, message } if from == self.voter() => self.on_voter(now, message),
             Event::Message { from: ArmorName::Fanout(job), message } if job == self.job => self.on_fanout(message),
             Event::Message { from: ArmorName::Daemon(host), message } if host == self.host => self.on_daemon(&message),
-            Event::Message { .. } | Event::Process(_) => Step::none(),
+            Event::Message { .. } | Event::Process(_) | Event::Datagram { .. } => Step::none(),
             Event::Timer(timer) => self.timer(now, timer),
             Event::Slot(event) => self.slot(now, event),
             Event::File(event) => self.file(event),

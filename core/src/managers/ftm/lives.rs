@@ -177,6 +177,10 @@ impl Ftm {
     pub(super) fn retire(&mut self, entry: &Entry, step: &mut FtmStep) {
         match entry.decided {
             Decided::Requested => self.save(step, FtmRecord::ArmorGone(entry.name)),
+            // Nobody is there to be told; if its host is heard again, it is told then.
+            Decided::Installing { host, .. } | Decided::Lost { host, .. } if self.is_lost(host) => {
+                self.save(step, FtmRecord::ArmorGone(entry.name));
+            }
             Decided::Installing { host, .. } | Decided::Lost { host, .. } => {
                 self.save(step, FtmRecord::Armor(entry.retiring(host)));
                 self.retire_at(host, entry.name, step);

@@ -233,6 +233,7 @@ impl Surrogate {
             | Timer::Remind
             | Timer::Flush
             | Timer::Guard
+            | Timer::Judge(_)
             | Timer::Profile => {}
         }
     }

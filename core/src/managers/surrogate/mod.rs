@@ -121,13 +121,17 @@ impl Surrogate {
                 self.begin(now, job, step);
             }
             SurrogateMessage::Granted(places) => {
-                for (name, host) in places {
+                for &(name, host) in &places {
                     self.granted.insert(name);
-                    if self.ledger.hosts.get(&name) != Some(&host) {
+                    let before = self.ledger.hosts.get(&name).copied();
+                    if before != Some(host) {
                         step.record(self, SurrogateRecord::Placed(name, host));
                     }
-                    self.say_all(name, step);
+                    if before.is_some_and(|before| before != host) {
+                        step.then(Effect::Renew { peer: name });
+                    }
                 }
+                places.into_iter().for_each(|(name, _)| self.say_all(name, step));
             }
             SurrogateMessage::Unavailable { name, why } => self.unavailable(now, name, why, step),
             SurrogateMessage::Told { below } if !self.ledger.occurrences.is_empty() => {
@@ -378,7 +382,7 @@ impl Armor for Surrogate {
                 self.on_lane(now, lane, message, &mut step);
             }
             Event::Message { from: from @ ArmorName::User(_), message } => self.on_user(from, message, &mut step),
-            Event::Message { .. } | Event::Slot(_) | Event::Process(_) => return step,
+            Event::Message { .. } | Event::Slot(_) | Event::Process(_) | Event::Datagram { .. } => return step,
             Event::Timer(timer) => self.timer(now, timer, &mut step),
             Event::File(FileEvent::IndexKept { failure }) => self.index_kept(now, failure, &mut step),
             Event::File(_) => return step,

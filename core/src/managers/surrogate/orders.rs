@@ -34,7 +34,7 @@ impl Surrogate {
                 self.say_end(peer, step);
             }
             ArmorName::Voter(_) | ArmorName::Fanout(_) | ArmorName::Execution(..) => self.say_all(peer, step),
-            ArmorName::Daemon(_) | ArmorName::Surrogate(_) | ArmorName::Init(_) => {}
+            ArmorName::Daemon(_) | ArmorName::Surrogate(_) | ArmorName::Heartbeat(_) | ArmorName::Init(_) => {}
         }
     }
 
@@ -72,9 +72,12 @@ impl Surrogate {
         let (Some(job), Some(run)) = (&self.ledger.job, &self.ledger.stage) else { return };
         let Some(stage) = job.stages.get(usize::from(run.stage.0)) else { return };
         let spooled = run.stage.0 == 0 && stage.tasks.is_none() && job.stdin == Stdin::Spool;
+        let lanes: Vec<LaneId> = run.active_lanes().collect();
+        let host = |&lane: &LaneId| self.ledger.hosts.get(&self.execution(lane)).copied().unwrap_or_default();
         let message = FanoutMessage::Distribute {
             stage: run.stage,
-            lanes: run.active_lanes().collect(),
+            hosts: lanes.iter().map(host).collect(),
+            lanes,
             inputs: stage.inputs.iter().cloned().map(Input::Path).collect(),
             spooled,
         };

@@ -121,8 +121,8 @@ pub struct Shell<A: Armor> {
 /// Without how much it handled: that is told in pulses, and decides nothing.
 impl<A: Armor> std::fmt::Debug for Shell<A> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Shell { identity, armor, guardian, peers, waiting, next_save, handled: _ } = self;
-        write!(f, "{identity:?} {armor:?} {guardian:?} {peers:?} {waiting:?} {next_save}")
+        let Shell { identity, armor, guardian, peers, links, waiting, next_save, handled: _ } = self;
+        write!(f, "{identity:?} {armor:?} {guardian:?} {peers:?} {links:?} {waiting:?} {next_save}")
     }
 }
 

@@ -163,6 +163,13 @@ impl World {
         }
     }
 
+    /// A process fares well again, unless its whole host is frozen.
+    pub(crate) fn recover(&mut self, pid: Pid) {
+        if !self.fabric.is_frozen(self.host_of(pid)) {
+            self.fare(pid, Condition::Well);
+        }
+    }
+
     /// No process of the host gets the CPU for so long.
     pub(crate) fn host_starves(&mut self, host: HostId, ms: u64) {
         self.tell(|| format!("✗ {host} is starved for {ms} ms"));

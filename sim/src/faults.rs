@@ -235,6 +235,10 @@ impl World {
 
     fn strike_condition(&mut self, name: ArmorName, condition: Condition, ms: Option<u64>, fault: &Fault) {
         let Some(pid) = self.stricken(name, fault) else { return };
+        // On a host that is frozen nothing is worse off.
+        if self.fabric.is_frozen(self.host_of(pid)) {
+            return;
+        }
         self.fare(pid, condition);
         if let Some(ms) = ms {
             self.after(ms * 1_000, Next::Recover { pid });

@@ -25,7 +25,7 @@ use crate::invariants::{self, Invariant, Violation};
 use crate::lanes::Lanes;
 use crate::liveness;
 use crate::network::{Connection, Network, Sent};
-use crate::process::{Arrival, Body, Condition, Pid, Process};
+use crate::process::{Arrival, Body, Pid, Process};
 use crate::script::Trigger;
 use crate::tell;
 use crate::trace::{Detail, Trace};
@@ -186,7 +186,7 @@ impl World {
             Next::Fault(fault) => self.strike(&fault),
             Next::RandomFault => liveness::random_fault(self),
             Next::Unit => self.unit(),
-            Next::Recover { pid } => self.fare(pid, Condition::Well),
+            Next::Recover { pid } => self.recover(pid),
             Next::UserComes { number } => self.user_comes(number),
             Next::UserPrints { number } => self.user_prints(number),
             Next::UserTypes { number } => self.user_types(number),

@@ -498,6 +498,9 @@ impl Armor for Execution {
 
     fn resume(&mut self, now: Moment) -> Step<ExecutionRecord> {
         let mut step = Step::none();
+        if self.ledger.is_fresh {
+            self.say_recall(&mut step);
+        }
         let stage = self.ledger.assigned.keys().next().map(|(stage, _)| *stage);
         let fresh = self.ledger.orders.is_some() && self.ledger.counts.is_empty();
         if let Some(stage) = stage.or(fresh.then_some(StageId(0))) {

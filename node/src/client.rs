@@ -64,6 +64,12 @@ impl Client {
         self.links.open(peer);
     }
 
+    /// The peer lives elsewhere now: the link to it is closed and opened again.
+    pub fn renew(&mut self, peer: ArmorName) {
+        self.links.forget(peer);
+        self.links.open(peer);
+    }
+
     /// Says something to a peer. It vanishes if the link is not up.
     pub fn send(&mut self, to: ArmorName, message: impl Into<Message>) {
         self.links.send(to, message.into());

@@ -126,7 +126,9 @@ impl World {
         self.observe(&Fact::Born { who: &identity, pid });
         let Some(process) = self.processes.get_mut(&pid) else { return };
         process.body = Body::Armor(armor);
-        self.bound.insert(identity.name, pid);
+        if !self.has_later_life(&identity) {
+            self.bound.insert(identity.name, pid);
+        }
         self.take_step(pid, &identity, &Input::Saved(u64::MAX), 0, output);
         if identity.name == ArmorName::Daemon(identity.host) {
             if let Some(text) = self.policies.get(&identity.host) {
@@ -257,6 +259,12 @@ impl World {
     }
 
     // ---- who lives ----
+
+    /// Whether its name belongs to a later life, on another host: nobody is to reach this one.
+    fn has_later_life(&self, identity: &Identity) -> bool {
+        let holder = self.bound.get(&identity.name).and_then(|holder| self.processes.get(holder));
+        holder.and_then(Process::identity).is_some_and(|holder| holder.incarnation > identity.incarnation)
+    }
 
     /// The process of this name, reachable or about to be.
     #[must_use]

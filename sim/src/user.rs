@@ -103,6 +103,7 @@ impl Command {
         for act in acts {
             match act {
                 Act::Send { to, message } => output.effects.push(Effect::Send { to, message }),
+                Act::Renew { peer } => output.effects.push(Effect::Renew { peer }),
                 act => self.acts.push(act),
             }
         }
@@ -203,7 +204,7 @@ impl World {
                 self.users.entry(number).and_modify(|user| user.fate.refused = Some(why));
             }
             Act::Done(ending) => self.user_ends(number, ending),
-            Act::Send { .. } | Act::Show { .. } => {}
+            Act::Send { .. } | Act::Renew { .. } | Act::Show { .. } => {}
         }
     }
 

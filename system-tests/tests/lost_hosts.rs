@@ -23,12 +23,12 @@ fn job(strategy: &str, go: &str, poison: &str) -> String {
 
 /// Waits until all lanes of a job run, and returns one that shares its host with no ARMOR that its job cannot do without,
 /// nor with the FTM.
-fn lane_alone(system: &Standing<'_>, lanes: usize) -> Armor {
+fn lane_alone(system: &Standing<'_>, hosts: u16, lanes: usize) -> Armor {
     let armors = eventually("all lanes run", NOTICED_WITHIN, || {
         let armors = system.armors();
         let runs = |armor: &&Armor| armor.kind == "execution" && armor.state == "running";
         let beats = armors.iter().filter(|armor| armor.kind == "heartbeat" && armor.state == "running").count();
-        (armors.iter().filter(runs).count() == lanes && beats == 3).then_some(armors)
+        (armors.iter().filter(runs).count() == lanes && beats == usize::from(hosts)).then_some(armors)
     });
     let vital = |armor: &Armor| matches!(armor.kind.as_str(), "ftm" | "surrogate" | "voter");
     let is_alone = |armor: &Armor| !armors.iter().any(|other| vital(other) && other.host == armor.host);
@@ -45,12 +45,12 @@ fn events(system: &Standing<'_>) -> String {
     system.command(&["events"]).run().exits(0).out()
 }
 
-fn a_killed_host_is_survived(strategy: &str, lanes: usize) {
+fn a_killed_host_is_survived(strategy: &str, hosts: u16, lanes: usize) {
     let trial = Trial::new();
-    let system = trial.stand(3);
+    let system = trial.stand(hosts);
     let (go, poison) = (trial.beside("go"), trial.beside("poison"));
     let id = system.submit(&job(strategy, &go.to_string_lossy(), &poison.to_string_lossy()));
-    let lane = lane_alone(&system, lanes);
+    let lane = lane_alone(&system, hosts, lanes);
     system.strike(&lane.host, Signal::KILL);
     eventually("the lane goes on elsewhere", NOTICED_WITHIN, || moved(&system, &lane).then_some(()));
     std::fs::write(&go, "").unwrap();
@@ -69,12 +69,12 @@ fn a_killed_host_is_survived(strategy: &str, lanes: usize) {
 
 #[test]
 fn every_process_of_a_host_is_killed_under_tmr() {
-    a_killed_host_is_survived("tmr", 3);
+    a_killed_host_is_survived("tmr", 3, 3);
 }
 
 #[test]
 fn every_process_of_a_host_is_killed_under_dual() {
-    a_killed_host_is_survived("dual", 2);
+    a_killed_host_is_survived("dual", 4, 2);
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn a_host_is_frozen_and_what_it_says_when_it_thaws_counts_for_nothing() {
     let system = trial.stand(3);
     let (go, poison) = (trial.beside("go"), trial.beside("poison"));
     let id = system.submit(&job("tmr", &go.to_string_lossy(), &poison.to_string_lossy()));
-    let lane = lane_alone(&system, 3);
+    let lane = lane_alone(&system, 3, 3);
     let frozen = system.strike(&lane.host, Signal::STOP);
     eventually("the lane goes on elsewhere", NOTICED_WITHIN, || moved(&system, &lane).then_some(()));
     std::fs::write(&go, "").unwrap();

@@ -51,6 +51,13 @@ pub enum UserMessage {
         #[n(1)]
         waiting: u64,
     },
+    /// FTM → user: this ARMOR of a job that is followed has its next lives on another host; a link to it may lead to an
+    /// earlier one for ever. No answer.
+    #[n(60)]
+    Moved {
+        #[n(0)]
+        name: ArmorName,
+    },
     /// FTM → user: what the person said of the job's outcome is on record. No answer.
     #[n(120)]
     Resolved {

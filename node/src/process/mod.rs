@@ -8,7 +8,6 @@ pub(crate) mod shims;
 mod stop;
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
@@ -155,10 +154,7 @@ impl Processes {
         let host = self.identity.host;
         let mut trees = Vec::new();
         if let Some(name) = name {
-            // A later life, on another host of this home, may have taken the name over.
-            if UnixStream::connect(self.home.socket(name)).is_err() {
-                let _ = fs::remove_file(self.home.socket(name));
-            }
+            self.home.drop_name(name);
             trees.push(self.home.armor(host, name));
         }
         if let Some(job) = job {

@@ -13,7 +13,7 @@ use crate::managers::ftm::registry::{Decided, Entry};
 use crate::managers::ftm::ring::{self, Watching};
 use crate::managers::ftm::suspicion::{Finding, JUDGED_AFTER, Suspicion};
 use crate::managers::ftm::{Ftm, FtmRecord, FtmStep};
-use crate::message::{DaemonMessage, Hearing, HeartbeatMessage, HostFault, PairKey, Story};
+use crate::message::{DaemonMessage, Hearing, HeartbeatMessage, HostFault, PairKey, Story, UserMessage};
 use crate::names::{ArmorName, HostId, Millis};
 
 impl Ftm {
@@ -195,6 +195,9 @@ impl Ftm {
         self.linked.remove(&name);
         step.then(Effect::Forget { peer: name });
         self.install(&moved, step);
+        for user in job.map(|job| self.users.following(job)).unwrap_or_default() {
+            self.reply(user, UserMessage::Moved { name }, step);
+        }
     }
 
     /// A lost host has joined again.

@@ -66,6 +66,12 @@ impl Users {
         self.known.entry(name).or_default().awaits.insert(job);
     }
 
+    /// Those that wait for this job, and go on waiting.
+    #[must_use]
+    pub fn following(&self, job: JobId) -> Vec<ArmorName> {
+        self.known.iter().filter(|(_, user)| user.awaits.contains(&job)).map(|(&name, _)| name).collect()
+    }
+
     /// Those that wait for this job; they do not any more.
     pub fn waiting_for(&mut self, job: JobId) -> Vec<ArmorName> {
         let waiting = self.known.iter_mut().filter_map(|(&name, user)| user.awaits.remove(&job).then_some(name));

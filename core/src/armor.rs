@@ -101,6 +101,11 @@ pub enum Effect {
     Slot(SlotCommand),
     Process(ProcessCommand),
     File(FileCommand),
+    /// This peer is on this host: links to it go there from now on.
+    Locate {
+        name: ArmorName,
+        host: HostId,
+    },
     /// Closes the link to a peer for good and stops trying.
     Forget {
         peer: ArmorName,

@@ -10,7 +10,7 @@ use minicbor::{Decode, Encode};
 
 use crate::armor::{Armor, Effect, Event, LinkEvent, Moment, Save, Step, Timer};
 use crate::elements::guardian::Guardian;
-use crate::message::{DaemonMessage, Datagram, Message, Vitals};
+use crate::message::{DaemonMessage, Datagram, Message, Vitals, may_say};
 use crate::names::{ArmorName, HostId, Incarnation};
 use crate::world::{FileEvent, ProcessEvent, SlotEvent};
 
@@ -213,6 +213,9 @@ where
     }
 
     fn message(&mut self, now: Moment, from: ArmorName, incarnation: Incarnation, message: Message) -> Step<A::Record> {
+        if !may_say(from, &message) {
+            return Step::none();
+        }
         let mut step = Step::none();
         self.follow(from, incarnation, &mut step);
         step.append(self.hear(now, from, incarnation, message));

@@ -9,6 +9,7 @@ use chameleon_core::names::{ArmorName, HostId, LaneId};
 use chameleon_core::shell::Identity;
 use ed25519_dalek::SigningKey;
 
+use crate::cluster::Question;
 use crate::history::Fact;
 use crate::process::{Body, Condition, Pid, Process};
 use crate::world::{Next, World};
@@ -43,6 +44,8 @@ pub enum Fault {
     Mischief(LaneId, Mischief),
     /// A user presses Ctrl-C.
     Interrupt(u64),
+    /// No fault: somebody comes and asks.
+    Ask(Question),
     Host(HostId, HostFault),
     /// What one host says does not reach the other; `true`: nor the other way round.
     CutLink(HostId, HostId, bool),
@@ -180,6 +183,7 @@ impl World {
                 self.standing.mischief.insert(*lane, *mischief);
             }
             Fault::Interrupt(user) => self.interrupt(*user),
+            Fault::Ask(question) => self.ask(question.clone()),
             Fault::Host(host, what) => self.strike_host(*host, *what),
             Fault::CutLink(from, to, both) => {
                 self.observe(&Fact::HostsStruck { hosts: &[*from, *to] });

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use minicbor::{Decode, Encode};
 
-use crate::armor::{Armor, Event, LinkEvent, Moment, Progress, Step};
+use crate::armor::{Armor, Effect, Event, LinkEvent, Moment, Progress, Step};
 use crate::elements::seal::root;
 use crate::message::{ExecutionMessage, FanoutMessage, SurrogateMessage};
 use crate::names::{ArmorName, Digest, HostId, JobId, LaneId, StageId};
@@ -246,11 +246,17 @@ impl Armor for Fanout {
 
     fn handle(&mut self, _now: Moment, event: Event<FanoutMessage>) -> Step<FanoutRecord> {
         match event {
-            Event::Message { from, message: FanoutMessage::Distribute { stage, lanes, inputs, spooled, hosts } } => {
+            Event::Message { from, message: FanoutMessage::Distribute { stage, lanes, inputs, spooled, places } } => {
                 if from != self.surrogate() || self.stage.as_ref().is_some_and(|known| known.stage > stage) {
                     return Step::none();
                 }
-                self.distribute(FanoutRecord::Distributing(stage, lanes, inputs, spooled, hosts))
+                let mut step = Step::none();
+                let place =
+                    |lane: &LaneId| places.iter().find(|(name, _)| *name == ArmorName::Execution(self.job, *lane));
+                let hosts = lanes.iter().map(|lane| place(lane).map(|(_, host)| *host).unwrap_or_default()).collect();
+                places.into_iter().for_each(|(name, host)| step.then(Effect::Locate { name, host }));
+                step.append(self.distribute(FanoutRecord::Distributing(stage, lanes, inputs, spooled, hosts)));
+                step
             }
             Event::Message {
                 from: ArmorName::Execution(job, sender),

@@ -220,42 +220,6 @@ impl Voter {
         }
     }
 
-    fn take_ballots(&mut self, lane: LaneId, life: Incarnation, first: u64, ballots: Vec<Ballot>) -> Step<VoterRecord> {
-        let mut step = Step::none();
-        let current = self.stage.as_ref().map(|vote| vote.stage);
-        if ballots.iter().any(|ballot| Some(ballot.stage) > current) {
-            self.early.push((lane, life, first, ballots));
-            return step;
-        }
-        let disputed_before = self.disputed.clone();
-        let mut dissents = BTreeSet::new();
-        let known = self.lives.get(&lane).copied().unwrap_or_default();
-        if life < known {
-            self.take_late(lane, ballots, &mut step);
-        } else {
-            if life > known {
-                step.record(self, VoterRecord::Lives(lane, life, first));
-            }
-            let skip = self.ballots.skip(lane, first).unwrap_or(usize::MAX);
-            for (at, ballot) in ballots.into_iter().enumerate() {
-                // A lane that lost power forgot ballots that are kept here, and gives their numbers to others.
-                if at < skip && !self.is_news(lane, &ballot) {
-                    continue;
-                }
-                // The lane forgets what is acknowledged, so not even the power may take it from here.
-                step.record_on_disk(self, VoterRecord::Cast(lane, Box::new(ballot.clone())));
-                self.ask_for_prefixes(ballot.stage, ballot.task, &mut step);
-                if self.is_dissent(&ballot) {
-                    dissents.insert(ballot.task);
-                }
-            }
-            self.say_kept(lane, &mut step);
-        }
-        let news = self.disputed.difference(&disputed_before).copied().chain(dissents).collect();
-        self.report(&news, &mut step);
-        step
-    }
-
     fn take_prefix(
         &mut self,
         lane: LaneId,
@@ -365,6 +329,10 @@ impl Voter {
                 }
             }
             VoterMessage::VerdictsKept { below } => step.record(self, VoterRecord::VerdictsKept(below)),
+            // Whatever is decided or in dispute was said when its ballot came, on this link, which keeps the order.
+            VoterMessage::Recount { stage, number } => {
+                step.send(self.surrogate(), SurrogateMessage::Recounted { stage, number });
+            }
             VoterMessage::Ballots { .. } | VoterMessage::Prefix { .. } | VoterMessage::Recall { .. } => {}
         }
         let news = self.disputed.difference(&disputed_before).copied().collect();
@@ -390,6 +358,7 @@ impl Voter {
             | VoterMessage::Convene { .. }
             | VoterMessage::Extend { .. }
             | VoterMessage::Absent { .. }
+            | VoterMessage::Recount { .. }
             | VoterMessage::VerdictsKept { .. } => Step::none(),
         }
     }

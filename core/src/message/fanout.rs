@@ -2,7 +2,7 @@
 
 use minicbor::{Decode, Encode};
 
-use crate::names::{Digest, HostId, LaneId, StageId};
+use crate::names::{ArmorName, Digest, HostId, LaneId, StageId};
 use crate::world::Input;
 
 /// To a Fanout.
@@ -22,9 +22,9 @@ pub enum FanoutMessage {
         /// Whether the job's standard input is spooled by the user's command.
         #[n(3)]
         spooled: bool,
-        /// Where the lanes live, in the order of `lanes`; what one said elsewhere counts no more.
-        #[n(60)]
-        hosts: Vec<HostId>,
+        /// Where the lanes are.
+        #[n(40)]
+        places: Vec<(ArmorName, HostId)>,
     },
     /// Execution → Fanout: what this lane has of that input.
     #[n(1)]

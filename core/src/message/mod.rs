@@ -4,6 +4,7 @@
 //! be needed exactly once. `docs/protocol.md` is this module as a table.
 
 mod daemon;
+mod evidence;
 mod execution;
 mod fanout;
 mod ftm;
@@ -11,6 +12,7 @@ mod heartbeat;
 mod init;
 mod occurrence;
 mod outcome;
+mod speaker;
 mod surrogate;
 mod user;
 mod voter;
@@ -21,15 +23,17 @@ use crate::armor::Progress;
 use crate::names::Incarnation;
 
 pub use daemon::{Bid, DaemonMessage};
+pub use evidence::{Diagnosis, Evidence, Why};
 pub use execution::{ExecutionMessage, LaneOrders, Purpose};
 pub use fanout::FanoutMessage;
-pub use ftm::{ArmorState, FtmMessage, Query, Unit};
+pub use ftm::{Application, ArmorState, FtmMessage, Query, Unit};
 pub use heartbeat::{Datagram, Hearing, HeartbeatMessage, HostFault, PairKey};
 pub use init::InitMessage;
-pub use occurrence::{Diagnosis, Evidence, Occurrence, Story, Why};
+pub use occurrence::{Occurrence, Story};
 pub use outcome::{Outcome, Resolution};
+pub use speaker::{is_application, is_own, may_say};
 pub use surrogate::SurrogateMessage;
-pub use user::{ArmorRow, EventRow, HostRow, HostState, JobRow, LaneRow, Release, UserMessage};
+pub use user::{Admission, ArmorRow, EventRow, HostRow, HostState, JobRow, LaneRow, Release, UserMessage};
 pub use voter::{Ballot, Dispute, Rule, Seal, Value, Verdict, VoterMessage, Witness};
 
 /// A message on its way, with the kind of its recipient.

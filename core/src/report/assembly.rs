@@ -88,6 +88,8 @@ impl Assembly {
             | Story::Committed { .. }
             | Story::CommitConflict { .. }
             | Story::NotifyFailed { .. }
+            | Story::Enrolled { .. }
+            | Story::Revoked { .. }
             | Story::Cost { .. }
             | Story::Undecided { .. }
             | Story::Resolved(_)

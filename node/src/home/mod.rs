@@ -8,6 +8,8 @@
 //!      links/NAME          the sockets of all ARMORs and users
 //!      ftm/store.redb      the FTM's store
 //!      jobs/JOB/           stdin.spool, output.index
+//!      pki/                who this home is among other machines: see `pki`
+//!      book                where other machines are reached
 //!      hosts/HOST/         policy.toml, daemon.lock, daemon.log, beats, armors/NAME/{journal, log}, jobs/JOB/…
 //! ```
 
@@ -202,6 +204,18 @@ impl Home {
     #[must_use]
     pub fn store(&self) -> PathBuf {
         self.path.join("ftm/store.redb")
+    }
+
+    /// Who this home is among other machines; see [`crate::pki`].
+    #[must_use]
+    pub fn pki(&self) -> PathBuf {
+        self.path.join("pki")
+    }
+
+    /// The cluster's address book.
+    #[must_use]
+    pub fn book(&self) -> PathBuf {
+        self.path.join("book")
     }
 
     /// What a job keeps that belongs to no host.

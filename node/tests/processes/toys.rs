@@ -134,6 +134,7 @@ impl Keeper {
             | ProcessEvent::Notified { .. }
             | ProcessEvent::PolicyRead(_)
             | ProcessEvent::Knocked { .. }
+            | ProcessEvent::Signed { .. }
             | ProcessEvent::Profiled(_) => {}
         }
     }

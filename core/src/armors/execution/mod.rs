@@ -7,9 +7,11 @@
 mod faults;
 mod ledger;
 mod once;
+mod orders;
 mod results;
 mod slots;
 mod telling;
+mod votes;
 
 use std::collections::BTreeMap;
 
@@ -106,19 +108,7 @@ impl Execution {
     fn on_surrogate(&mut self, now: Moment, message: ExecutionMessage) -> Step<ExecutionRecord> {
         let mut step = Step::none();
         match message {
-            ExecutionMessage::Configure(orders) => {
-                if self.ledger.orders.is_none() && self.incarnation > Incarnation(1) {
-                    step.record(self, ExecutionRecord::Fresh);
-                    self.say_recall(&mut step);
-                }
-                if self.ledger.orders.as_ref() != Some(&orders) {
-                    let is_first = self.ledger.orders.is_none();
-                    step.record(self, ExecutionRecord::Configured(orders));
-                    if is_first {
-                        self.open_slots(StageId(0), &mut step);
-                    }
-                }
-            }
+            ExecutionMessage::Configure(orders) => self.configure(orders, &mut step),
             // What may be started at most once is not run on such an order, nor again to see how it goes.
             ExecutionMessage::Run { stage, .. } if self.is_at_most_once(stage) => {}
             ExecutionMessage::Prepare { stage, ranges, input } => {
@@ -334,52 +324,6 @@ impl Execution {
         self.slots.set(slot, SlotState::Running(run));
     }
 
-    fn on_voter(&mut self, now: Moment, message: ExecutionMessage) -> Step<ExecutionRecord> {
-        let mut step = Step::none();
-        match message {
-            ExecutionMessage::Voted { stage, ranges, began } => {
-                if self.ledger.is_fresh {
-                    step.record(self, ExecutionRecord::Recalled(stage, ranges, began));
-                    self.work(now, &mut step);
-                    stage.into_iter().for_each(|stage| self.tell_done(stage, &mut step));
-                }
-            }
-            ExecutionMessage::BallotsKept { life, .. } if life != self.incarnation => {}
-            ExecutionMessage::BallotsKept { below, .. } => {
-                if !self.ledger.ballots.is_empty() {
-                    step.record(self, ExecutionRecord::BallotsKept(below));
-                }
-                if let Some(stage) = self.ledger.counts.keys().next_back().copied() {
-                    self.tell_done(stage, &mut step);
-                }
-            }
-            ExecutionMessage::PrefixAt { stage, task, offset } => self.ask_prefix(stage, task, offset, &mut step),
-            ExecutionMessage::Configure(_)
-            | ExecutionMessage::Run { .. }
-            | ExecutionMessage::Stop { .. }
-            | ExecutionMessage::StopTask { .. }
-            | ExecutionMessage::Allow { .. }
-            | ExecutionMessage::Commit { .. }
-            | ExecutionMessage::Stage { .. }
-            | ExecutionMessage::Feed { .. }
-            | ExecutionMessage::Prepare { .. }
-            | ExecutionMessage::StartOnce { .. }
-            | ExecutionMessage::LeaseEnded => {}
-        }
-        step
-    }
-
-    fn ask_prefix(&mut self, stage: StageId, task: TaskId, offset: u64, step: &mut Step<ExecutionRecord>) {
-        let runs = self.slots.runs().find(|(_, run)| run.execution.stage == stage && run.execution.task == task);
-        if let Some((slot, run)) = runs {
-            step.then(Effect::Slot(SlotCommand::Prefix { slot, execution: run.execution, offset }));
-        } else if let Some(ballot) = self.ledger.ballot(stage, task) {
-            let execution = ExecutionId { stage, task, attempt: ballot.attempt };
-            let region = ballot.ended.stdout;
-            step.then(Effect::File(FileCommand::Prefix { job: self.job, lane: self.lane, execution, region, offset }));
-        }
-    }
-
     fn on_fanout(&mut self, message: ExecutionMessage) -> Step<ExecutionRecord> {
         let mut step = Step::none();
         match message {
@@ -498,6 +442,7 @@ impl Armor for Execution {
 
     fn resume(&mut self, now: Moment) -> Step<ExecutionRecord> {
         let mut step = Step::none();
+        self.locate_peers(&mut step);
         if self.ledger.is_fresh {
             self.say_recall(&mut step);
         }

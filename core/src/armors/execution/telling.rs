@@ -42,11 +42,6 @@ impl Execution {
         }
     }
 
-    /// Asks what earlier lives of the lane did, of which this one knows nothing.
-    pub(super) fn say_recall(&self, step: &mut Step<ExecutionRecord>) {
-        step.send(self.voter(), VoterMessage::Recall { lane: self.lane });
-    }
-
     pub(super) fn witness(&self) -> Witness {
         Witness {
             host: self.host,

@@ -105,6 +105,7 @@ impl Ftm {
                 let accepted = UserMessage::Accepted { request: record.request, job };
                 self.users.awaits(user, job);
                 self.reply(user, accepted, step);
+                self.locate_for(user, ArmorName::Surrogate(job), step);
             }
         }
     }
@@ -178,7 +179,9 @@ impl Ftm {
         match entry.decided {
             Decided::Requested => self.save(step, FtmRecord::ArmorGone(entry.name)),
             // Nobody is there to be told; if its host is heard again, it is told then.
-            Decided::Installing { host, .. } | Decided::Lost { host, .. } if self.is_lost(host) => {
+            Decided::Installing { host, .. } | Decided::Lost { host, .. }
+                if self.is_lost(host) || self.is_shut_out(host) =>
+            {
                 self.save(step, FtmRecord::ArmorGone(entry.name));
             }
             Decided::Installing { host, .. } | Decided::Lost { host, .. } => {

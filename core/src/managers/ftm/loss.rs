@@ -195,7 +195,8 @@ impl Ftm {
         self.linked.remove(&name);
         step.then(Effect::Forget { peer: name });
         self.install(&moved, step);
-        for user in job.map(|job| self.users.following(job)).unwrap_or_default() {
+        let following: Vec<ArmorName> = job.map(|job| self.users.who_await(job).collect()).unwrap_or_default();
+        for user in following {
             self.reply(user, UserMessage::Moved { name }, step);
         }
     }

@@ -23,9 +23,11 @@
 //! | `unresolved` | what a person must look at, and what they say of it |
 //! | `profiles` | what each host is, and when it is looked over |
 //! | `answers` | what people ask |
+//! | [`enrolment`] | who is let into the cluster, and who is no more |
 
 pub mod admission;
 mod answers;
+pub mod enrolment;
 pub mod events;
 mod hosts;
 pub mod jobs;
@@ -54,6 +56,7 @@ use crate::names::{ArmorName, HostId, Incarnation, JobId, Kind, Millis, Term};
 use crate::restart::Next;
 use crate::shell::{Identity, Place};
 use crate::world::{ProcessCommand, ProcessEvent};
+use enrolment::Enrolment;
 use events::{EventRecord, Events};
 use hosts::Host;
 use jobs::Jobs;
@@ -79,6 +82,7 @@ pub struct Ftm {
     events: Events,
     notices: Notices,
     hosts: BTreeMap<HostId, Host>,
+    enrolment: Enrolment,
 
     users: Users,
     /// ARMORs that can be spoken to.
@@ -110,6 +114,7 @@ impl Ftm {
             events: Events::default(),
             notices: Notices::default(),
             hosts: BTreeMap::new(),
+            enrolment: Enrolment::default(),
             users: Users::default(),
             linked: BTreeSet::new(),
             forgetting: BTreeMap::new(),
@@ -179,6 +184,16 @@ impl Ftm {
                 if let ArmorName::Heartbeat(observer) = from {
                     self.hears(now, observer, host, hearing, step);
                 }
+            }
+            FtmMessage::MakeToken { digest, role, good_for } => {
+                self.make_token(now, from, digest, role, good_for, step);
+            }
+            FtmMessage::Enrol(application) => self.enrol(now, from, &application, step),
+            FtmMessage::Renew { member, key } => self.renew(from, &member, key, step),
+            FtmMessage::Revoke { name } => self.revoke(now, from, &name, step),
+            FtmMessage::Introduced(principal) => self.users.introduce(from, principal),
+            FtmMessage::Reachable { name, address, key } => {
+                self.daemon_says(from, |ftm, host| ftm.reachable(host, name, address, key, step));
             }
             // Only its SM ends a job.
             FtmMessage::Ended { .. } => {}
@@ -381,6 +396,9 @@ impl Armor for Ftm {
             FtmRecord::Standing(record) => {
                 self.hosts.entry(record.host).or_default().standing = record.standing.clone();
             }
+            FtmRecord::Token(record) => self.enrolment.put_token(record),
+            FtmRecord::TokenGone(digest) => self.enrolment.remove_token(*digest),
+            FtmRecord::Member(record) => self.enrolment.put_member(record),
             FtmRecord::Host(record) => self.hosts.entry(record.host).or_default().record = *record,
             FtmRecord::Profile(record) => self.hosts.entry(record.host).or_default().profile = Some(record.clone()),
         }
@@ -399,6 +417,7 @@ impl Armor for Ftm {
             Event::Process(ProcessEvent::Notified { notice, failure }) => {
                 self.notified(now, notice, failure, &mut step);
             }
+            Event::Process(ProcessEvent::Signed { to, member, outcome }) => self.signed(to, member, outcome, &mut step),
             // What concerns the guardian in its shell, a daemon or a lane.
             Event::Process(_) | Event::Timer(_) | Event::Slot(_) | Event::File(_) | Event::Datagram { .. } => {}
         }
@@ -415,6 +434,7 @@ impl Armor for Ftm {
             self.save(&mut step, FtmRecord::Secret(secret));
         }
         self.registry.inherit();
+        self.locate_surrogates(&mut step);
         self.deliver(now, &mut step);
         step
     }

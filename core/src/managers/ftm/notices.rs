@@ -153,6 +153,8 @@ pub fn notable(story: &Story) -> Option<String> {
         | Story::Injected { .. }
         | Story::ArmorRestored { .. }
         | Story::DaemonRestored { .. }
+        | Story::Enrolled { .. }
+        | Story::Revoked { .. }
         | Story::NotifyFailed { .. }
         | Story::Cost { .. }
         | Story::Resolved(_)

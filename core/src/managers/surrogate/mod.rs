@@ -46,6 +46,7 @@ pub struct Surrogate {
     /// Output that lanes were last allowed to produce of the current task.
     allowed: u64,
     waiting_for_patience: bool,
+    recount: Recount,
     waiting_for_pressure: bool,
     blocked_paths: BTreeSet<Vec<u8>>,
     index_asked: bool,
@@ -74,6 +75,17 @@ struct LanePulse {
     moved: Millis,
 }
 
+/// What the Voter was asked to tell in full. A lane says to the SM that it is done, and the Voter says that its
+/// ballot dissents: two links, of which either may be the faster.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Recount {
+    /// How often a lane said that it is done.
+    done: u64,
+    /// `done` at the last question, and at the last answer.
+    asked: u64,
+    answered: u64,
+}
+
 impl Surrogate {
     #[must_use]
     pub fn new(id: JobId) -> Self {
@@ -86,6 +98,7 @@ impl Surrogate {
             lanes: BTreeMap::new(),
             allowed: 0,
             waiting_for_patience: false,
+            recount: Recount::default(),
             waiting_for_pressure: false,
             blocked_paths: BTreeSet::new(),
             index_asked: false,
@@ -123,6 +136,7 @@ impl Surrogate {
             SurrogateMessage::Granted(places) => {
                 for &(name, host) in &places {
                     self.granted.insert(name);
+                    step.then(Effect::Locate { name, host });
                     let before = self.ledger.hosts.get(&name).copied();
                     if before != Some(host) {
                         step.record(self, SurrogateRecord::Placed(name, host));
@@ -179,6 +193,9 @@ impl Surrogate {
                 }
             }
             SurrogateMessage::Prefix { stage, task, holders } => self.prefix(stage, task, holders, step),
+            SurrogateMessage::Recounted { stage, number } if self.run_of(stage).is_some() => {
+                self.recount.answered = number.max(self.recount.answered);
+            }
             SurrogateMessage::Noted { first, stories } => self.heard(now, self.voter(), first, stories, step),
             _ => {}
         }
@@ -210,6 +227,7 @@ impl Surrogate {
                 }
                 if let Some(run) = self.run_of(stage) {
                     run.done.insert(lane);
+                    self.recount.done += 1;
                 }
             }
             SurrogateMessage::Repeated { stage, task, purpose, value, .. } => {
@@ -400,6 +418,7 @@ impl Armor for Surrogate {
     fn resume(&mut self, now: Moment) -> Step<SurrogateRecord> {
         let mut step = Step::none();
         self.set_deadline(now, &mut step);
+        self.ledger.hosts.iter().for_each(|(&name, &host)| step.then(Effect::Locate { name, host }));
         // Whatever was said may have been lost with the life before.
         self.ledger.occurrences.repeat();
         step.send(ArmorName::Ftm, FtmMessage::Happened { job: self.id, first: 0, occurrences: Vec::new() });

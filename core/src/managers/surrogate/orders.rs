@@ -7,7 +7,7 @@ use crate::managers::surrogate::{Surrogate, SurrogateRecord};
 use crate::message::{
     ExecutionMessage, FanoutMessage, FtmMessage, LaneOrders, LaneRow, Purpose, Release, Rule, UserMessage, VoterMessage,
 };
-use crate::names::{ArmorName, Digest, LaneId, StageId, TaskId};
+use crate::names::{ArmorName, Digest, HostId, LaneId, StageId, TaskId};
 use crate::strategy::Order;
 use crate::world::{Input, Piece};
 
@@ -52,6 +52,8 @@ impl Surrogate {
     }
 
     fn say_to_voter(&mut self, step: &mut Step<SurrogateRecord>) {
+        // The question may be lost; it is asked again when it matters.
+        self.recount.asked = self.recount.answered;
         let (Some(job), Some(run)) = (&self.ledger.job, &self.ledger.stage) else { return };
         let (stage, voter) = (run.stage, self.voter());
         let stream = job.streams(stage);
@@ -72,14 +74,12 @@ impl Surrogate {
         let (Some(job), Some(run)) = (&self.ledger.job, &self.ledger.stage) else { return };
         let Some(stage) = job.stages.get(usize::from(run.stage.0)) else { return };
         let spooled = run.stage.0 == 0 && stage.tasks.is_none() && job.stdin == Stdin::Spool;
-        let lanes: Vec<LaneId> = run.active_lanes().collect();
-        let host = |&lane: &LaneId| self.ledger.hosts.get(&self.execution(lane)).copied().unwrap_or_default();
         let message = FanoutMessage::Distribute {
             stage: run.stage,
-            hosts: lanes.iter().map(host).collect(),
-            lanes,
+            lanes: run.active_lanes().collect(),
             inputs: stage.inputs.iter().cloned().map(Input::Path).collect(),
             spooled,
+            places: self.places(|name| matches!(name, ArmorName::Execution(..))),
         };
         step.send(self.fanout(), message);
     }
@@ -95,7 +95,8 @@ impl Surrogate {
             Order::Space => run.rule.lanes,
             Order::Time => 1,
         };
-        let orders = LaneOrders { lane, job: job.clone(), sharing, handed: self.handed(run.stage) };
+        let places = self.places(|name| matches!(name, ArmorName::Voter(_) | ArmorName::Fanout(_)));
+        let orders = LaneOrders { lane, job: job.clone(), sharing, handed: self.handed(run.stage), places };
         let name = self.execution(lane);
         step.send(name, ExecutionMessage::Configure(Box::new(orders)));
         if let Some(started) = run.started.get(&lane) {
@@ -120,6 +121,11 @@ impl Surrogate {
         let source = self.ledger.job.as_ref().and_then(|job| job.stages.get(usize::from(stage.0))?.stdin);
         let pieces = self.ledger.output.pieces().iter();
         pieces.filter(|piece| Some(piece.execution.stage) == source).copied().collect()
+    }
+
+    /// Where those ARMORs of the job are that another of its ARMORs speaks to first.
+    fn places(&self, wanted: impl Fn(ArmorName) -> bool) -> Vec<(ArmorName, HostId)> {
+        self.ledger.hosts.iter().filter(|(name, _)| wanted(**name)).map(|(&name, &host)| (name, host)).collect()
     }
 
     pub(super) fn say_run(&self, lane: LaneId, ranges: Vec<(u64, u64)>, step: &mut Step<SurrogateRecord>) {

@@ -1,13 +1,12 @@
 //! Datagrams between the Heartbeats of hosts: UDP, small, numbered, authenticated, and lost at times.
 //!
-//! Only a Heartbeat has a socket. Its port is in its host's directory, where the others find it.
+//! Only a Heartbeat has a socket; see [`neighbours`] for where.
 
 mod envelope;
+pub mod neighbours;
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chameleon_core::message::{Datagram, PairKey};
@@ -19,7 +18,7 @@ use tokio::task::JoinHandle;
 pub use envelope::{BadEnvelope, Envelope, Window};
 
 use crate::event_loop::{Happening, Reporter};
-use crate::home::{Home, write_whole};
+use crate::home::Home;
 
 type Keys = Arc<Mutex<BTreeMap<HostId, PairKey>>>;
 
@@ -47,8 +46,7 @@ impl Datagrams {
     /// # Errors
     /// Those of sockets and files: without one this host would be taken for lost.
     pub async fn open(home: Arc<Home>, identity: &Identity, reporter: Reporter) -> io::Result<Datagrams> {
-        let socket = Arc::new(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?);
-        write_whole(&home.beats(identity.host), socket.local_addr()?.to_string().as_bytes())?;
+        let socket = Arc::new(neighbours::open(&home, identity.host).await?);
         let (host, life, keys) = (identity.host, identity.incarnation, Keys::default());
         let receiving = tokio::spawn(receive(socket.clone(), keys.clone(), host, reporter));
         Ok(Datagrams { open: Some(Open { home, host, life, number: 0, socket, keys, receiving }) })
@@ -65,9 +63,7 @@ impl Datagrams {
     pub fn send(&mut self, to: HostId, datagram: Datagram) {
         let Some(open) = &mut self.open else { return };
         let key = open.keys.lock().unwrap_or_else(PoisonError::into_inner).get(&to).copied();
-        // Each life has another port: it is looked up each time.
-        let address = fs::read_to_string(open.home.beats(to)).ok().and_then(|text| text.parse::<SocketAddr>().ok());
-        let (Some(key), Some(address)) = (key, address) else { return };
+        let (Some(key), Some(address)) = (key, neighbours::address(&open.home, to)) else { return };
         open.number += 1;
         let envelope = Envelope { from: open.host, to, life: open.life, number: open.number, datagram };
         // A full buffer or a closed port loses it, as the network may.

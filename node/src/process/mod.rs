@@ -8,8 +8,6 @@ pub(crate) mod shims;
 mod stop;
 
 use std::collections::BTreeMap;
-use std::io::ErrorKind;
-use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
 use chameleon_core::book::Book;
@@ -17,8 +15,9 @@ use chameleon_core::job::OsBytes;
 use chameleon_core::names::{ArmorName, HostId, Incarnation, JobId};
 use chameleon_core::principal::{Principal, Role};
 use chameleon_core::shell::Identity;
-use chameleon_core::world::{Knock, ProcessEvent, ProcessMark};
+use chameleon_core::world::{ProcessEvent, ProcessMark};
 
+use crate::datagrams::neighbours;
 use crate::event_loop::{Happening, Reporter};
 use crate::files::{commit, tree};
 use crate::home::Home;
@@ -209,15 +208,13 @@ impl Processes {
         }
     }
 
-    /// Knocks at the door of another host's daemon: its system opens, also if nobody in there looks.
+    /// Knocks at the door of another host's daemon.
     pub fn knock(&self, host: HostId) {
-        let knock = match UnixStream::connect(self.home.socket(ArmorName::Daemon(host))) {
-            Ok(_) => Knock::Opens,
-            Err(error) if [ErrorKind::NotFound, ErrorKind::ConnectionRefused].contains(&error.kind()) => Knock::Nobody,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => Knock::Opens,
-            Err(_) => Knock::Nothing,
-        };
-        self.reporter.process(ProcessEvent::Knocked { host, knock });
+        let (home, reporter) = (self.home.clone(), self.reporter.clone());
+        tokio::spawn(async move {
+            let knock = neighbours::knock(&home, host).await;
+            reporter.process(ProcessEvent::Knocked { host, knock });
+        });
     }
 
     /// Certifies a member's key with that of the cluster's authority.

@@ -17,8 +17,8 @@ pub struct Logs {
     /// The job, such as j1
     job: JobId,
     /// Only this lane, counted from 0
-    #[arg(long, value_name = "N")]
-    lane: Option<u16>,
+    #[arg(long, value_name = "N", value_parser = lane)]
+    lane: Option<LaneId>,
     /// An array of objects with stable keys, one for each file that holds a lane's output
     #[arg(long)]
     json: bool,
@@ -37,7 +37,7 @@ impl Logs {
         let system = place.standing()?;
         status::row(&mut system.connect()?, self.job)?;
         let mut slots = slots(system.home(), self.job);
-        slots.retain(|slot| self.lane.is_none_or(|lane| slot.lane == LaneId(lane)));
+        slots.retain(|slot| self.lane.is_none_or(|lane| slot.lane == lane));
         slots.sort();
         let packs: Vec<Pack> = slots.iter().flat_map(packs).collect();
         match self.json {
@@ -46,6 +46,12 @@ impl Logs {
         }
         Ok(0)
     }
+}
+
+/// A lane as a number or as listings name it.
+fn lane(text: &str) -> Result<LaneId, String> {
+    let number = text.parse().map(LaneId);
+    number.or_else(|_| text.parse()).map_err(|_| "expected the number of a lane, such as 0 or l0".to_owned())
 }
 
 /// Every slot of every lane of the job, on all hosts of this machine.
@@ -117,6 +123,15 @@ fn show(packs: &[Pack], out: &mut impl Write) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_lane_is_named_by_its_number_or_as_listings_do() {
+        let table = [("0", Some(0)), ("l2", Some(2)), ("x", None), ("l", None), ("-1", None), ("70000", None)];
+        for (text, expected) in table {
+            assert_eq!(lane(text).ok(), expected.map(LaneId), "{text}");
+        }
+        assert_eq!(lane("x"), Err("expected the number of a lane, such as 0 or l0".to_owned()));
+    }
 
     #[test]
     fn lanes_are_shown_in_order_with_what_they_printed() {

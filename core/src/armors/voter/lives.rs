@@ -80,7 +80,7 @@ impl Voter {
             let mut voted = vote.settled.clone();
             open.for_each(|task| voted.insert(task));
             ranges = voted.ranges();
-            let attempt = |(&task, open): (&TaskId, &Open)| Some((task, *open.attempts.get(&lane)?));
+            let attempt = |(&task, open): (&TaskId, &Open)| Some((task, open.runs.get(&lane)?.attempt()));
             began = vote.open.iter().filter_map(attempt).collect();
         }
         let stage = self.stage.as_ref().map(|vote| vote.stage);

@@ -244,9 +244,9 @@ impl Ftm {
             ArmorName::Daemon(host) => self.tell_host(host, step),
             ArmorName::Surrogate(job) => self.tell_surrogate(job, step),
             ArmorName::User(_) => {
-                for message in self.users.up(peer) {
-                    step.send(peer, message);
-                }
+                let (owed, missed) = self.users.up(peer);
+                owed.into_iter().for_each(|message| step.send(peer, message));
+                missed.into_iter().for_each(|job| self.wait(peer, job, step));
             }
             // They speak first.
             ArmorName::Ftm
@@ -257,15 +257,17 @@ impl Ftm {
         }
     }
 
-    fn link_down(&mut self, peer: ArmorName, step: &mut FtmStep) {
+    fn link_down(&mut self, now: Moment, peer: ArmorName, step: &mut FtmStep) {
         self.linked.remove(&peer);
-        if peer.kind() == Kind::User {
+        if self.users.down(peer, now.boot) {
+            step.timer(Timer::Flush, users::REACHED_WITHIN);
+        } else if peer.kind() == Kind::User {
             self.forget_user(peer, step);
         }
     }
 
     fn forget_user(&mut self, user: ArmorName, step: &mut FtmStep) {
-        self.users.down(user);
+        self.users.gone(user);
         for waiting in self.forgetting.values_mut() {
             waiting.remove(&user);
         }
@@ -378,7 +380,7 @@ impl Armor for Ftm {
             Event::Timer(Timer::Profile) => self.profile_hosts(&mut step),
             Event::Timer(Timer::Flush) => self.forget_unreached(now, &mut step),
             Event::Link(LinkEvent::Up { peer, .. }) => self.link_up(peer, &mut step),
-            Event::Link(LinkEvent::Down { peer }) => self.link_down(peer, &mut step),
+            Event::Link(LinkEvent::Down { peer }) => self.link_down(now, peer, &mut step),
             Event::Process(ProcessEvent::Notified { notice, failure }) => {
                 self.notified(now, notice, failure, &mut step);
             }

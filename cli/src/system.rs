@@ -23,7 +23,7 @@ use chameleon_node::{launch, outside, process};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::failure::Failure;
-use crate::line::{Line, Partner};
+use crate::line::{Deed, Line, Partner};
 use crate::session::{Heard, Session};
 
 /// Processes that wait for a job's ARMORs: the FTM, its SM, Voter and Fanout, and the lanes.
@@ -356,7 +356,7 @@ fn talk(home: PathBuf, ear: Sender<Heard>) -> Result<Partner, Failure> {
     });
     let name = opened.recv().map_err(|_| Failure::System("its event loop cannot be started".to_owned()))??;
     let number = if let ArmorName::User(number) = name { number } else { 0 };
-    Ok(Partner { number, mouth: Box::new(move |to, message| drop(mouth.send((to, message)))), thread })
+    Ok(Partner { number, mouth: Box::new(move |to, deed| drop(mouth.send((to, deed)))), thread })
 }
 
 async fn meet(home: &Path) -> Result<Client, Failure> {
@@ -365,11 +365,12 @@ async fn meet(home: &Path) -> Result<Client, Failure> {
     Client::connect(home).map_err(system)
 }
 
-async fn converse(mut client: Client, mut said: UnboundedReceiver<(ArmorName, Message)>, ear: &Sender<Heard>) {
+async fn converse(mut client: Client, mut said: UnboundedReceiver<(ArmorName, Deed)>, ear: &Sender<Heard>) {
     loop {
         tokio::select! {
             told = said.recv() => match told {
-                Some((to, message)) => client.send(to, message),
+                Some((to, Deed::Tell(message))) => client.send(to, message),
+                Some((peer, Deed::Renew)) => client.renew(peer),
                 None => break,
             },
             event = client.recv() => {
@@ -383,8 +384,10 @@ async fn converse(mut client: Client, mut said: UnboundedReceiver<(ArmorName, Me
                     // Which life of the peer answers makes no difference to a person.
                     ClientEvent::Up(peer) => Heard::Link(LinkEvent::Up { peer, incarnation: Incarnation(0) }),
                     ClientEvent::Down(peer) => Heard::Link(LinkEvent::Down { peer }),
+                    ClientEvent::TurnedAway(why) => Heard::Broken(Failure::Refused(why)),
                 };
-                if ear.send(heard).is_err() {
+                let is_over = matches!(heard, Heard::Broken(_));
+                if ear.send(heard).is_err() || is_over {
                     break;
                 }
             }

@@ -34,6 +34,8 @@ pub enum ClientEvent {
     /// The peer can be spoken to; what was said before may be lost.
     Up(ArmorName),
     Down(ArmorName),
+    /// The FTM lets us in no more; a sentence says why.
+    TurnedAway(String),
 }
 
 impl Client {
@@ -64,6 +66,12 @@ impl Client {
         self.links.open(peer);
     }
 
+    /// The peer lives elsewhere now: the link to it is closed and opened again.
+    pub fn renew(&mut self, peer: ArmorName) {
+        self.links.forget(peer);
+        self.links.open(peer);
+    }
+
     /// Says something to a peer. It vanishes if the link is not up.
     pub fn send(&mut self, to: ArmorName, message: impl Into<Message>) {
         self.links.send(to, message.into());
@@ -76,12 +84,24 @@ impl Client {
 
     /// Waits for the next event.
     pub async fn recv(&mut self) -> ClientEvent {
+        let far = self.links.far().cloned();
         loop {
-            match self.inputs.recv().await {
+            let turned_away = async {
+                match &far {
+                    Some(far) => far.turned_away().await,
+                    None => std::future::pending().await,
+                }
+            };
+            let input = tokio::select! {
+                input = self.inputs.recv() => input,
+                why = turned_away => return ClientEvent::TurnedAway(why),
+            };
+            match input {
                 Some(Input::Message { from, message, .. }) => return ClientEvent::Message { from, message },
                 Some(Input::Link(LinkEvent::Up { peer, .. })) => return ClientEvent::Up(peer),
                 Some(Input::Link(LinkEvent::Down { peer })) => return ClientEvent::Down(peer),
-                Some(Input::Timer(_) | Input::Slot(_) | Input::Process(_) | Input::File(_) | Input::Saved(_)) => {}
+                Some(Input::Timer(_) | Input::Slot(_) | Input::Process(_) | Input::File(_) | Input::Saved(_))
+                | Some(Input::Datagram { .. }) => {}
                 None => std::future::pending().await,
             }
         }

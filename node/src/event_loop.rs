@@ -203,6 +203,7 @@ mod tests {
 
     use super::*;
     use crate::client::{Client, ClientEvent};
+    use crate::datagrams::Datagrams;
     use crate::home::Home;
     use crate::links::Links;
     use crate::perform::{Files, Slots};
@@ -290,6 +291,7 @@ mod tests {
             processes: Processes::new(home.clone(), identity.clone(), reporter.clone(), None),
             slots: Slots::new(home.clone(), host, reporter.clone()),
             files: Files::new(home.clone(), host, reporter.clone()),
+            datagrams: Datagrams::default(),
         };
         let saving = Saving::new(Archive::Store(Box::new(store)), reporter);
         let armor = Box::new(Shell::new(identity, Clerk));

@@ -3,6 +3,7 @@
 
 pub mod client;
 pub mod daemon;
+pub mod datagrams;
 pub mod event_loop;
 pub mod files;
 pub mod frame;

@@ -5,21 +5,29 @@
 //! grows, one step in flight at a time, so that a fast writer makes long steps and a slow one short
 //! ones.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use minicbor::{Decode, Encode};
 
 use crate::armor::{Armor, Effect, Event, LinkEvent, Moment, Progress, Step};
 use crate::elements::seal::root;
 use crate::message::{ExecutionMessage, FanoutMessage, SurrogateMessage};
-use crate::names::{ArmorName, Digest, JobId, LaneId, StageId};
+use crate::names::{ArmorName, Digest, HostId, JobId, LaneId, StageId};
 use crate::world::Input;
 
 /// One durable change.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub enum FanoutRecord {
     #[n(0)]
-    Distributing(#[n(0)] StageId, #[n(1)] Vec<LaneId>, #[n(2)] Vec<Input>, #[n(3)] bool),
+    Distributing(
+        #[n(0)] StageId,
+        #[n(1)] Vec<LaneId>,
+        #[n(2)] Vec<Input>,
+        #[n(3)] bool,
+        /// Where the lanes live.
+        #[n(60)]
+        Vec<HostId>,
+    ),
     /// All lanes had this much of the spool with this digest, and were told so.
     #[n(1)]
     Fed(#[n(0)] u64, #[n(1)] Digest, #[n(2)] bool),
@@ -48,10 +56,11 @@ struct Fed {
 #[derive(Debug)]
 struct Distribution {
     stage: StageId,
-    lanes: BTreeSet<LaneId>,
+    lanes: BTreeMap<LaneId, HostId>,
     paths: Vec<Input>,
     spooled: bool,
-    staged: BTreeMap<(LaneId, Input), Result<Digest, String>>,
+    /// What lanes said to have, and on which host.
+    staged: BTreeMap<(LaneId, Input), (HostId, Result<Digest, String>)>,
     /// The step of the spool that is in flight.
     spool_step: Option<u64>,
 }
@@ -73,7 +82,7 @@ impl Fanout {
     fn distribute(&mut self, record: FanoutRecord) -> Step<FanoutRecord> {
         let mut step = Step::none();
         step.record(self, record);
-        let lanes: Vec<LaneId> = self.stage.iter().flat_map(|stage| stage.lanes.iter().copied()).collect();
+        let lanes: Vec<LaneId> = self.stage.iter().flat_map(|stage| stage.lanes.keys().copied()).collect();
         for lane in lanes {
             self.ask(lane, &mut step);
         }
@@ -84,22 +93,28 @@ impl Fanout {
 
     /// Asks a lane for what it has not yet said of the stage's inputs.
     fn ask(&self, lane: LaneId, step: &mut Step<FanoutRecord>) {
-        let Some(distribution) = self.stage.as_ref().filter(|stage| stage.lanes.contains(&lane)) else { return };
+        let Some(distribution) = self.stage.as_ref().filter(|stage| stage.lanes.contains_key(&lane)) else { return };
         let stage = distribution.stage;
         let spool = distribution.spool_step.map(Input::Spool);
         for input in distribution.paths.iter().cloned().chain(spool) {
-            if !distribution.staged.contains_key(&(lane, input.clone())) {
+            if distribution.said(lane, &input).is_none() {
                 step.send(self.execution(lane), ExecutionMessage::Stage { stage, input });
             }
         }
     }
 
-    fn staged(&mut self, lane: LaneId, input: Input, outcome: Result<Digest, String>) -> Step<FanoutRecord> {
+    fn staged(
+        &mut self,
+        lane: LaneId,
+        host: HostId,
+        input: Input,
+        outcome: Result<Digest, String>,
+    ) -> Step<FanoutRecord> {
         let mut step = Step::none();
         let Some(distribution) = &mut self.stage else { return step };
         self.done += 1;
         let is_spool = matches!(input, Input::Spool(_));
-        distribution.staged.insert((lane, input), outcome);
+        distribution.staged.insert((lane, input), (host, outcome));
         if is_spool {
             self.commit_spool(&mut step);
         } else {
@@ -118,7 +133,7 @@ impl Fanout {
             Err(why) => SurrogateMessage::InputsRefused { stage, why },
             Ok(digests) => SurrogateMessage::InputsReady {
                 stage,
-                lanes: distribution.lanes.iter().copied().collect(),
+                lanes: distribution.lanes.keys().copied().collect(),
                 digest: if digests.is_empty() { Digest::default() } else { root(digests) },
             },
         };
@@ -129,8 +144,8 @@ impl Fanout {
     fn advance_spool(&mut self, step: &mut Step<FanoutRecord>) {
         let (length, end) = self.spooled;
         let Some(distribution) = self.stage.as_mut().filter(|stage| stage.spooled) else { return };
-        let new_lane = |lane: &LaneId| !distribution.staged.contains_key(&(*lane, Input::Spool(self.fed.upto)));
-        let behind = self.fed.upto > 0 && distribution.lanes.iter().any(new_lane);
+        let new_lane = |lane: &LaneId| distribution.said(*lane, &Input::Spool(self.fed.upto)).is_none();
+        let behind = self.fed.upto > 0 && distribution.lanes.keys().any(new_lane);
         let goal = if behind { self.fed.upto } else { length };
         // What was fed once is never taken back, even if the spool is said to be shorter now.
         let is_news = length > self.fed.upto || (length == self.fed.upto && end && !self.fed.end);
@@ -138,7 +153,7 @@ impl Fanout {
             return;
         }
         distribution.spool_step = Some(goal);
-        let lanes: Vec<LaneId> = distribution.lanes.iter().copied().collect();
+        let lanes: Vec<LaneId> = distribution.lanes.keys().copied().collect();
         for lane in lanes {
             self.ask(lane, step);
         }
@@ -172,7 +187,7 @@ impl Fanout {
     }
 
     fn feed_all(&self, step: &mut Step<FanoutRecord>) {
-        let lanes = self.stage.iter().flat_map(|stage| stage.lanes.iter().copied());
+        let lanes = self.stage.iter().flat_map(|stage| stage.lanes.keys().copied());
         lanes.for_each(|lane| self.feed(lane, step));
     }
 
@@ -185,11 +200,17 @@ impl Fanout {
 }
 
 impl Distribution {
+    /// What a lane said to have of an input where it lives now.
+    fn said(&self, lane: LaneId, input: &Input) -> Option<&Result<Digest, String>> {
+        let (host, outcome) = self.staged.get(&(lane, input.clone()))?;
+        (self.lanes.get(&lane) == Some(host)).then_some(outcome)
+    }
+
     /// What all lanes have of an input; `None` while one has not said it.
     fn agreed(&self, input: &Input) -> Option<Result<Digest, String>> {
         let mut outcome: Option<Result<Digest, String>> = None;
-        for lane in &self.lanes {
-            let staged = self.staged.get(&(*lane, input.clone()))?;
+        for lane in self.lanes.keys() {
+            let staged = self.said(*lane, input)?;
             outcome = Some(match (outcome, staged) {
                 (Some(Err(why)), _) => Err(why),
                 (_, Err(why)) => Err(why.clone()),
@@ -208,11 +229,11 @@ impl Armor for Fanout {
 
     fn apply(&mut self, record: &FanoutRecord) {
         match record {
-            FanoutRecord::Distributing(stage, lanes, paths, spooled) => {
+            FanoutRecord::Distributing(stage, lanes, paths, spooled, hosts) => {
                 let same = self.stage.take().filter(|known| known.stage == *stage);
                 self.stage = Some(Distribution {
                     stage: *stage,
-                    lanes: lanes.iter().copied().collect(),
+                    lanes: lanes.iter().copied().zip(hosts.iter().copied()).collect(),
                     paths: paths.clone(),
                     spooled: *spooled,
                     spool_step: None,
@@ -230,15 +251,18 @@ impl Armor for Fanout {
                     return Step::none();
                 }
                 let mut step = Step::none();
+                let place =
+                    |lane: &LaneId| places.iter().find(|(name, _)| *name == ArmorName::Execution(self.job, *lane));
+                let hosts = lanes.iter().map(|lane| place(lane).map(|(_, host)| *host).unwrap_or_default()).collect();
                 places.into_iter().for_each(|(name, host)| step.then(Effect::Locate { name, host }));
-                step.append(self.distribute(FanoutRecord::Distributing(stage, lanes, inputs, spooled)));
+                step.append(self.distribute(FanoutRecord::Distributing(stage, lanes, inputs, spooled, hosts)));
                 step
             }
             Event::Message {
                 from: ArmorName::Execution(job, sender),
-                message: FanoutMessage::Staged { stage, lane, input, outcome },
+                message: FanoutMessage::Staged { stage, lane, input, outcome, host },
             } if job == self.job && sender == lane && self.stage.as_ref().is_some_and(|known| known.stage == stage) => {
-                self.staged(lane, input, outcome)
+                self.staged(lane, host, input, outcome)
             }
             Event::Message { from: ArmorName::User(_), message: FanoutMessage::Spooled { length, end } } => {
                 let mut step = Step::none();
@@ -254,7 +278,7 @@ impl Armor for Fanout {
             Event::Link(LinkEvent::Up { peer: ArmorName::Execution(job, lane), .. }) if job == self.job => {
                 let mut step = Step::none();
                 self.ask(lane, &mut step);
-                let has_it = |stage: &Distribution| stage.staged.contains_key(&(lane, Input::Spool(self.fed.upto)));
+                let has_it = |stage: &Distribution| stage.said(lane, &Input::Spool(self.fed.upto)).is_some();
                 if self.stage.as_ref().is_some_and(has_it) {
                     self.feed(lane, &mut step);
                 }
@@ -265,13 +289,14 @@ impl Armor for Fanout {
             | Event::Timer(_)
             | Event::Slot(_)
             | Event::Process(_)
-            | Event::File(_) => Step::none(),
+            | Event::File(_)
+            | Event::Datagram { .. } => Step::none(),
         }
     }
 
     fn resume(&mut self, _now: Moment) -> Step<FanoutRecord> {
         let mut step = Step::none();
-        let lanes: Vec<LaneId> = self.stage.iter().flat_map(|stage| stage.lanes.iter().copied()).collect();
+        let lanes: Vec<LaneId> = self.stage.iter().flat_map(|stage| stage.lanes.keys().copied()).collect();
         for lane in lanes {
             self.ask(lane, &mut step);
         }

@@ -8,16 +8,16 @@ pub(crate) mod shims;
 mod stop;
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::sync::Arc;
 
 use chameleon_core::book::Book;
 use chameleon_core::job::OsBytes;
-use chameleon_core::names::{ArmorName, Incarnation, JobId};
+use chameleon_core::names::{ArmorName, HostId, Incarnation, JobId};
 use chameleon_core::principal::{Principal, Role};
 use chameleon_core::shell::Identity;
 use chameleon_core::world::{ProcessEvent, ProcessMark};
 
+use crate::datagrams::neighbours;
 use crate::event_loop::{Happening, Reporter};
 use crate::files::{commit, tree};
 use crate::home::Home;
@@ -59,7 +59,8 @@ impl Processes {
         Processes { home, identity, reporter, factory, stock: 0, armors: BTreeMap::new() }
     }
 
-    /// Blank processes are made until so many wait: one with each [`Processes::make_blank`].
+    /// Blank processes are made until so many wait, one with each [`Processes::make_blank`]. What is taken of them is not
+    /// made again before it is asked for: whoever takes them is in a hurry, and would share the cores with the next.
     pub fn stock(&mut self, blanks: u16) {
         self.stock = usize::from(blanks);
     }
@@ -91,6 +92,7 @@ impl Processes {
 
     /// Gives a blank process its name.
     pub fn assign(&mut self, pid: u32, name: ArmorName, incarnation: Incarnation) {
+        self.stock = self.stock.saturating_sub(1);
         let assigned = self.factory.as_mut().and_then(|factory| factory.assign(pid, name, incarnation));
         match assigned {
             Some(process) => drop(self.armors.insert((name, incarnation), process)),
@@ -156,7 +158,7 @@ impl Processes {
         let host = self.identity.host;
         let mut trees = Vec::new();
         if let Some(name) = name {
-            let _ = fs::remove_file(self.home.socket(name));
+            self.home.drop_name(name);
             trees.push(self.home.armor(host, name));
         }
         if let Some(job) = job {
@@ -206,6 +208,15 @@ impl Processes {
             Ok(None) => {}
             Err(error) => crate::log!("{error}"),
         }
+    }
+
+    /// Knocks at the door of another host's daemon.
+    pub fn knock(&self, host: HostId) {
+        let (home, reporter) = (self.home.clone(), self.reporter.clone());
+        tokio::spawn(async move {
+            let knock = neighbours::knock(&home, host).await;
+            reporter.process(ProcessEvent::Knocked { host, knock });
+        });
     }
 
     /// Certifies a member's key with that of the cluster's authority.

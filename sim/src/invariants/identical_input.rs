@@ -64,7 +64,7 @@ impl Invariant for IdenticalInput {
                     self.distributed.insert(job, (*stage, lanes.clone(), inputs.clone()));
                 }
             }
-            FanoutMessage::Staged { stage, lane, input, outcome } => {
+            FanoutMessage::Staged { stage, lane, input, outcome, .. } => {
                 self.staged.insert((job, *stage, input.clone(), *lane), outcome.clone());
             }
             FanoutMessage::Spooled { .. } => {}

@@ -244,6 +244,7 @@ impl Surrogate {
             | Timer::Remind
             | Timer::Flush
             | Timer::Guard
+            | Timer::Judge(_)
             | Timer::Profile => {}
         }
     }

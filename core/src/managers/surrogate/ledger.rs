@@ -101,7 +101,7 @@ impl Ledger {
                 self.job = Some((**job).clone());
                 self.began = *began;
             }
-            SurrogateRecord::Placed(name, host) => drop(self.hosts.insert(*name, *host)),
+            SurrogateRecord::Placed(name, host) => self.place(*name, *host),
             SurrogateRecord::StageBegan(stage, began) => self.begin_stage(*stage, *began),
             SurrogateRecord::Verdict(verdict) => {
                 self.verdicts.take(());
@@ -177,6 +177,20 @@ impl Ledger {
         }
     }
 
+    /// An ARMOR lives on this host now. A lane that lived elsewhere has all before it again, but for what
+    /// the Voter has of it.
+    fn place(&mut self, name: ArmorName, host: HostId) {
+        let moved = self.hosts.insert(name, host).is_some_and(|before| before != host);
+        if let (true, ArmorName::Execution(_, lane), Some(run)) = (moved, name, &mut self.stage) {
+            // A start that was granted once is never granted again.
+            if !self.job.as_ref().is_some_and(|job| job.is_at_most_once(run.stage)) {
+                run.started.remove(&lane);
+            }
+            run.done.remove(&lane);
+            run.supplied.remove(&lane);
+        }
+    }
+
     fn begin_stage(&mut self, stage: StageId, began: Millis) {
         let Some(job) = &self.job else { return };
         let redundancy = job.strategy_of(stage).redundancy;
@@ -213,8 +227,7 @@ impl Ledger {
             let task = TaskId(self.next.1);
             match run.verdicts.get(&task) {
                 Some(verdict) => {
-                    let lane = verdict.winners.first().copied().unwrap_or_default();
-                    let host = host_of(&self.hosts, lane);
+                    let host = verdict.ballot.host;
                     match &run.lack {
                         Some((gap, _)) if *gap < task => self.output.keep(verdict, host),
                         _ => self.output.release_verdict(verdict, host),

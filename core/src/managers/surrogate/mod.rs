@@ -140,8 +140,12 @@ impl Surrogate {
                 for &(name, host) in &places {
                     self.granted.insert(name);
                     step.then(Effect::Locate { name, host });
-                    if self.ledger.hosts.get(&name) != Some(&host) {
+                    let before = self.ledger.hosts.get(&name).copied();
+                    if before != Some(host) {
                         step.record(self, SurrogateRecord::Placed(name, host));
+                    }
+                    if before.is_some_and(|before| before != host) {
+                        step.then(Effect::Renew { peer: name });
                     }
                 }
                 let awaited = places.iter().any(|(name, _)| self.unplaced.remove(name));
@@ -419,7 +423,7 @@ impl Armor for Surrogate {
                 self.on_lane(now, lane, message, &mut step);
             }
             Event::Message { from: from @ ArmorName::User(_), message } => self.on_user(from, message, &mut step),
-            Event::Message { .. } | Event::Slot(_) | Event::Process(_) => return step,
+            Event::Message { .. } | Event::Slot(_) | Event::Process(_) | Event::Datagram { .. } => return step,
             Event::Timer(timer) => self.timer(now, timer, &mut step),
             Event::File(FileEvent::IndexKept { failure }) => self.index_kept(now, failure, &mut step),
             Event::File(_) => return step,

@@ -34,7 +34,7 @@ impl Surrogate {
                 self.say_end(peer, step);
             }
             ArmorName::Voter(_) | ArmorName::Fanout(_) | ArmorName::Execution(..) => self.say_all(peer, step),
-            ArmorName::Daemon(_) | ArmorName::Surrogate(_) | ArmorName::Init(_) => {}
+            ArmorName::Daemon(_) | ArmorName::Surrogate(_) | ArmorName::Heartbeat(_) | ArmorName::Init(_) => {}
         }
     }
 

@@ -97,13 +97,13 @@ impl Ftm {
     /// A user waits for the end of a job.
     pub(super) fn wait(&mut self, user: ArmorName, job: JobId, step: &mut FtmStep) {
         let Some(record) = self.jobs.get(job) else { return self.refuse_unknown(user, job, step) };
+        self.users.awaits(user, job);
         match &record.end {
             Some(end) => self.reply(user, ended(job, end), step),
             None => {
                 // Said so that the way back is open when the job ends: one who waits in silence could
                 // not be told from one who is gone.
                 let accepted = UserMessage::Accepted { request: record.request, job };
-                self.users.awaits(user, job);
                 self.reply(user, accepted, step);
                 self.locate_for(user, ArmorName::Surrogate(job), step);
             }

@@ -274,9 +274,9 @@ impl Ftm {
             ArmorName::Surrogate(job) => self.tell_surrogate(job, step),
             ArmorName::Heartbeat(host) => self.tell_heartbeat(host, step),
             ArmorName::User(_) => {
-                for message in self.users.up(peer) {
-                    step.send(peer, message);
-                }
+                let (owed, missed) = self.users.up(peer);
+                owed.into_iter().for_each(|message| step.send(peer, message));
+                missed.into_iter().for_each(|job| self.wait(peer, job, step));
             }
             // They speak first.
             ArmorName::Ftm
@@ -287,15 +287,17 @@ impl Ftm {
         }
     }
 
-    fn link_down(&mut self, peer: ArmorName, step: &mut FtmStep) {
+    fn link_down(&mut self, now: Moment, peer: ArmorName, step: &mut FtmStep) {
         self.linked.remove(&peer);
-        if peer.kind() == Kind::User {
+        if self.users.down(peer, now.boot) {
+            step.timer(Timer::Flush, users::REACHED_WITHIN);
+        } else if peer.kind() == Kind::User {
             self.forget_user(peer, step);
         }
     }
 
     fn forget_user(&mut self, user: ArmorName, step: &mut FtmStep) {
-        self.users.down(user);
+        self.users.gone(user);
         for waiting in self.forgetting.values_mut() {
             waiting.remove(&user);
         }
@@ -413,7 +415,7 @@ impl Armor for Ftm {
             Event::Timer(Timer::Flush) => self.forget_unreached(now, &mut step),
             Event::Timer(Timer::Judge(host)) => self.judge(now, host, &mut step),
             Event::Link(LinkEvent::Up { peer, .. }) => self.link_up(peer, &mut step),
-            Event::Link(LinkEvent::Down { peer }) => self.link_down(peer, &mut step),
+            Event::Link(LinkEvent::Down { peer }) => self.link_down(now, peer, &mut step),
             Event::Process(ProcessEvent::Notified { notice, failure }) => {
                 self.notified(now, notice, failure, &mut step);
             }

@@ -625,8 +625,29 @@ fn a_user_is_answered_when_it_can_be_reached_and_forgotten_when_it_is_gone() {
     reign.told(USER, FtmMessage::Ask(Query::Submitted(JOB)));
     assert_eq!(to_users(&reign.up(USER)).len(), 3, "the acceptance of its job, twice, and its answer");
     assert_eq!(to_users(&reign.up(USER)), []);
-    assert_eq!(reign.down(USER), [Effect::Forget { peer: USER }]);
+    reign.down(USER);
+    reign.boot = reign.boot + users::REACHED_WITHIN;
+    assert_eq!(reign.handle(Event::Timer(Timer::Flush)), [Effect::Forget { peer: USER }]);
     assert_eq!(to_users(&reign.ended(DONE)), [], "nobody waits");
+    let other = ArmorName::User(8);
+    reign.told(other, FtmMessage::Ask(Query::Armors));
+    reign.up(other);
+    assert_eq!(reign.down(other), [Effect::Forget { peer: other }], "it waits for nothing");
+}
+
+#[test]
+fn a_user_that_asked_again_before_its_link_was_seen_to_break_is_told_the_end() {
+    let mut reign = Reign::with_job();
+    reign.up(USER);
+    reign.told(USER, FtmMessage::Await(JOB));
+    let again = reign.down(USER);
+    assert!(!again.contains(&Effect::Forget { peer: USER }), "{again:?}");
+    assert_eq!(to_users(&reign.ended(DONE)).len(), 1, "said while it cannot be reached");
+    let ended = UserMessage::Ended { job: JOB, outcome: DONE, length: 12 };
+    assert!(to_users(&reign.up(USER)).contains(&ended));
+    reign.told(USER, FtmMessage::Await(JOB));
+    reign.down(USER);
+    assert!(to_users(&reign.up(USER)).contains(&ended), "the answer may have been lost with the link");
 }
 
 #[test]

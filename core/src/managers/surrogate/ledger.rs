@@ -210,6 +210,10 @@ impl Ledger {
         }
         run.decided.insert(verdict.task);
         run.verdicts.insert(verdict.task, verdict.clone());
+        // Whoever voted was started, also if that was lost with the power.
+        for lane in &verdict.winners {
+            run.started.entry(*lane).or_default().insert(verdict.task);
+        }
         self.result_cost.0 += 1;
         self.result_cost.1 += verdict.ballot.ended.cpu_us;
         let end = verdict.value.end;

@@ -164,7 +164,11 @@ impl Voter {
             Tally::Won(value) if open.verdict.is_none() => {
                 let winners: Vec<LaneId> = open.lanes_for(value).collect();
                 let ballot = open.ballots[&winners[0]].clone();
-                let verdict = Verdict { stage, task, value, winners, ballot };
+                let mut hosts = BTreeSet::from([ballot.host]);
+                let others = winners[1..].iter().map(|lane| (*lane, &open.ballots[lane]));
+                let elsewhere = others.filter(|(_, other)| hosts.insert(other.host));
+                let copies = elsewhere.map(|(lane, other)| (lane, other.host, other.ended.clone())).collect();
+                let verdict = Verdict { stage, task, value, winners, ballot, copies };
                 open.settle(verdict.clone());
                 self.verdicts.push(verdict);
             }

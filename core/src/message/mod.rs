@@ -25,7 +25,7 @@ use crate::names::Incarnation;
 pub use daemon::{Bid, DaemonMessage};
 pub use evidence::{Diagnosis, Evidence, Why};
 pub use execution::{ExecutionMessage, LaneOrders, Purpose};
-pub use fanout::FanoutMessage;
+pub use fanout::{FanoutMessage, Supply};
 pub use ftm::{Application, ArmorState, FtmMessage, Query, Unit};
 pub use heartbeat::{Datagram, Hearing, HeartbeatMessage, HostFault, PairKey};
 pub use init::InitMessage;

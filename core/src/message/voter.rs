@@ -220,6 +220,9 @@ pub struct Verdict {
     /// The ballot of the first winner: where the bytes are.
     #[n(4)]
     pub ballot: Ballot,
+    /// What other winners' executions came to, one on each other host: where the bytes are too.
+    #[n(5)]
+    pub copies: Vec<(LaneId, HostId, Ended)>,
 }
 
 /// A disagreement: ballots that differ, with or without a winner among them.

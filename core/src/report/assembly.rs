@@ -91,6 +91,7 @@ impl Assembly {
             | Story::Enrolled { .. }
             | Story::Revoked { .. }
             | Story::Cost { .. }
+            | Story::LeftOut { .. }
             | Story::Undecided { .. }
             | Story::Resolved(_)
             | Story::Masked { .. }

@@ -10,6 +10,7 @@ mod once;
 mod orders;
 mod results;
 mod slots;
+mod staging;
 mod telling;
 mod votes;
 
@@ -19,7 +20,7 @@ use ed25519_dalek::SigningKey;
 
 use crate::armor::{Armor, Effect, Event, LinkEvent, Moment, Progress, Step, Timer};
 use crate::job::{InjectionKind, Stdin, determinism};
-use crate::message::{ExecutionMessage, FanoutMessage, LaneOrders, Purpose, Story, SurrogateMessage};
+use crate::message::{ExecutionMessage, LaneOrders, Purpose, Story, SurrogateMessage};
 use crate::names::{
     ArmorName, Digest, ExecutionId, HostId, Incarnation, JobId, LaneId, Millis, SlotId, StageId, TaskId,
 };
@@ -127,12 +128,12 @@ impl Execution {
             ExecutionMessage::Stop { stage } => self.stop(stage, None, &mut step),
             ExecutionMessage::StopTask { stage, task } => self.stop(stage, Some(task), &mut step),
             ExecutionMessage::Allow { stage, task, upto } => self.allow(stage, task, upto, &mut step),
-            ExecutionMessage::Commit { stage, manifests } => {
+            ExecutionMessage::Commit { stage, changes } => {
                 let Some(orders) = &self.ledger.orders else { return step };
                 // The view of the files must not be in use while the files under it change.
-                let directory = orders.job.directory.clone();
+                let pass = orders.job.origin.pass;
                 self.slots.close(&mut step.then);
-                step.then(Effect::File(FileCommand::Commit { job: self.job, stage, directory, manifests }));
+                step.then(Effect::File(FileCommand::Commit { job: self.job, stage, pass, changes }));
             }
             ExecutionMessage::BallotsKept { .. }
             | ExecutionMessage::Voted { .. }
@@ -213,11 +214,13 @@ impl Execution {
 
     // ---- running ----
 
-    fn plan(&self, stage: StageId) -> Option<SlotPlan> {
+    fn plan(&self, number: StageId) -> Option<SlotPlan> {
         let job = &self.ledger.orders.as_ref()?.job;
-        let stage = job.stages.get(usize::from(stage.0))?;
+        let stage = job.stages.get(usize::from(number.0))?;
         Some(SlotPlan {
             job: self.job,
+            origin: job.origin,
+            stage: number,
             lane: self.lane,
             directory: job.directory.clone(),
             program: stage.command.first().cloned().unwrap_or_else(|| Vec::new().into()),
@@ -324,36 +327,6 @@ impl Execution {
         self.slots.set(slot, SlotState::Running(run));
     }
 
-    fn on_fanout(&mut self, message: ExecutionMessage) -> Step<ExecutionRecord> {
-        let mut step = Step::none();
-        match message {
-            ExecutionMessage::Stage { stage, input } => {
-                step.then(Effect::File(FileCommand::Digest { job: self.job, stage, input }));
-            }
-            ExecutionMessage::Feed { upto, end } => {
-                if (upto, end) != self.ledger.fed {
-                    step.record(self, ExecutionRecord::Fed(upto, end));
-                    let (upto, end) = self.ledger.fed;
-                    let feed = |(slot, _)| Effect::Slot(SlotCommand::Feed { slot, upto, end });
-                    step.then.extend(self.slots.runs().map(feed));
-                }
-            }
-            ExecutionMessage::Configure(_)
-            | ExecutionMessage::Run { .. }
-            | ExecutionMessage::Stop { .. }
-            | ExecutionMessage::StopTask { .. }
-            | ExecutionMessage::Allow { .. }
-            | ExecutionMessage::Commit { .. }
-            | ExecutionMessage::BallotsKept { .. }
-            | ExecutionMessage::Voted { .. }
-            | ExecutionMessage::PrefixAt { .. }
-            | ExecutionMessage::Prepare { .. }
-            | ExecutionMessage::StartOnce { .. }
-            | ExecutionMessage::LeaseEnded => {}
-        }
-        step
-    }
-
     fn file(&mut self, event: FileEvent) -> Step<ExecutionRecord> {
         let mut step = Step::none();
         match event {
@@ -362,17 +335,11 @@ impl Execution {
                 step.send(self.surrogate(), SurrogateMessage::Committed { stage, outcome });
             }
             FileEvent::Digested { input: Input::Program(_), outcome, .. } => self.program = outcome.unwrap_or_default(),
-            FileEvent::Digested { stage, input, outcome } => {
-                // Digests may be done in another order than they were asked for: the longest is the latest.
-                let superseded =
-                    |kept: &Input| matches!((kept, &input), (Input::Spool(kept), Input::Spool(new)) if kept < new);
-                self.staged.retain(|(of, kept), _| *of == stage && !superseded(kept));
-                self.staged.insert((stage, input.clone()), outcome.clone());
-                let message = FanoutMessage::Staged { stage, lane: self.lane, input, outcome, host: self.host };
-                step.send(ArmorName::Fanout(self.job), message);
+            FileEvent::Digested { stage, input, outcome } | FileEvent::Fetched { stage, input, outcome } => {
+                self.has_staged(stage, input, outcome, &mut step);
             }
             FileEvent::Prefix { execution, so_far } => self.say_prefix(execution, so_far, &mut step),
-            FileEvent::IndexKept { .. } => {}
+            FileEvent::Offered { .. } | FileEvent::IndexKept { .. } => {}
         }
         step
     }
@@ -447,7 +414,7 @@ impl Armor for Execution {
             self.say_recall(&mut step);
         }
         let stage = self.ledger.assigned.keys().next().map(|(stage, _)| *stage);
-        let fresh = self.ledger.orders.is_some() && self.ledger.counts.is_empty();
+        let fresh = self.ledger.orders.is_some() && self.ledger.counts.is_empty() && !self.is_elsewhere();
         if let Some(stage) = stage.or(fresh.then_some(StageId(0))) {
             self.open_slots(stage, &mut step);
         }

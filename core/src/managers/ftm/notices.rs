@@ -157,6 +157,7 @@ pub fn notable(story: &Story) -> Option<String> {
         | Story::Revoked { .. }
         | Story::NotifyFailed { .. }
         | Story::Cost { .. }
+        | Story::LeftOut { .. }
         | Story::Resolved(_)
         | Story::Masked { .. }
         | Story::PolicyRefused { .. }

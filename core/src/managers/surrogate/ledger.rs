@@ -230,13 +230,10 @@ impl Ledger {
         loop {
             let task = TaskId(self.next.1);
             match run.verdicts.get(&task) {
-                Some(verdict) => {
-                    let host = verdict.ballot.host;
-                    match &run.lack {
-                        Some((gap, _)) if *gap < task => self.output.keep(verdict, host),
-                        _ => self.output.release_verdict(verdict, host),
-                    }
-                }
+                Some(verdict) => match &run.lack {
+                    Some((gap, _)) if *gap < task => self.output.keep(verdict),
+                    _ => self.output.release_verdict(verdict),
+                },
                 None if run.undecided.contains(task) => {}
                 None => break,
             }
@@ -245,11 +242,10 @@ impl Ledger {
     }
 
     fn prefix(&mut self, stage: StageId, task: TaskId, holders: &[(LaneId, Region)]) {
-        if (stage, task.0) == self.next
-            && let Some(&(lane, region)) = holders.first()
-        {
-            let host = host_of(&self.hosts, lane);
-            self.output.release_prefix(stage, task, lane, host, region);
+        if (stage, task.0) == self.next {
+            let placed = |&(lane, region): &(LaneId, Region)| (host_of(&self.hosts, lane), lane, region);
+            let holders: Vec<_> = holders.iter().map(placed).collect();
+            self.output.release_prefix(stage, task, &holders);
         }
     }
 }

@@ -131,19 +131,25 @@ impl<'a> Standing<'a> {
         eventually(&format!("{id} ends"), JOB_WITHIN, || Some(self.job(id)).filter(|row| !row["exit_code"].is_null()))
     }
 
-    /// Strikes every process of a host with this signal, all at once: its daemon, its ARMORs and what descends from
-    /// them. They are stopped first, so that none can do anything about what befell another.
-    pub fn strike(&self, host: &str, signal: Signal) -> Vec<Process> {
-        let here = self.armors().into_iter().filter(|armor| armor.host == host && armor.pid > 0);
-        let roots: BTreeSet<i32> = here.map(|armor| armor.pid).collect();
-        let all = eventually(&format!("every process of {host} is stopped"), Duration::from_secs(10), || {
+    /// Stops every process of a host: its daemon, its ARMORs and what descends from them.
+    pub fn freeze(&self, host: &str) -> Vec<Process> {
+        let roots = self.roots(host);
+        eventually(&format!("every process of {host} is stopped"), Duration::from_secs(10), || {
             let all = processes::tree(self.trial.mark(), &roots);
             let running: Vec<&Process> = all.iter().filter(|process| process.state != 'T').collect();
             running.iter().for_each(|process| drop(process.signal(Signal::STOP)));
             running.is_empty().then_some(all)
-        });
-        all.iter().for_each(|process| drop(process.signal(signal)));
-        all
+        })
+    }
+
+    /// Kills every process of a host; they are stopped first, so that none can do anything about the death of another.
+    pub fn kill(&self, host: &str) {
+        self.freeze(host).iter().for_each(|process| drop(process.signal(Signal::KILL)));
+    }
+
+    fn roots(&self, host: &str) -> BTreeSet<i32> {
+        let here = self.armors().into_iter().filter(|armor| armor.host == host && armor.pid > 0);
+        here.map(|armor| armor.pid).collect()
     }
 
     /// Gives up a system of which all processes were killed.

@@ -239,12 +239,24 @@ impl Fanout {
         }
     }
 
+    /// Where the ARMORs of the job are now. A host that is frozen or cut off closes no link: what is said on one to a lane
+    /// that has moved, or of which the place was not known yet, would be said to the life that was left behind.
+    fn locate(&self, supply: &Supply, step: &mut Step<FanoutRecord>) {
+        let known = self.stage.as_ref().map(|known| &known.supply.places);
+        for &(name, host) in &supply.places {
+            step.then(Effect::Locate { name, host });
+            if known.is_some_and(|known| !known.contains(&(name, host))) {
+                step.then(Effect::Renew { peer: name });
+            }
+        }
+    }
+
     fn on_surrogate(&mut self, message: FanoutMessage) -> Step<FanoutRecord> {
         let mut step = Step::none();
         match message {
             FanoutMessage::Distribute(supply) => {
                 if self.stage.as_ref().is_none_or(|known| known.supply.stage <= supply.stage) {
-                    supply.places.iter().for_each(|&(name, host)| step.then(Effect::Locate { name, host }));
+                    self.locate(&supply, &mut step);
                     step.append(self.distribute(FanoutRecord::Distributing(supply)));
                 }
             }

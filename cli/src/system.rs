@@ -9,12 +9,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use chameleon_core::armor::LinkEvent;
-use chameleon_core::job::Injection;
+use chameleon_core::job::{Injection, Job, Origin};
 use chameleon_core::message::{DaemonMessage, FtmMessage, Message, Query};
-use chameleon_core::names::{ArmorName, HostId, Incarnation};
+use chameleon_core::names::{ArmorName, Digest, HostId, Incarnation, JobId};
+use chameleon_node::bulk::shelf;
 use chameleon_node::client::{Client, ClientEvent, block_on};
 use chameleon_node::home::{Bases, Home, HomeError, clear_abandoned};
-use chameleon_node::{launch, process};
+use chameleon_node::{launch, process, random};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::failure::Failure;
@@ -164,11 +165,30 @@ impl System {
         Err(Failure::Silent { home: self.home().to_owned(), waited: ENDING })
     }
 
-    /// Faults that are put into every job of this system.
+    /// Makes a job this system's: it comes from here, and has the faults that are put into every job of it.
     ///
     /// # Errors
-    /// They cannot be read.
-    pub fn injections(&self) -> Result<Vec<Injection>, Failure> {
+    /// The faults cannot be read.
+    pub fn adopt(&self, job: &mut Job) -> Result<(), Failure> {
+        job.origin = Origin { host: self.home.own_host(), pass: Digest(random::bytes()) };
+        job.injections.extend(self.injections()?);
+        Ok(())
+    }
+
+    /// Notes on this host that a job came from here: its bytes can be asked for by those who serve it, and by us.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn admit(&self, job: JobId, pass: Digest) -> Result<(), Failure> {
+        let own = self.home.own_host();
+        shelf::admit(&self.home, own, job, pass).map_err(|why| {
+            let path = self.home.job_on(own, job);
+            Failure::Unwritable { what: "what belongs to the job", path, why }
+        })
+    }
+
+    /// Faults that are put into every job of this system.
+    fn injections(&self) -> Result<Vec<Injection>, Failure> {
         let path = self.home().join("injections");
         let text = match fs::read_to_string(&path) {
             Err(why) if why.kind() == std::io::ErrorKind::NotFound => return Ok(vec![]),

@@ -376,6 +376,7 @@ mod tests {
             environment: vec![],
             stdin,
             spool_quota: 1 << 20,
+            origin: Default::default(),
             umask: Job::USUAL_UMASK,
             needs: Default::default(),
         }
@@ -393,6 +394,7 @@ mod tests {
             slot: SlotId(0),
             begins: 0,
             stderr: None,
+            others: Vec::new(),
         }
     }
 
@@ -463,7 +465,7 @@ mod tests {
     fn standard_error_alone_is_told_without_output() {
         let mut follower = accepted(Stdin::Null);
         let piece = Release { stderr: Some(Region::default()), ..release(0, 0) };
-        let acts = follower.handle(Input::Message(UserMessage::Released(vec![piece])));
+        let acts = follower.handle(Input::Message(UserMessage::Released(vec![piece.clone()])));
         assert_eq!(acts, [Act::Print(piece)]);
     }
 

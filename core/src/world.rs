@@ -5,7 +5,7 @@
 
 use minicbor::{Decode, Encode};
 
-use crate::job::{Files, InjectionKind, OsBytes, Stdin};
+use crate::job::{Files, InjectionKind, Job, Origin, OsBytes, Stdin};
 use crate::names::{ArmorName, Digest, ExecutionId, HostId, Incarnation, JobId, LaneId, Millis, SlotId, StageId};
 use crate::profile::Profile;
 
@@ -73,6 +73,10 @@ impl End {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SlotPlan {
     pub job: JobId,
+    /// Where the job was submitted: a slot elsewhere shows what was fetched for this stage in place of the run
+    /// directory and the inputs.
+    pub origin: Origin,
+    pub stage: StageId,
     pub lane: LaneId,
     pub directory: OsBytes,
     /// The command's first word: the file it means stays visible to the program.
@@ -316,14 +320,20 @@ pub struct ProcessSample {
 /// What an ARMOR asks of the file system.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FileCommand {
-    /// Applies change sets to the real directories by a redo log, all or none; answered by `Committed`.
-    Commit { job: JobId, stage: StageId, directory: OsBytes, manifests: Vec<Digest> },
+    /// Applies change sets to the real directories by a redo log, all or none, fetching what other hosts keep;
+    /// answered by `Committed`.
+    Commit { job: JobId, stage: StageId, pass: Digest, changes: Vec<ChangeSet> },
     /// Digests a file or the spooled input; answered by `Digested`.
     Digest { job: JobId, stage: StageId, input: Input },
+    /// Makes an input of this host ready to be fetched by others; answered by `Offered`.
+    Offer { job: JobId, stage: StageId, input: Input, whereabouts: Whereabouts },
+    /// Fetches an input from the job's origin, checks it, and lays it where the slots of the stage show it at its own
+    /// path; answered by `Fetched`.
+    Fetch { job: JobId, stage: StageId, input: Input, offer: Offer, whereabouts: Whereabouts },
     /// Digest of the first `offset` bytes of a finished execution's output; answered by `Prefix`.
     Prefix { job: JobId, lane: LaneId, execution: ExecutionId, region: Region, offset: u64 },
     /// Keeps where the decided output of a job lies, for `result`; answered by `IndexKept`.
-    KeepIndex { job: JobId, pieces: Vec<Piece> },
+    KeepIndex { job: JobId, pass: Digest, pieces: Vec<Piece> },
 }
 
 /// Something that all lanes must receive alike.
@@ -335,22 +345,83 @@ pub enum Input {
     /// A file, or a directory with all below it.
     #[n(1)]
     Path(#[n(0)] OsBytes),
-    /// The file that a command's first word means, looked up as the program would be.
+    /// The file that a command's first word means, looked up as the program would be. What a host has under that
+    /// name already, it uses.
     #[n(2)]
     Program(#[n(0)] OsBytes),
+    /// A run directory of which no inputs are declared: with all below it, if that is little.
+    #[n(3)]
+    Directory(#[n(0)] OsBytes),
+}
+
+/// Where a job's files lie, and how programs are found there.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Whereabouts {
+    #[n(0)]
+    pub origin: Origin,
+    /// The run directory.
+    #[n(1)]
+    pub directory: OsBytes,
+    /// The value of `PATH`; empty if there is none.
+    #[n(2)]
+    pub search: OsBytes,
+}
+
+impl Whereabouts {
+    #[must_use]
+    pub fn of(job: &Job) -> Self {
+        let search = job.environment.iter().find_map(|entry| entry.strip_prefix(b"PATH="));
+        let search = search.unwrap_or_default().to_vec().into();
+        Whereabouts { origin: job.origin, directory: job.directory.clone(), search }
+    }
+}
+
+/// An input that can be fetched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
+pub struct Offer {
+    /// What every lane must come to.
+    #[n(0)]
+    pub digest: Digest,
+    /// The blob that lists what belongs to it; `None` for the spool.
+    #[n(1)]
+    pub listing: Option<Digest>,
 }
 
 impl std::fmt::Display for Input {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Input::Spool(length) => write!(f, "the first {length} bytes of standard input"),
-            Input::Path(path) | Input::Program(path) => f.write_str(&String::from_utf8_lossy(path)),
+            Input::Path(path) | Input::Program(path) | Input::Directory(path) => {
+                f.write_str(&String::from_utf8_lossy(path))
+            }
         }
     }
 }
 
-/// A piece of the decided output, in the order in which it is printed.
+/// A decided change set: each winner has kept it on its host, in a list of its own, alike in what was voted on.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct ChangeSet {
+    /// Hosts and their lists; the first that can be had serves.
+    #[n(0)]
+    pub kept: Vec<(HostId, Digest)>,
+}
+
+/// Another host where a decided execution's output lies: a winner's own copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct Holder {
+    #[n(0)]
+    pub host: HostId,
+    #[n(1)]
+    pub lane: LaneId,
+    #[n(2)]
+    pub stdout: Region,
+    /// Its own: nobody votes on standard error.
+    #[n(3)]
+    pub stderr: Region,
+}
+
+/// A piece of the decided output, in the order in which it is printed.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub struct Piece {
     #[n(0)]
     pub host: HostId,
@@ -362,6 +433,20 @@ pub struct Piece {
     pub stdout: Region,
     #[n(4)]
     pub stderr: Region,
+    /// Where else it lies, one entry a host.
+    #[n(5)]
+    pub others: Vec<Holder>,
+}
+
+impl Piece {
+    /// Where the very bytes of its standard output lie. A winner need not have printed the same, only what counts as
+    /// the same.
+    #[must_use]
+    pub fn holders_alike(&self) -> Vec<(HostId, LaneId, Region)> {
+        let others = self.others.iter().map(|other| (other.host, other.lane, other.stdout));
+        let all = std::iter::once((self.host, self.lane, self.stdout)).chain(others);
+        all.filter(|(_, _, region)| region.digest == self.stdout.digest).collect()
+    }
 }
 
 /// What the file system answers.
@@ -369,6 +454,8 @@ pub struct Piece {
 pub enum FileEvent {
     Committed { stage: StageId, outcome: CommitOutcome },
     Digested { stage: StageId, input: Input, outcome: Result<Digest, String> },
+    Offered { stage: StageId, input: Input, outcome: Result<Offer, String> },
+    Fetched { stage: StageId, input: Input, outcome: Result<Digest, String> },
     Prefix { execution: ExecutionId, so_far: Region },
     IndexKept { failure: Option<String> },
 }

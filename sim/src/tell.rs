@@ -122,9 +122,14 @@ fn sentence(message: &Message) -> Option<String> {
         Message::Surrogate(message) => to_surrogate(message),
         Message::Voter(message) => to_voter(message),
         Message::Execution(message) => to_execution(message),
-        Message::Fanout(FanoutMessage::Distribute { lanes, inputs, .. }) if !inputs.is_empty() => {
-            Some(format!("{} lanes must have {} inputs alike", lanes.len(), inputs.len()))
+        Message::Fanout(FanoutMessage::Distribute(supply)) if !supply.inputs.is_empty() => {
+            let elsewhere = match supply.elsewhere.as_slice() {
+                [] => String::new(),
+                some => format!(", {} of them elsewhere", some.len()),
+            };
+            Some(format!("{} lanes must have {} inputs alike{elsewhere}", supply.lanes.len(), supply.inputs.len()))
         }
+        Message::Fanout(FanoutMessage::Commit { .. }) => Some("commit".to_owned()),
         Message::User(UserMessage::Refused { why }) => Some(format!("refused: {why}")),
         Message::Fanout(_) | Message::User(_) | Message::Pulse(_) | Message::Init(_) => None,
     }

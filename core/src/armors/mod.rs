@@ -35,7 +35,10 @@ pub fn raise(identity: Identity) -> Option<Box<dyn Running>> {
         }
         ArmorName::Surrogate(job) => Box::new(Shell::new(identity, Surrogate::new(job))),
         ArmorName::Voter(job) => Box::new(Shell::new(identity, voter::Voter::new(job))),
-        ArmorName::Fanout(job) => Box::new(Shell::new(identity, fanout::Fanout::new(job))),
+        ArmorName::Fanout(job) => {
+            let fanout = fanout::Fanout::new(&identity, job);
+            Box::new(Shell::new(identity, fanout))
+        }
         ArmorName::Execution(job, lane) => {
             let execution = execution::Execution::new(&identity, job, lane);
             Box::new(Shell::new(identity, execution))

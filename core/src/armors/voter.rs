@@ -148,7 +148,8 @@ impl Voter {
             Tally::Won(value) if open.verdict.is_none() => {
                 let winners: Vec<LaneId> = open.lanes_for(value).collect();
                 let ballot = open.ballots[&winners[0]].clone();
-                let verdict = Verdict { stage, task, value, winners, ballot };
+                let copies = winners[1..].iter().map(|lane| (*lane, open.ballots[lane].ended.clone())).collect();
+                let verdict = Verdict { stage, task, value, winners, ballot, copies };
                 open.settle(verdict.clone());
                 self.verdicts.push(verdict);
             }

@@ -4,7 +4,7 @@ use minicbor::{Decode, Encode};
 
 use crate::job::{Injection, Job};
 use crate::names::{Digest, LaneId, StageId, TaskId};
-use crate::world::{Input, Piece};
+use crate::world::{ChangeSet, Input, Offer, Piece, Whereabouts};
 
 /// To an Execution.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -51,14 +51,14 @@ pub enum ExecutionMessage {
         #[n(2)]
         upto: u64,
     },
-    /// SM → Execution: apply the decided change sets. Answered by `SurrogateMessage::Committed`.
-    /// Doing it twice changes nothing.
+    /// SM → Execution on the job's origin: apply the decided change sets. Answered by
+    /// `SurrogateMessage::Committed`. Doing it twice changes nothing.
     #[n(5)]
     Commit {
         #[n(0)]
         stage: StageId,
         #[n(1)]
-        manifests: Vec<Digest>,
+        changes: Vec<ChangeSet>,
     },
     /// Voter → Execution: ballots with a number below this are saved.
     #[n(6)]
@@ -84,6 +84,11 @@ pub enum ExecutionMessage {
         stage: StageId,
         #[n(1)]
         input: Input,
+        /// To be fetched from the job's origin; `None`: it is on your host, if that is the origin.
+        #[n(2)]
+        offer: Option<Offer>,
+        #[n(3)]
+        whereabouts: Whereabouts,
     },
     /// Fanout → Execution: every lane has the spooled input up to here, all of it if `end`: it may be read.
     #[n(9)]

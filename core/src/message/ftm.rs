@@ -217,7 +217,7 @@ pub enum Query {
         #[n(1)]
         from: u64,
     },
-    /// `UserMessage::Submitted`: the job as it was accepted.
+    /// `UserMessage::Submitted`: the job as it was accepted, but for its pass.
     #[n(4)]
     Submitted(#[n(0)] JobId),
     /// `UserMessage::Notices`: how many notices of the job its notify command has not taken yet.

@@ -21,7 +21,7 @@ use crate::names::Incarnation;
 
 pub use daemon::{Bid, DaemonMessage};
 pub use execution::{ExecutionMessage, LaneOrders, Purpose};
-pub use fanout::FanoutMessage;
+pub use fanout::{FanoutMessage, Supply};
 pub use ftm::{ArmorState, FtmMessage, Query, Unit};
 pub use init::InitMessage;
 pub use occurrence::{Diagnosis, Evidence, Occurrence, Story, Why};

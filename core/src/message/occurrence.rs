@@ -214,6 +214,14 @@ pub enum Story {
         #[n(1)]
         why: String,
     },
+    /// Lanes on other hosts than the job's origin do without something that was not declared.
+    #[n(100)]
+    LeftOut {
+        #[n(0)]
+        stage: StageId,
+        #[n(1)]
+        why: String,
+    },
     #[n(18)]
     Committed {
         #[n(0)]

@@ -6,7 +6,7 @@ use crate::job::Job;
 use crate::message::{ArmorState, Occurrence, Outcome, Resolution};
 use crate::names::{ArmorName, Digest, ExecutionId, HostId, Incarnation, JobId, LaneId, StageId, TaskId};
 use crate::profile::Profile;
-use crate::world::Region;
+use crate::world::{Holder, Region};
 
 /// To a user's command.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -102,7 +102,7 @@ pub enum UserMessage {
 }
 
 /// A piece of decided output that may be shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub struct Release {
     /// Position of its first byte in the whole job's output.
     #[n(0)]
@@ -129,6 +129,9 @@ pub struct Release {
     /// The decided execution's standard error, once it is finished.
     #[n(9)]
     pub stderr: Option<Region>,
+    /// Where else the execution's output lies, one entry a host.
+    #[n(10)]
+    pub others: Vec<Holder>,
 }
 
 /// A lane, for the progress line.

@@ -197,6 +197,9 @@ pub struct Verdict {
     /// The ballot of the first winner: where the bytes are.
     #[n(4)]
     pub ballot: Ballot,
+    /// What the other winners' executions came to: where the bytes are too.
+    #[n(5)]
+    pub copies: Vec<(LaneId, Ended)>,
 }
 
 /// A disagreement: ballots that differ, with or without a winner among them.

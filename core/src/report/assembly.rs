@@ -88,6 +88,7 @@ impl Assembly {
             | Story::CommitConflict { .. }
             | Story::NotifyFailed { .. }
             | Story::Cost { .. }
+            | Story::LeftOut { .. }
             | Story::Undecided { .. }
             | Story::Resolved(_)
             | Story::Masked { .. }

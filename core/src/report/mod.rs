@@ -189,6 +189,7 @@ fn remark(story: &Story) -> Option<String> {
         | Story::Committed { .. }
         | Story::NotifyFailed { .. }
         | Story::Straggler { .. }
+        | Story::LeftOut { .. }
         | Story::Undecided { .. }
         | Story::Resolved(_)
         | Story::Masked { .. }

@@ -29,6 +29,7 @@ impl Story {
             Story::VoteVoided { .. } => "vote-voided",
             Story::Blocked { .. } => "blocked",
             Story::InputRefused { .. } => "input-refused",
+            Story::LeftOut { .. } => "left-out",
             Story::Committed { .. } => "committed",
             Story::CommitConflict { .. } => "commit-conflict",
             Story::Injected { .. } => "injected",
@@ -66,6 +67,7 @@ impl fmt::Display for Story {
                 let paths: Vec<_> = paths.iter().map(|path| String::from_utf8_lossy(path)).collect();
                 write!(f, "changes of stage {stage} withheld: somebody else changed {}", paths.join(", "))
             }
+            Story::LeftOut { stage, why } => write!(f, "lanes on other hosts do without in stage {stage}: {why}"),
             Story::InputRefused { stage, why } => write!(f, "input of stage {stage} refused, nothing started: {why}"),
             Story::PolicyRefused { host, why } => write!(f, "{host} accepts nothing, its policy is refused: {why}"),
             Story::Spread { lanes } => {

@@ -5,10 +5,11 @@
 //!      owner               the process an ephemeral home belongs to
 //!      stopping            is there while the whole system ends
 //!      bulk                where an ephemeral home puts what is large: a link to a directory on disk
-//!      links/NAME          the sockets of all ARMORs and users
+//!      links/NAME          the sockets of all ARMORs and users; links/bulk-HOST, where a host gives bytes out
 //!      ftm/store.redb      the FTM's store
-//!      jobs/JOB/           stdin.spool, output.index
-//!      hosts/HOST/         policy.toml, daemon.lock, daemon.log, armors/NAME/{journal, log}, jobs/JOB/…
+//!      hosts/HOST/         policy.toml, daemon.lock, daemon.log, armors/NAME/{journal, log}
+//!      hosts/HOST/jobs/JOB/  pass, stdin.spool, output.index, lane-N/slot-N/{out.pack, err.pack}, blobs/DIGEST,
+//!                          offered/DIGEST, offers/STAGE/…, mirror-STAGE/…
 //! ```
 
 mod ephemeral;
@@ -19,6 +20,7 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, symlink};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use chameleon_core::names::{ArmorName, HostId, JobId, LaneId};
@@ -124,7 +126,7 @@ impl Home {
             let text = format!("{VERSION}\n");
             write_whole(&path.join("version"), text.as_bytes()).map_err(HomeError::system(path))?;
         }
-        for directory in ["links", "ftm", "jobs", "hosts"] {
+        for directory in ["links", "ftm", "hosts"] {
             make_directory(&path.join(directory)).map_err(HomeError::system(path))?;
         }
         Home::open(path)
@@ -181,10 +183,37 @@ impl Home {
         self.path.join("ftm/store.redb")
     }
 
-    /// What a job keeps that belongs to no host.
+    /// Where a host gives out bytes, in this process.
     #[must_use]
-    pub fn job(&self, job: JobId) -> PathBuf {
-        self.path.join(format!("jobs/{job}"))
+    pub fn bulk_socket(&self, host: HostId) -> PathBuf {
+        self.in_links(&format!("bulk-{host}"))
+    }
+
+    /// A stream to the desk of a host.
+    ///
+    /// # Errors
+    /// It cannot be reached.
+    pub fn dial_bulk(&self, host: HostId) -> io::Result<UnixStream> {
+        UnixStream::connect(self.bulk_socket(host))
+    }
+
+    /// The host that whoever works in this home is on: the only one here, or the first of a local system.
+    #[must_use]
+    pub fn own_host(&self) -> HostId {
+        let hosts = fs::read_dir(self.path.join("hosts")).into_iter().flatten().flatten();
+        hosts.filter_map(|host| host.file_name().to_str()?.parse().ok()).min().unwrap_or(HostId(1))
+    }
+
+    /// The spooled standard input of a job, or a host's copy of it.
+    #[must_use]
+    pub fn spool(&self, host: HostId, job: JobId) -> PathBuf {
+        self.job_on(host, job).join("stdin.spool")
+    }
+
+    /// Where the decided output of a job lies.
+    #[must_use]
+    pub fn index(&self, host: HostId, job: JobId) -> PathBuf {
+        self.job_on(host, job).join("output.index")
     }
 
     #[must_use]
@@ -309,7 +338,7 @@ fn read_version(path: &Path) -> Result<Option<u32>, HomeError> {
 
 /// Whether there is nothing in a directory but another process's attempt to make it a home.
 fn is_empty(path: &Path) -> io::Result<bool> {
-    let of_a_home = |name: &str| name.starts_with("version") || ["owner", "bulk", "jobs"].contains(&name);
+    let of_a_home = |name: &str| name.starts_with("version") || ["owner", "bulk"].contains(&name);
     for entry in fs::read_dir(path)? {
         if !entry?.file_name().to_str().is_some_and(of_a_home) {
             return path.join("version").try_exists();

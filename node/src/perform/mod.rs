@@ -3,8 +3,10 @@
 use chameleon_core::armor::Effect;
 use chameleon_core::world::ProcessCommand;
 
+mod commits;
 mod files;
 mod handed;
+mod inputs;
 mod slots;
 mod spool;
 

@@ -157,7 +157,7 @@ impl Processes {
             trees.push(self.home.armor(host, name));
         }
         if let Some(job) = job {
-            trees.extend([self.home.job_on(host, job), self.home.job(job)]);
+            trees.push(self.home.job_on(host, job));
         }
         let commits = job.map(|job| self.home.commits_of(job));
         tokio::task::spawn_blocking(move || {

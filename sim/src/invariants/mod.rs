@@ -7,6 +7,7 @@ mod accepted_is_kept;
 mod at_most_once;
 mod certified_never_changes;
 mod company;
+mod fetched_before_start;
 mod granted_lives;
 mod hospitality;
 mod identical_input;
@@ -59,6 +60,7 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
         Box::<at_most_once::AtMostOnce>::default(),
         Box::<certified_never_changes::CertifiedNeverChanges>::default(),
         Box::<company::Company>::default(),
+        Box::<fetched_before_start::FetchedBeforeStart>::default(),
         Box::<granted_lives::GrantedLives>::default(),
         Box::<hospitality::Hospitality>::default(),
         Box::<identical_input::IdenticalInput>::default(),

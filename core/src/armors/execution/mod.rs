@@ -106,7 +106,7 @@ impl Execution {
                 if self.ledger.orders.as_ref() != Some(&orders) {
                     let is_first = self.ledger.orders.is_none();
                     step.record(self, ExecutionRecord::Configured(orders));
-                    if is_first {
+                    if is_first && !self.is_elsewhere() {
                         self.open_slots(StageId(0), &mut step);
                     }
                 }
@@ -129,12 +129,12 @@ impl Execution {
             ExecutionMessage::Stop { stage } => self.stop(stage, None, &mut step),
             ExecutionMessage::StopTask { stage, task } => self.stop(stage, Some(task), &mut step),
             ExecutionMessage::Allow { stage, task, upto } => self.allow(stage, task, upto, &mut step),
-            ExecutionMessage::Commit { stage, manifests } => {
+            ExecutionMessage::Commit { stage, changes } => {
                 let Some(orders) = &self.ledger.orders else { return step };
                 // The view of the files must not be in use while the files under it change.
-                let directory = orders.job.directory.clone();
+                let pass = orders.job.origin.pass;
                 self.slots.close(&mut step.then);
-                step.then(Effect::File(FileCommand::Commit { job: self.job, stage, directory, manifests }));
+                step.then(Effect::File(FileCommand::Commit { job: self.job, stage, pass, changes }));
             }
             ExecutionMessage::BallotsKept { .. }
             | ExecutionMessage::PrefixAt { .. }
@@ -214,11 +214,18 @@ impl Execution {
 
     // ---- running ----
 
-    fn plan(&self, stage: StageId) -> Option<SlotPlan> {
+    /// Whether the job's files are on another host. What is fetched of them must be there before a slot shows it.
+    fn is_elsewhere(&self) -> bool {
+        self.ledger.orders.as_ref().is_some_and(|orders| orders.job.origin.host != self.host)
+    }
+
+    fn plan(&self, number: StageId) -> Option<SlotPlan> {
         let job = &self.ledger.orders.as_ref()?.job;
-        let stage = job.stages.get(usize::from(stage.0))?;
+        let stage = job.stages.get(usize::from(number.0))?;
         Some(SlotPlan {
             job: self.job,
+            origin: job.origin,
+            stage: number,
             lane: self.lane,
             directory: job.directory.clone(),
             program: stage.command.first().cloned().unwrap_or_else(|| Vec::new().into()),
@@ -363,9 +370,16 @@ impl Execution {
     fn on_fanout(&mut self, message: ExecutionMessage) -> Step<ExecutionRecord> {
         let mut step = Step::none();
         match message {
-            ExecutionMessage::Stage { stage, input } => {
-                step.then(Effect::File(FileCommand::Digest { job: self.job, stage, input }));
-            }
+            ExecutionMessage::Stage { stage, input, offer, whereabouts } => match offer {
+                Some(offer) => {
+                    step.then(Effect::File(FileCommand::Fetch { job: self.job, stage, input, offer, whereabouts }));
+                }
+                None if whereabouts.origin.host == self.host => {
+                    step.then(Effect::File(FileCommand::Digest { job: self.job, stage, input }));
+                }
+                // It is not known yet that this lane is elsewhere: an offer will follow.
+                None => {}
+            },
             ExecutionMessage::Feed { upto, end } => {
                 if (upto, end) != self.ledger.fed {
                     step.record(self, ExecutionRecord::Fed(upto, end));
@@ -397,7 +411,7 @@ impl Execution {
                 step.send(self.surrogate(), SurrogateMessage::Committed { stage, outcome });
             }
             FileEvent::Digested { input: Input::Program(_), outcome, .. } => self.program = outcome.unwrap_or_default(),
-            FileEvent::Digested { stage, input, outcome } => {
+            FileEvent::Digested { stage, input, outcome } | FileEvent::Fetched { stage, input, outcome } => {
                 // Digests may be done in another order than they were asked for: the longest is the latest.
                 let superseded =
                     |kept: &Input| matches!((kept, &input), (Input::Spool(kept), Input::Spool(new)) if kept < new);
@@ -407,7 +421,7 @@ impl Execution {
                 step.send(ArmorName::Fanout(self.job), message);
             }
             FileEvent::Prefix { execution, so_far } => self.say_prefix(execution, so_far, &mut step),
-            FileEvent::IndexKept { .. } => {}
+            FileEvent::Offered { .. } | FileEvent::IndexKept { .. } => {}
         }
         step
     }
@@ -477,7 +491,7 @@ impl Armor for Execution {
     fn resume(&mut self, now: Moment) -> Step<ExecutionRecord> {
         let mut step = Step::none();
         let stage = self.ledger.assigned.keys().next().map(|(stage, _)| *stage);
-        let fresh = self.ledger.orders.is_some() && self.ledger.counts.is_empty();
+        let fresh = self.ledger.orders.is_some() && self.ledger.counts.is_empty() && !self.is_elsewhere();
         if let Some(stage) = stage.or(fresh.then_some(StageId(0))) {
             self.open_slots(stage, &mut step);
         }

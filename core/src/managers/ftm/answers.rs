@@ -26,7 +26,7 @@ impl Ftm {
                 None => return self.refuse_unknown(user, job, step),
             },
             Query::Submitted(job) => match self.jobs.get(job) {
-                Some(record) => UserMessage::Submitted(record.job.clone()),
+                Some(record) => UserMessage::Submitted(Box::new(record.job.without_pass())),
                 None => return self.refuse_unknown(user, job, step),
             },
             Query::Notices(job) if self.jobs.get(job).is_none() => return self.refuse_unknown(user, job, step),

@@ -154,6 +154,7 @@ pub fn notable(story: &Story) -> Option<String> {
         | Story::DaemonRestored { .. }
         | Story::NotifyFailed { .. }
         | Story::Cost { .. }
+        | Story::LeftOut { .. }
         | Story::Resolved(_)
         | Story::Masked { .. }
         | Story::PolicyRefused { .. }

@@ -7,9 +7,9 @@ use proptest::prelude::*;
 use super::registry::{Decided, Entry, LIVES, Sighting};
 use super::*;
 use crate::armor::Save;
-use crate::job::{Determinism, Files, Job, Stage, Stdin};
+use crate::job::{Determinism, Files, Job, Origin, Stage, Stdin};
 use crate::message::{ArmorRow, ArmorState, DaemonMessage, EventRow, Evidence, Message, Outcome, Query, Unit, Why};
-use crate::names::{ExecutionId, LaneId, Millis, StageId};
+use crate::names::{Digest, ExecutionId, LaneId, Millis, StageId};
 use crate::strategy::{Order, Redundancy, Restart, Strategy as Fault};
 use crate::world::End;
 
@@ -54,6 +54,7 @@ fn job(notify: &[&str]) -> Job {
         environment: Vec::new(),
         stdin: Stdin::Null,
         spool_quota: 1 << 20,
+        origin: Origin { host: HostId(1), pass: Digest([7; 32]) },
         umask: Job::USUAL_UMASK,
         needs: Default::default(),
     }
@@ -659,7 +660,8 @@ fn questions_are_answered() {
     assert_eq!(rows(reign.ask(Query::Jobs { all: true })), [1, 2]);
     assert_eq!(rows(reign.ask(Query::Jobs { all: false })), [2]);
     assert_eq!(rows(reign.ask(Query::Job(JOB))), [1]);
-    assert_eq!(reign.ask(Query::Submitted(JOB)), UserMessage::Submitted(Box::new(job(&[]))));
+    assert_eq!(reign.ask(Query::Submitted(JOB)), UserMessage::Submitted(Box::new(job(&[]).without_pass())));
+    assert_eq!(job(&[]).without_pass().origin, Origin { host: HostId(1), pass: Digest::default() });
     let UserMessage::Armors(armors) = reign.ask(Query::Armors) else { panic!() };
     let of = |name| armors.iter().find(|row| row.name == name).cloned();
     let row = |name, pid, state| Some(ArmorRow { name, host: HostId(1), pid, incarnation: Incarnation(1), state });

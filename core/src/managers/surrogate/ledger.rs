@@ -213,8 +213,7 @@ impl Ledger {
             let task = TaskId(self.next.1);
             match run.verdicts.get(&task) {
                 Some(verdict) => {
-                    let lane = verdict.winners.first().copied().unwrap_or_default();
-                    let host = host_of(&self.hosts, lane);
+                    let host = |lane| host_of(&self.hosts, lane);
                     match &run.lack {
                         Some((gap, _)) if *gap < task => self.output.keep(verdict, host),
                         _ => self.output.release_verdict(verdict, host),
@@ -228,17 +227,16 @@ impl Ledger {
     }
 
     fn prefix(&mut self, stage: StageId, task: TaskId, holders: &[(LaneId, Region)]) {
-        if (stage, task.0) == self.next
-            && let Some(&(lane, region)) = holders.first()
-        {
-            let host = host_of(&self.hosts, lane);
-            self.output.release_prefix(stage, task, lane, host, region);
+        if (stage, task.0) == self.next {
+            let placed = |&(lane, region): &(LaneId, Region)| (host_of(&self.hosts, lane), lane, region);
+            let holders: Vec<_> = holders.iter().map(placed).collect();
+            self.output.release_prefix(stage, task, &holders);
         }
     }
 }
 
 /// Where a lane of the job runs.
-fn host_of(hosts: &BTreeMap<ArmorName, HostId>, lane: LaneId) -> HostId {
+pub(super) fn host_of(hosts: &BTreeMap<ArmorName, HostId>, lane: LaneId) -> HostId {
     let of_lane = |name: &ArmorName| matches!(name, ArmorName::Execution(_, of) if *of == lane);
     hosts.iter().find(|(name, _)| of_lane(name)).map(|(_, host)| *host).unwrap_or_default()
 }

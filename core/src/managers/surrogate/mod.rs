@@ -121,12 +121,17 @@ impl Surrogate {
                 self.begin(now, job, step);
             }
             SurrogateMessage::Granted(places) => {
+                let mut lanes_elsewhere = false;
                 for (name, host) in places {
                     self.granted.insert(name);
                     if self.ledger.hosts.get(&name) != Some(&host) {
                         step.record(self, SurrogateRecord::Placed(name, host));
+                        lanes_elsewhere |= self.placed(name);
                     }
                     self.say_all(name, step);
+                }
+                if lanes_elsewhere && !self.is_over() {
+                    self.say_to_fanout(step);
                 }
             }
             SurrogateMessage::Unavailable { name, why } => self.unavailable(now, name, why, step),
@@ -137,6 +142,16 @@ impl Surrogate {
             SurrogateMessage::Cancel { code } => self.end(now, Outcome::Cancelled { code }, step),
             _ => {}
         }
+    }
+
+    /// An ARMOR has a new place. A lane that is not on the job's origin has no inputs before they are fetched there.
+    fn placed(&mut self, name: ArmorName) -> bool {
+        let ArmorName::Execution(_, lane) = name else { return false };
+        let elsewhere = self.elsewhere(lane).is_some();
+        if let Some(run) = self.ledger.stage.as_mut().filter(|_| elsewhere) {
+            run.supplied.remove(&lane);
+        }
+        elsewhere
     }
 
     fn begin(&mut self, now: Moment, job: Box<Job>, step: &mut Step<SurrogateRecord>) {
@@ -220,7 +235,14 @@ impl Surrogate {
 
     fn on_fanout(&mut self, now: Moment, message: SurrogateMessage, step: &mut Step<SurrogateRecord>) {
         match message {
-            SurrogateMessage::InputsReady { stage, lanes, digest } => {
+            SurrogateMessage::InputsReady { stage, lanes, digest, elsewhere, left_out } => {
+                let place = |lane: &LaneId| elsewhere.iter().find(|(away, _)| away == lane).map(|(_, host)| *host);
+                let lanes: Vec<LaneId> =
+                    lanes.into_iter().filter(|lane| place(lane) == self.elsewhere(*lane)).collect();
+                let first = self.run_of(stage).is_some_and(|run| run.supplied.is_empty());
+                for why in left_out.into_iter().filter(|_| first) {
+                    self.tell(now, Story::LeftOut { stage, why }, step);
+                }
                 if let Some(run) = self.run_of(stage) {
                     run.supplied.extend(lanes);
                     run.input = digest;
@@ -230,6 +252,7 @@ impl Surrogate {
                 self.tell(now, Story::InputRefused { stage, why: why.clone() }, step);
                 self.end(now, Outcome::Failed { why }, step);
             }
+            SurrogateMessage::Committed { stage, outcome } => self.committed(now, stage, outcome, step),
             _ => {}
         }
     }

@@ -164,7 +164,7 @@ impl LaneOrders {
         let each =
             stage_of(source).zip(stage_of(stage)).is_some_and(|(from, to)| from.tasks.is_some() && to.tasks.is_some());
         let pieces = self.handed.iter().filter(|piece| piece.execution.stage == source);
-        pieces.filter(|piece| !each || piece.execution.task == task).copied().collect()
+        pieces.filter(|piece| !each || piece.execution.task == task).cloned().collect()
     }
 
     /// The faults that are to be put into this lane.

@@ -197,7 +197,7 @@ pub struct Verdict {
     /// The ballot of the first winner: where the bytes are.
     #[n(4)]
     pub ballot: Ballot,
-    /// What the other winners' executions came to: where the bytes are too.
+    /// What the other winners' executions came to: where the bytes are too. The SM keeps those on other hosts.
     #[n(5)]
     pub copies: Vec<(LaneId, Ended)>,
 }

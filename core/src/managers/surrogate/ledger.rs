@@ -226,6 +226,13 @@ impl Ledger {
         }
     }
 
+    /// Of the winners' copies, one on each host but the first winner's: no other is worth its place in the journal.
+    pub fn keep_copies_elsewhere(&self, verdict: &mut Verdict) {
+        let mut hosts: BTreeSet<HostId> =
+            verdict.winners.first().map(|&lane| host_of(&self.hosts, lane)).into_iter().collect();
+        verdict.copies.retain(|(lane, _)| hosts.insert(host_of(&self.hosts, *lane)));
+    }
+
     fn prefix(&mut self, stage: StageId, task: TaskId, holders: &[(LaneId, Region)]) {
         if (stage, task.0) == self.next {
             let placed = |&(lane, region): &(LaneId, Region)| (host_of(&self.hosts, lane), lane, region);

@@ -177,8 +177,9 @@ impl Surrogate {
                 if self.is_over() => {}
             SurrogateMessage::Verdicts { first, verdicts } => {
                 let Some(skip) = self.ledger.verdicts.skip((), first) else { return };
-                for verdict in verdicts.into_iter().skip(skip) {
+                for mut verdict in verdicts.into_iter().skip(skip) {
                     self.done += 1;
+                    self.ledger.keep_copies_elsewhere(&mut verdict);
                     step.record_on_disk(self, SurrogateRecord::Verdict(Box::new(verdict)));
                 }
                 let below = self.ledger.verdicts.next_from(());

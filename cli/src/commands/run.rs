@@ -201,7 +201,7 @@ impl Hands for Person<'_> {
     }
 }
 
-impl Person {
+impl Person<'_> {
     /// A printer that is gone has said why.
     fn order(&mut self, order: Order) {
         if let Some(printing) = &self.printing {

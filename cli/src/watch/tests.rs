@@ -75,7 +75,7 @@ fn digest(bytes: &[u8]) -> Digest {
 }
 
 fn packs(home: &tempfile::TempDir) -> Packs {
-    Packs::new(home.path(), JOB, Digest::default()).unwrap()
+    Packs::new(home.path(), JOB).unwrap()
 }
 
 /// A home in which lane 0 printed `out` and `err`.

@@ -9,6 +9,7 @@ mod ledger;
 mod once;
 mod results;
 mod slots;
+mod staging;
 mod telling;
 
 use std::collections::BTreeMap;
@@ -214,11 +215,6 @@ impl Execution {
 
     // ---- running ----
 
-    /// Whether the job's files are on another host. What is fetched of them must be there before a slot shows it.
-    fn is_elsewhere(&self) -> bool {
-        self.ledger.orders.as_ref().is_some_and(|orders| orders.job.origin.host != self.host)
-    }
-
     fn plan(&self, number: StageId) -> Option<SlotPlan> {
         let job = &self.ledger.orders.as_ref()?.job;
         let stage = job.stages.get(usize::from(number.0))?;
@@ -367,42 +363,6 @@ impl Execution {
         }
     }
 
-    fn on_fanout(&mut self, message: ExecutionMessage) -> Step<ExecutionRecord> {
-        let mut step = Step::none();
-        match message {
-            ExecutionMessage::Stage { stage, input, offer, whereabouts } => match offer {
-                Some(offer) => {
-                    step.then(Effect::File(FileCommand::Fetch { job: self.job, stage, input, offer, whereabouts }));
-                }
-                None if whereabouts.origin.host == self.host => {
-                    step.then(Effect::File(FileCommand::Digest { job: self.job, stage, input }));
-                }
-                // It is not known yet that this lane is elsewhere: an offer will follow.
-                None => {}
-            },
-            ExecutionMessage::Feed { upto, end } => {
-                if (upto, end) != self.ledger.fed {
-                    step.record(self, ExecutionRecord::Fed(upto, end));
-                    let (upto, end) = self.ledger.fed;
-                    let feed = |(slot, _)| Effect::Slot(SlotCommand::Feed { slot, upto, end });
-                    step.then.extend(self.slots.runs().map(feed));
-                }
-            }
-            ExecutionMessage::Configure(_)
-            | ExecutionMessage::Run { .. }
-            | ExecutionMessage::Stop { .. }
-            | ExecutionMessage::StopTask { .. }
-            | ExecutionMessage::Allow { .. }
-            | ExecutionMessage::Commit { .. }
-            | ExecutionMessage::BallotsKept { .. }
-            | ExecutionMessage::PrefixAt { .. }
-            | ExecutionMessage::Prepare { .. }
-            | ExecutionMessage::StartOnce { .. }
-            | ExecutionMessage::LeaseEnded => {}
-        }
-        step
-    }
-
     fn file(&mut self, event: FileEvent) -> Step<ExecutionRecord> {
         let mut step = Step::none();
         match event {
@@ -412,13 +372,7 @@ impl Execution {
             }
             FileEvent::Digested { input: Input::Program(_), outcome, .. } => self.program = outcome.unwrap_or_default(),
             FileEvent::Digested { stage, input, outcome } | FileEvent::Fetched { stage, input, outcome } => {
-                // Digests may be done in another order than they were asked for: the longest is the latest.
-                let superseded =
-                    |kept: &Input| matches!((kept, &input), (Input::Spool(kept), Input::Spool(new)) if kept < new);
-                self.staged.retain(|(of, kept), _| *of == stage && !superseded(kept));
-                self.staged.insert((stage, input.clone()), outcome.clone());
-                let message = FanoutMessage::Staged { stage, lane: self.lane, input, outcome };
-                step.send(ArmorName::Fanout(self.job), message);
+                self.has_staged(stage, input, outcome, &mut step);
             }
             FileEvent::Prefix { execution, so_far } => self.say_prefix(execution, so_far, &mut step),
             FileEvent::Offered { .. } | FileEvent::IndexKept { .. } => {}

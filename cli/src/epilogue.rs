@@ -10,7 +10,7 @@ use chameleon_core::world::End;
 use crate::difference;
 use crate::packs::Packs;
 use crate::system::System;
-use crate::{program, screen, story};
+use crate::{hidden, program, screen, story};
 
 /// Everything there is to speak of.
 pub struct Scene<'a> {
@@ -46,6 +46,7 @@ fn more(scene: &Scene<'_>) -> String {
 /// How it ended, where that is not the program's own affair; and what it was not allowed to do.
 fn verdict(scene: &Scene<'_>) -> Vec<String> {
     let mut lines: Vec<String> = blocked(scene.rows);
+    lines.extend(hidden::remarks(scene.job));
     match &scene.ending.outcome {
         Outcome::Result { end: end @ (End::NotFound | End::NotExecutable) } => {
             lines.push(program::why_unstarted(scene.job, *end));

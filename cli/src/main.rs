@@ -4,6 +4,7 @@ mod commands;
 mod difference;
 mod epilogue;
 mod failure;
+mod hidden;
 mod line;
 mod notices;
 mod packs;

@@ -11,10 +11,13 @@ pub fn chameleon() -> &'static Path {
     PATH.get_or_init(|| std::env::var_os("CHAMELEON_BIN").map_or_else(build, PathBuf::from))
 }
 
-/// A directory on the disk of the build, for what tests write: programs see it as it is, which is not so
-/// for /tmp.
+/// A directory for what tests write, which programs see as it is: on the disk of the build, unless the source tree lies
+/// where every lane has a directory of its own.
 pub fn scratch() -> PathBuf {
-    let path = profile_directory().parent().expect("a profile has a target directory").join("tmp");
+    let built = profile_directory().parent().expect("a profile has a target directory").join("tmp");
+    let is_private = ["/tmp", "/dev/shm", "/run"].iter().any(|private| built.starts_with(private));
+    let user = rustix::process::getuid().as_raw();
+    let path = if is_private { Path::new("/var/tmp").join(format!("chameleon-tests-{user}")) } else { built };
     fs::create_dir_all(&path).expect("the target directory can be written");
     path
 }

@@ -343,6 +343,10 @@ impl Voter {
                 }
             }
             VoterMessage::VerdictsKept { below } => step.record(self, VoterRecord::VerdictsKept(below)),
+            // Whatever is decided or in dispute was said when its ballot came, on this link, which keeps the order.
+            VoterMessage::Recount { stage, number } => {
+                step.send(self.surrogate(), SurrogateMessage::Recounted { stage, number });
+            }
             VoterMessage::Ballots { .. } | VoterMessage::Prefix { .. } => {}
         }
         let news = self.disputed.difference(&disputed_before).copied().collect();
@@ -366,6 +370,7 @@ impl Voter {
             | VoterMessage::Convene { .. }
             | VoterMessage::Extend { .. }
             | VoterMessage::Absent { .. }
+            | VoterMessage::Recount { .. }
             | VoterMessage::VerdictsKept { .. } => Step::none(),
         }
     }

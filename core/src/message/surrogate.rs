@@ -62,6 +62,15 @@ pub enum SurrogateMessage {
         #[n(2)]
         holders: Vec<(LaneId, Region)>,
     },
+    /// Voter → SM: every verdict and dispute that the ballots so far lead to was said before this.
+    #[n(90)]
+    Recounted {
+        #[n(0)]
+        stage: StageId,
+        /// That of the question.
+        #[n(1)]
+        number: u64,
+    },
     /// Voter or Execution → SM: what was noticed and dealt with there. A sender numbers its stories
     /// from 0 without gaps and says all again when the link comes up.
     #[n(9)]

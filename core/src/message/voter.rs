@@ -47,6 +47,15 @@ pub enum VoterMessage {
         #[n(0)]
         below: u64,
     },
+    /// SM → Voter: lanes are done, `number` of them so far; all that their ballots showed is to be told. Answered by
+    /// `SurrogateMessage::Recounted`.
+    #[n(90)]
+    Recount {
+        #[n(0)]
+        stage: StageId,
+        #[n(1)]
+        number: u64,
+    },
     /// Execution → Voter: results of finished executions. Answered by `ExecutionMessage::BallotsKept`.
     #[n(4)]
     Ballots {

@@ -250,8 +250,9 @@ fn refuse_unfit(directory: &Path, mounts: &[PathBuf]) -> Result<(), SlotError> {
     }
 }
 
-/// The directories that are private to each lane, as far as they exist.
-fn hidden_directories(environment: &[OsString]) -> Vec<PathBuf> {
+/// The directories that are private to each lane under this environment, as far as they exist.
+#[must_use]
+pub fn hidden_directories(environment: &[OsString]) -> Vec<PathBuf> {
     let user = rustix::process::getuid().as_raw();
     let runtime = variable(environment, "XDG_RUNTIME_DIR").map(PathBuf::from);
     let all = [Some("/tmp".into()), Some("/dev/shm".into()), runtime, Some(format!("/run/user/{user}").into())];

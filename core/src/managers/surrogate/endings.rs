@@ -3,7 +3,7 @@
 use crate::armor::{Effect, Moment, Step, Timer};
 use crate::managers::surrogate::stage::Phase;
 use crate::managers::surrogate::{Surrogate, SurrogateRecord};
-use crate::message::{ExecutionMessage, FtmMessage, Outcome, Story, UserMessage};
+use crate::message::{ExecutionMessage, FtmMessage, Outcome, Story, UserMessage, VoterMessage};
 use crate::names::{ArmorName, LaneId, Millis, StageId, TaskId};
 use crate::world::{CommitOutcome, End, FileCommand};
 
@@ -21,6 +21,9 @@ impl Surrogate {
             Phase::Running if run.is_settled() && !run.has_open_dispute() => {
                 if run.running_lanes().next().is_some() {
                     self.be_patient(now, step);
+                } else if self.recount.answered < self.recount.done {
+                    self.ask_for_recount(step);
+                    self.be_patient(now, step);
                 } else {
                     self.settle(now, step);
                 }
@@ -32,6 +35,14 @@ impl Surrogate {
                 }
             }
             Phase::Over(_) => {}
+        }
+    }
+
+    fn ask_for_recount(&mut self, step: &mut Step<SurrogateRecord>) {
+        let Some(stage) = self.ledger.stage.as_ref().map(|run| run.stage) else { return };
+        if self.recount.asked < self.recount.done {
+            self.recount.asked = self.recount.done;
+            step.send(self.voter(), VoterMessage::Recount { stage, number: self.recount.done });
         }
     }
 

@@ -46,6 +46,7 @@ pub struct Surrogate {
     /// Output that lanes were last allowed to produce of the current task.
     allowed: u64,
     waiting_for_patience: bool,
+    recount: Recount,
     waiting_for_pressure: bool,
     blocked_paths: BTreeSet<Vec<u8>>,
     index_asked: bool,
@@ -74,6 +75,17 @@ struct LanePulse {
     moved: Millis,
 }
 
+/// What the Voter was asked to tell in full. A lane says to the SM that it is done, and the Voter says that its
+/// ballot dissents: two links, of which either may be the faster.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Recount {
+    /// How often a lane said that it is done.
+    done: u64,
+    /// `done` at the last question, and at the last answer.
+    asked: u64,
+    answered: u64,
+}
+
 impl Surrogate {
     #[must_use]
     pub fn new(id: JobId) -> Self {
@@ -86,6 +98,7 @@ impl Surrogate {
             lanes: BTreeMap::new(),
             allowed: 0,
             waiting_for_patience: false,
+            recount: Recount::default(),
             waiting_for_pressure: false,
             blocked_paths: BTreeSet::new(),
             index_asked: false,
@@ -191,6 +204,9 @@ impl Surrogate {
                 }
             }
             SurrogateMessage::Prefix { stage, task, holders } => self.prefix(stage, task, holders, step),
+            SurrogateMessage::Recounted { stage, number } if self.run_of(stage).is_some() => {
+                self.recount.answered = number.max(self.recount.answered);
+            }
             SurrogateMessage::Noted { first, stories } => self.heard(now, self.voter(), first, stories, step),
             _ => {}
         }
@@ -222,6 +238,7 @@ impl Surrogate {
                 }
                 if let Some(run) = self.run_of(stage) {
                     run.done.insert(lane);
+                    self.recount.done += 1;
                 }
             }
             SurrogateMessage::Repeated { stage, task, purpose, value, .. } => {

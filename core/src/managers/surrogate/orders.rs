@@ -60,6 +60,8 @@ impl Surrogate {
     }
 
     fn say_to_voter(&mut self, step: &mut Step<SurrogateRecord>) {
+        // The question may be lost; it is asked again when it matters.
+        self.recount.asked = self.recount.answered;
         let (Some(job), Some(run)) = (&self.ledger.job, &self.ledger.stage) else { return };
         let (stage, voter) = (run.stage, self.voter());
         let stream = job.streams(stage);

@@ -18,7 +18,7 @@ use ed25519_dalek::SigningKey;
 
 use crate::armor::{Armor, Effect, Event, LinkEvent, Moment, Progress, Step, Timer};
 use crate::job::{InjectionKind, Stdin, determinism};
-use crate::message::{ExecutionMessage, FanoutMessage, LaneOrders, Purpose, Story, SurrogateMessage};
+use crate::message::{ExecutionMessage, LaneOrders, Purpose, Story, SurrogateMessage};
 use crate::names::{ArmorName, Digest, ExecutionId, HostId, JobId, LaneId, Millis, SlotId, StageId, TaskId};
 use crate::shell::Identity;
 use crate::world::{CommitOutcome, FileCommand, FileEvent, Input, Region, SlotCommand, SlotPlan};

@@ -63,7 +63,8 @@ impl Ftm {
     /// Why this job can never start, if so: on no host that has ever joined.
     pub(super) fn impossible(&self, id: JobId, job: &Job) -> Option<String> {
         let (names, none) = (lanes_of(id, job), BTreeMap::new());
-        let plan = placement::feasible(&self.sites(id, &[]), conditions(job.origin.host, &job.needs, &none), &names).err()?;
+        let plan =
+            placement::feasible(&self.sites(id, &[]), conditions(job.origin.host, &job.needs, &none), &names).err()?;
         let (placed, all) = (plan.places.len(), names.len());
         Some(format!(
             "what {:?} wishes of its hosts cannot be had: {placed} of {all} lanes would have a place; {}. Change \

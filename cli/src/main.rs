@@ -23,18 +23,22 @@ mod story;
 mod system;
 mod watch;
 
-use std::ffi::OsStr;
+use std::ffi::OsString;
+use std::path::Path;
 use std::process::ExitCode;
 
 use chameleon_core::armors;
 use clap::Parser;
 
 fn main() -> ExitCode {
-    let mut words = std::env::args_os().skip(1);
-    match words.next().as_deref().and_then(OsStr::to_str) {
+    let words: Vec<OsString> = std::env::args_os().skip(1).collect();
+    match words.first().and_then(|word| word.to_str()) {
         Some("slot") => chameleon_node::slot::shim::main(),
         Some("armor") => chameleon_node::armor_main(armors::raise),
-        Some("daemon") => chameleon_node::daemon_main(&words.collect::<Vec<_>>(), armors::raise),
+        // A person gives it flags; the system starts it with the absolute path of a home.
+        Some("daemon") if words.get(1).is_some_and(|home| Path::new(home).is_absolute()) => {
+            chameleon_node::daemon_main(&words[1..], armors::raise)
+        }
         Some("probe") => chameleon_node::profile::abilities::probe_main(),
         _ => ExitCode::from(type_in()),
     }

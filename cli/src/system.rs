@@ -2,6 +2,7 @@
 //! command.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Sender, channel};
@@ -10,12 +11,16 @@ use std::time::{Duration, Instant};
 
 use chameleon_core::armor::LinkEvent;
 use chameleon_core::job::{Injection, Job, Origin};
-use chameleon_core::message::{DaemonMessage, FtmMessage, Message, Query};
+use chameleon_core::message::{DaemonMessage, FtmMessage, Message, Query, UserMessage};
 use chameleon_core::names::{ArmorName, Digest, HostId, Incarnation, JobId};
+use chameleon_core::principal::{self, Principal};
+use chameleon_core::token::Token;
 use chameleon_node::bulk::shelf;
 use chameleon_node::client::{Client, ClientEvent, block_on};
 use chameleon_node::home::{Bases, Home, HomeError, clear_abandoned};
-use chameleon_node::{launch, process, random};
+use chameleon_node::pki::enrol::Wish;
+use chameleon_node::pki::{self, Founded, Standing, certificate};
+use chameleon_node::{launch, outside, process, random};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::failure::Failure;
@@ -81,6 +86,9 @@ impl Place {
     /// # Errors
     /// One runs there already, it has more hosts than that, or it cannot be started.
     pub fn start(&self, hosts: Option<u32>) -> Result<System, Failure> {
+        if let Some(member) = self.member()? {
+            return Err(Failure::Asked(format!("this home is {member} of a cluster; `chameleon daemon` starts it")));
+        }
         if self.running()?.is_some() {
             return Err(Failure::RunsAlready { home: self.home.clone() });
         }
@@ -107,6 +115,76 @@ impl Place {
         Ok(started)
     }
 
+    /// Who this home is in its cluster, if it has joined one.
+    ///
+    /// # Errors
+    /// What it keeps cannot be read.
+    pub fn member(&self) -> Result<Option<Principal>, Failure> {
+        match Home::open(&self.home) {
+            Ok(home) => Ok(Standing::of(&home).map_err(system)?.map(|standing| standing.member)),
+            Err(HomeError::Absent { .. }) => Ok(None),
+            Err(why) => Err(system(why)),
+        }
+    }
+
+    /// Makes a cluster and starts its first host.
+    ///
+    /// # Errors
+    /// There is one, or it cannot be started.
+    pub fn found(&self, listen: SocketAddr, name: String, lifetime: Duration) -> Result<System, Failure> {
+        if let Some(member) = self.member()? {
+            let why = format!("this home is {member} of a cluster already; `chameleon daemon` starts it");
+            return Err(Failure::Asked(why));
+        }
+        if self.running()?.is_some() {
+            return Err(Failure::RunsAlready { home: self.home.clone() });
+        }
+        if !principal::is_fit(&name) {
+            return Err(Failure::Asked(format!(
+                "{name:?} cannot be a name: use lower-case letters, digits, `.`, `_` and `-`"
+            )));
+        }
+        let home = Home::create(&self.home).map_err(system)?;
+        let listen = choose(listen)?.to_string();
+        pki::found(&home, &Founded { name, listen, lifetime }).map_err(system)?;
+        self.start_host(FIRST)
+    }
+
+    /// Joins a cluster as a host that listens there, or as a person.
+    ///
+    /// # Errors
+    /// We are not let in; the same token may be tried again.
+    pub fn join(
+        &self,
+        address: &str,
+        token: &Token,
+        name: String,
+        listen: Option<SocketAddr>,
+    ) -> Result<Principal, Failure> {
+        let home = Home::create(&self.home).map_err(system)?;
+        let listen = listen.map(choose).transpose()?;
+        let wish = Wish { address, token, name, listen };
+        let joined = block_on(pki::enrol::join(&home, wish)).map_err(system)?;
+        Ok(joined.map_err(|why| Failure::Refused(why.to_string()))?.member)
+    }
+
+    /// Starts the host that this home is.
+    ///
+    /// # Errors
+    /// It runs already, or cannot be started.
+    pub fn start_host(&self, host: HostId) -> Result<System, Failure> {
+        let home = Home::open(&self.home).map_err(system)?;
+        if home.has_daemon() && !home.is_stopping() {
+            return Err(Failure::RunsAlready { home: self.home.clone() });
+        }
+        launch::start(&home, host, BLANKS).map_err(system)?;
+        let started = System { home, ephemeral: false };
+        if host == FIRST {
+            started.await_ftm()?;
+        }
+        Ok(started)
+    }
+
     /// The system of this home, if one runs.
     fn running(&self) -> Result<Option<System>, Failure> {
         match Home::open(&self.home) {
@@ -125,6 +203,30 @@ impl System {
 
     pub fn home(&self) -> &Path {
         self.home.path()
+    }
+
+    /// Who this is, in a few words.
+    ///
+    /// # Errors
+    /// What the home keeps cannot be read.
+    pub fn describe(&self) -> Result<String, Failure> {
+        let Some(standing) = Standing::of(&self.home).map_err(system)? else {
+            return Ok("a system of its own runs".to_owned());
+        };
+        let listen = standing.listen().map_err(system)?.unwrap_or_default();
+        Ok(format!("{} of the cluster {} listens at {listen}", standing.member, standing.cluster().map_err(system)?))
+    }
+
+    /// By which the authority of this cluster is known.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn authority(&self) -> Result<Digest, Failure> {
+        let standing = Standing::of(&self.home).map_err(system)?;
+        let none = "no other machine can join this system: it was started by `chameleon dev`; `chameleon ftm init` \
+                    makes one that can be joined";
+        let standing = standing.ok_or_else(|| Failure::Refused(none.to_owned()))?;
+        certificate::authority_digest(&standing.authority).map_err(system)
     }
 
     /// What to type for the report of a job, once this command has ended.
@@ -242,9 +344,17 @@ impl System {
     }
 }
 
-/// Whether a system runs: its daemon, or an FTM that will start one again in a moment.
+/// A place to listen at, with a port that is free.
+fn choose(listen: SocketAddr) -> Result<SocketAddr, Failure> {
+    let taken = |why| Failure::Asked(format!("nobody can be let in at {listen}: {why}; give another --listen"));
+    outside::choose(listen).map_err(taken)
+}
+
+/// Whether a system runs: its daemon, or an FTM that will start one again in a moment. That of a person
+/// runs elsewhere.
 fn is_alive(home: &Home) -> bool {
-    home.has_daemon() || UnixStream::connect(home.socket(ArmorName::Ftm)).is_ok()
+    let of_person = || Standing::of(home).ok().flatten().is_some_and(|standing| standing.member.host().is_none());
+    home.has_daemon() || of_person() || UnixStream::connect(home.socket(ArmorName::Ftm)).is_ok()
 }
 
 /// Runs a client in a thread of its own until the line is dropped.
@@ -253,8 +363,7 @@ fn talk(home: PathBuf, ear: Sender<Heard>) -> Result<Partner, Failure> {
     let (ready, opened) = channel();
     let thread = thread::spawn(move || {
         let conversation = async {
-            let client = match Home::open(&home).map_err(system).and_then(|home| Client::connect(home).map_err(system))
-            {
+            let client = match meet(&home).await {
                 Ok(client) => client,
                 Err(failure) => return drop(ready.send(Err(failure))),
             };
@@ -270,6 +379,12 @@ fn talk(home: PathBuf, ear: Sender<Heard>) -> Result<Partner, Failure> {
     Ok(Partner { number, mouth: Box::new(move |to, message| drop(mouth.send((to, message)))), thread })
 }
 
+async fn meet(home: &Path) -> Result<Client, Failure> {
+    let home = Home::open(home).map_err(system)?;
+    outside::freshen(&home).await;
+    Client::connect(home).map_err(system)
+}
+
 async fn converse(mut client: Client, mut said: UnboundedReceiver<(ArmorName, Message)>, ear: &Sender<Heard>) {
     loop {
         tokio::select! {
@@ -279,6 +394,10 @@ async fn converse(mut client: Client, mut said: UnboundedReceiver<(ArmorName, Me
             },
             event = client.recv() => {
                 let heard = match event {
+                    ClientEvent::Message { message: Message::User(UserMessage::Located { name, host, address }), .. } => {
+                        client.locate(name, host, address);
+                        continue;
+                    }
                     ClientEvent::Message { message: Message::User(message), .. } => Heard::Message(message),
                     ClientEvent::Message { .. } => continue,
                     // Which life of the peer answers makes no difference to a person.

@@ -10,7 +10,7 @@
 //! a second journal that could disagree with the first.
 
 use crate::message::Message;
-use crate::names::{ArmorName, Incarnation, Millis, StageId, TaskId};
+use crate::names::{ArmorName, HostId, Incarnation, Millis, StageId, TaskId};
 use crate::shell::Place;
 use crate::world::{FileCommand, FileEvent, ProcessCommand, ProcessEvent, SlotCommand, SlotEvent};
 
@@ -96,6 +96,11 @@ pub enum Effect {
     Slot(SlotCommand),
     Process(ProcessCommand),
     File(FileCommand),
+    /// This peer is on this host: links to it go there from now on.
+    Locate {
+        name: ArmorName,
+        host: HostId,
+    },
     /// Closes the link to a peer for good and stops trying.
     Forget {
         peer: ArmorName,

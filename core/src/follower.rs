@@ -190,7 +190,11 @@ impl Follower {
             | UserMessage::Resolved { .. }
             | UserMessage::Hosts(_)
             | UserMessage::Host { .. }
-            | UserMessage::Notices { .. } => Vec::new(),
+            | UserMessage::Notices { .. }
+            | UserMessage::TokenKept { .. }
+            | UserMessage::Admitted(_)
+            | UserMessage::Revoked { .. }
+            | UserMessage::Located { .. } => Vec::new(),
         }
     }
 

@@ -5,6 +5,7 @@
 
 pub mod armor;
 pub mod armors;
+pub mod book;
 pub mod daemon;
 mod document;
 pub mod elements;
@@ -15,6 +16,7 @@ pub mod managers;
 pub mod message;
 pub mod names;
 pub mod policy;
+pub mod principal;
 pub mod profile;
 pub mod refusal;
 pub mod reliability;
@@ -22,6 +24,7 @@ pub mod report;
 pub mod restart;
 pub mod shell;
 pub mod strategy;
+pub mod token;
 pub mod vote;
 pub mod word;
 pub mod world;

@@ -177,6 +177,20 @@ impl ArmorName {
         }
     }
 
+    /// The host that it belongs to by its name, if it belongs to one.
+    #[must_use]
+    pub fn host(self) -> Option<HostId> {
+        match self {
+            ArmorName::Daemon(host) | ArmorName::Init(host) => Some(host),
+            ArmorName::Ftm
+            | ArmorName::Surrogate(_)
+            | ArmorName::Voter(_)
+            | ArmorName::Fanout(_)
+            | ArmorName::Execution(..)
+            | ArmorName::User(_) => None,
+        }
+    }
+
     /// The job it serves, if it serves one.
     #[must_use]
     pub fn job(self) -> Option<JobId> {

@@ -10,7 +10,7 @@ use minicbor::{Decode, Encode};
 
 use crate::armor::{Armor, Effect, Event, LinkEvent, Moment, Save, Step, Timer};
 use crate::elements::guardian::Guardian;
-use crate::message::{DaemonMessage, Message, Vitals};
+use crate::message::{DaemonMessage, Message, Vitals, may_say};
 use crate::names::{ArmorName, HostId, Incarnation};
 use crate::world::{FileEvent, ProcessEvent, SlotEvent};
 
@@ -184,6 +184,9 @@ where
     }
 
     fn message(&mut self, now: Moment, from: ArmorName, incarnation: Incarnation, message: Message) -> Step<A::Record> {
+        if !may_say(from, &message) {
+            return Step::none();
+        }
         let known = self.peers.entry(from).or_default();
         if incarnation < *known {
             return Step::none();

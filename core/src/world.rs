@@ -5,8 +5,10 @@
 
 use minicbor::{Decode, Encode};
 
+use crate::book::Book;
 use crate::job::{Files, InjectionKind, Job, Origin, OsBytes, Stdin};
 use crate::names::{ArmorName, Digest, ExecutionId, HostId, Incarnation, JobId, LaneId, Millis, SlotId, StageId};
+use crate::principal::{Principal, Role};
 use crate::profile::Profile;
 
 /// Where an execution's output lies: a region of the pack of the slot that ran it.
@@ -251,6 +253,10 @@ pub enum ProcessCommand {
     Stop,
     /// Starts a daemon on this host, unless one holds its lock.
     Revive,
+    /// Certifies this public key for this member of the cluster; answered by `Signed`. FTM only.
+    Sign { to: ArmorName, member: Principal, role: Role, key: Vec<u8> },
+    /// Keeps the address book for all processes of this home. No answer.
+    KeepBook(Box<Book>),
     /// Has this host looked over; answered by `Profiled`. Init only.
     Profile,
 }
@@ -296,6 +302,12 @@ pub enum ProcessEvent {
         notice: u64,
         /// What went wrong, if it did.
         failure: Option<String>,
+    },
+    /// What was to be certified for `to`: the chain of certificates, DER, or why there is none.
+    Signed {
+        to: ArmorName,
+        member: Principal,
+        outcome: Result<Vec<Vec<u8>>, String>,
     },
     /// The command that this system was made for is gone: an ephemeral system ends with it.
     OwnerGone,

@@ -13,7 +13,9 @@ use crate::event_loop::{EventLoop, Reporter};
 use crate::home::{Home, HomeError, LockError};
 use crate::journal::{Journal, JournalError};
 use crate::links::{Links, ListenError};
+use crate::outside;
 use crate::perform::{Files, Slots, World};
+use crate::pki::PkiError;
 use crate::policy;
 use crate::process::{Factory, FactoryError, Processes, mark};
 use crate::saving::{Archive, Saving, SavingError};
@@ -45,6 +47,8 @@ pub enum StartError {
     Factory(#[from] FactoryError),
     #[error(transparent)]
     Saving(#[from] SavingError),
+    #[error(transparent)]
+    Pki(#[from] PkiError),
     #[error("cannot set up this process: {0}")]
     System(#[from] io::Error),
     #[error("{0}")]
@@ -70,6 +74,7 @@ pub(crate) fn run(
         links.listen()?;
         exit_if_stopping(&home);
         let (reporter, happenings) = Reporter::new();
+        let (shared, incarnation) = (home.clone(), identity.incarnation);
         let (factory, blanks) = factory.map_or((None, 0), |(factory, blanks)| (Some(factory), blanks));
         let is_daemon = factory.is_some();
         if is_daemon {
@@ -81,6 +86,7 @@ pub(crate) fn run(
         processes.stock(blanks);
         if is_daemon {
             processes.watch_owner();
+            outside::begin(&shared, incarnation, &reporter, None)?;
         }
         let world = World { links, timers: Timers::default(), processes, slots, files };
         let saving = Saving::new(archive, reporter);

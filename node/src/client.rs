@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use chameleon_core::armor::LinkEvent;
 use chameleon_core::message::Message;
-use chameleon_core::names::{ArmorName, Incarnation};
+use chameleon_core::names::{ArmorName, HostId, Incarnation};
 use chameleon_core::shell::Input;
 use tokio::sync::mpsc;
 
@@ -67,6 +67,11 @@ impl Client {
     /// Says something to a peer. It vanishes if the link is not up.
     pub fn send(&mut self, to: ArmorName, message: impl Into<Message>) {
         self.links.send(to, message.into());
+    }
+
+    /// A peer is on this host, which has this address.
+    pub fn locate(&mut self, peer: ArmorName, host: HostId, address: String) {
+        self.links.locate_at(peer, host, address);
     }
 
     /// Waits for the next event.

@@ -33,6 +33,9 @@ pub enum Frame {
     },
     #[n(2)]
     Message(#[n(0)] Message),
+    /// The daemon's, instead of a `Hello`: with it comes a connection from another machine.
+    #[n(3)]
+    Passed,
 }
 
 /// Why bytes are no frame.

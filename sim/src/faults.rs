@@ -8,6 +8,7 @@ use chameleon_core::names::{ArmorName, LaneId};
 use chameleon_core::shell::Identity;
 use ed25519_dalek::SigningKey;
 
+use crate::cluster::Question;
 use crate::history::Fact;
 use crate::process::{Body, Condition, Pid, Process};
 use crate::world::{Next, World};
@@ -36,6 +37,8 @@ pub enum Fault {
     Mischief(LaneId, Mischief),
     /// A user presses Ctrl-C.
     Interrupt(u64),
+    /// No fault: somebody comes and asks.
+    Ask(Question),
 }
 
 /// What can be wrong with a lane for good.
@@ -146,6 +149,7 @@ impl World {
                 self.standing.mischief.insert(*lane, *mischief);
             }
             Fault::Interrupt(user) => self.interrupt(*user),
+            Fault::Ask(question) => self.ask(question.clone()),
         }
     }
 

@@ -7,6 +7,7 @@
 
 pub mod chance;
 pub mod clock;
+pub mod cluster;
 pub mod disk;
 pub mod faults;
 pub mod files;

@@ -7,6 +7,7 @@
 use std::fmt;
 
 use crate::chance::Chance;
+use crate::cluster::Cluster;
 use crate::faults;
 use crate::invariants::{Violation, nothing_is_left};
 use crate::plan;
@@ -85,15 +86,9 @@ fn strike_at_random(world: &mut World, severity: u64) {
 fn finish(world: &mut World, seed: u64) -> Run {
     world.after(0, Next::Unit);
     let end_us = world.agenda.now_us() + HEAL_US;
-    let ended = world.run(end_us, |world| world.users.values().all(crate::user::User::is_done));
-    let all = world.users.values().all(crate::user::User::is_done);
-    if (!ended || !all) && world.broken.is_none() {
-        let waiting: Vec<String> = world
-            .users
-            .iter()
-            .filter(|(_, user)| !user.is_done())
-            .map(|(number, _)| format!("user-{number}"))
-            .collect();
+    let ended = world.run(end_us, |world| waiting(world).is_empty());
+    let waiting = waiting(world);
+    if (!ended || !waiting.is_empty()) && world.broken.is_none() {
         let text = format!("{} still waits {} s after the last fault", waiting.join(", "), HEAL_US / 1_000_000);
         world.violate("when the faults stop, every accepted job ends", text);
     }
@@ -103,6 +98,12 @@ fn finish(world: &mut World, seed: u64) -> Run {
         world.broken = nothing_is_left(world);
     }
     report(world, seed)
+}
+
+/// Those whose jobs have not ended, and those who asked and were not answered.
+fn waiting(world: &World) -> Vec<String> {
+    let users = world.users.iter().filter(|(_, user)| !user.is_done()).map(|(number, _)| format!("user-{number}"));
+    users.chain(world.unanswered().map(|name| name.to_string())).collect()
 }
 
 fn report(world: &World, seed: u64) -> Run {
@@ -124,6 +125,7 @@ fn report(world: &World, seed: u64) -> Run {
 pub fn tell(story: Story, raise: Raise, detail: Detail) -> Run {
     let mut world = World::new(story.seed, story.hosts, raise, detail);
     world.chance.calm();
+    world.cluster = story.cluster.then(Cluster::default);
     world.files.contents.extend(story.files);
     world.standing.mischief.extend(story.mischief);
     world.policies.extend(story.policies);

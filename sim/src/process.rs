@@ -7,6 +7,7 @@ use chameleon_core::names::{ArmorName, HostId, Incarnation};
 use chameleon_core::shell::{Identity, Input, Running, SaveRequest};
 use chameleon_core::world::{ProcessMark, ProcessSample};
 
+use crate::cluster::Caller;
 use crate::network::Connection;
 use crate::user::Command;
 
@@ -21,8 +22,9 @@ pub enum Body {
     /// It has its name and reads what its earlier lives saved.
     Restoring(Identity),
     Armor(Box<dyn Running>),
-    /// A user's command.
+    /// A user's command that brings a job, and one that asks something else.
     User(Box<Command>),
+    Caller(Box<Caller>),
 }
 
 /// How a process fares. Only one that is well looks at what arrives.
@@ -153,6 +155,7 @@ impl Process {
             Body::Restoring(identity) => Some(identity),
             Body::Armor(armor) => Some(armor.identity()),
             Body::User(command) => Some(command.identity()),
+            Body::Caller(caller) => Some(caller.identity()),
         }
     }
 
@@ -164,7 +167,7 @@ impl Process {
     /// Whether it can be spoken to.
     #[must_use]
     pub fn is_reachable(&self) -> bool {
-        matches!(self.body, Body::Armor(_) | Body::User(_))
+        matches!(self.body, Body::Armor(_) | Body::User(_) | Body::Caller(_))
     }
 
     /// Whether it would look at this now.

@@ -12,6 +12,7 @@
 //! |---|---|
 //! | `# TEXT` | the title and the reason |
 //! | `seed N`, `hosts N` | the seed that decides ties, and how many hosts there are |
+//! | `cluster` | the first host founded a cluster that others can join |
 //! | `file PATH TEXT` | a file that programs read |
 //! | `job STRATEGY [KEY=VALUE]…` | the next user comes with a job: `after_ms`, `deadline_ms`, `hold`, `replicas`, `quorum`, `extend_to`, `restarts`, `repeats`, `quota`, `abnormal` |
 //! | `stage [tasks=A..B] [files=overlay] [execution=at-most-once] [strategy=NAME] [stdin=STAGE] [input=PATH]… PROGRAM` | a stage of that job |
@@ -24,14 +25,17 @@
 //!
 //! Faults are `kill NAME`, `stop NAME`, `spin NAME`, `deafen NAME`, `freeze NAME MS`, `starve NAME MS`,
 //! `kill-program NAME`, `stop-program NAME`, `kill-slot NAME`, `break NAME NAME`, `slow-saves N`,
-//! `power-loss` and `interrupt USER`.
+//! `power-loss` and `interrupt USER`. What people ask of a cluster stands in their place: `ask token SECRET ROLE MS`,
+//! `ask enrol SECRET NAME KEY` and `ask revoke NAME`.
 
 use std::str::FromStr;
 
 use chameleon_core::job::{Files, OsBytes, Promise, Stdin};
 use chameleon_core::names::{ArmorName, HostId, LaneId, Millis, StageId};
+use chameleon_core::principal::Role;
 use chameleon_core::word::Word;
 
+use crate::cluster::Question;
 use crate::faults::{Fault, Mischief};
 use crate::history::Moment;
 use crate::jobs;
@@ -83,6 +87,8 @@ pub struct Story {
     pub title: String,
     pub seed: u64,
     pub hosts: u32,
+    /// The first of them founded a cluster.
+    pub cluster: bool,
     pub files: Vec<(Vec<u8>, Vec<u8>)>,
     /// With the time at which each comes, in ms.
     pub users: Vec<(u64, User)>,
@@ -121,6 +127,7 @@ fn read(story: &mut Story, line: &str) -> Result<(), String> {
         "#" => {}
         "seed" => story.seed = value(rest, "a number")?,
         "hosts" => story.hosts = value(rest, "a number")?,
+        "cluster" => story.cluster = true,
         "file" => {
             let (path, content) = rest.split_once(' ').unwrap_or((rest, ""));
             story.files.push((path.into(), content.into()));
@@ -274,8 +281,25 @@ fn fault(text: &str) -> Result<Fault, String> {
         ["slow-saves", times] => Fault::SlowSaves(value(times, "a number")?),
         ["power-loss"] => Fault::PowerLoss,
         ["interrupt", user] => Fault::Interrupt(value(user, "a user")?),
+        ["ask", question @ ..] => Fault::Ask(ask(question)?),
         _ => return Err(format!("expected a fault such as kill voter-j1, found {text:?}")),
     })
+}
+
+fn ask(words: &[&str]) -> Result<Question, String> {
+    match words {
+        ["token", secret, role, ms] => Ok(Question::Token {
+            secret: (*secret).to_owned(),
+            role: Role::read(role).map_err(|bad| bad.to_string())?,
+            good_for: Millis(value(ms, "milliseconds")?),
+        }),
+        ["enrol", secret, name, key] => {
+            let (secret, name, key) = ((*secret).to_owned(), (*name).to_owned(), (*key).to_owned());
+            Ok(Question::Enrol { secret, name, key })
+        }
+        ["revoke", name] => Ok(Question::Revoke { name: (*name).to_owned() }),
+        _ => Err(format!("expected ask token, ask enrol or ask revoke, found ask {}", words.join(" "))),
+    }
 }
 
 fn expected(rest: &str) -> Result<Expected, String> {

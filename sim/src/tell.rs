@@ -7,6 +7,7 @@ use chameleon_core::message::{
 };
 use chameleon_core::names::ArmorName;
 use chameleon_core::shell::Input;
+use chameleon_core::word::Word;
 
 use crate::world::World;
 
@@ -96,6 +97,7 @@ pub fn word_of_effect(effect: &Effect) -> String {
         Effect::Process(command) => first_word(&format!("{command:?}")),
         Effect::File(command) => first_word(&format!("{command:?}")),
         Effect::SetTimer { .. } | Effect::CancelTimer { .. } => "Timer".to_owned(),
+        Effect::Locate { .. } => "Locate".to_owned(),
         Effect::Forget { .. } => "Forget".to_owned(),
     }
 }
@@ -130,8 +132,18 @@ fn sentence(message: &Message) -> Option<String> {
             Some(format!("{} lanes must have {} inputs alike{elsewhere}", supply.lanes.len(), supply.inputs.len()))
         }
         Message::Fanout(FanoutMessage::Commit { .. }) => Some("commit".to_owned()),
-        Message::User(UserMessage::Refused { why }) => Some(format!("refused: {why}")),
-        Message::Fanout(_) | Message::User(_) | Message::Pulse(_) | Message::Init(_) => None,
+        Message::User(message) => to_user(message),
+        Message::Fanout(_) | Message::Pulse(_) | Message::Init(_) => None,
+    }
+}
+
+fn to_user(message: &UserMessage) -> Option<String> {
+    match message {
+        UserMessage::Refused { why } => Some(format!("refused: {why}")),
+        UserMessage::TokenKept { .. } => Some("the token is kept".to_owned()),
+        UserMessage::Admitted(admission) => Some(format!("you are {}", admission.member)),
+        UserMessage::Revoked { member } => Some(format!("{member} is let in no more")),
+        _ => None,
     }
 }
 
@@ -147,6 +159,11 @@ fn to_ftm(message: &FtmMessage) -> Option<String> {
         FtmMessage::Profiled { host, profile } => {
             Some(format!("{host} is {} of numeric class {}", profile.platform(), profile.numeric.class))
         }
+        FtmMessage::MakeToken { role, good_for, .. } => {
+            Some(format!("a token for one {}, good for {good_for}", role.word()))
+        }
+        FtmMessage::Enrol(application) => Some(format!("let me in as {:?}", application.name)),
+        FtmMessage::Revoke { name } => Some(format!("let {name} in no more")),
         FtmMessage::Gone { name } => Some(format!("{name} is gone")),
         FtmMessage::Lost { name, why, .. } => Some(format!("{name} is lost: {why}")),
         _ => None,

@@ -148,7 +148,7 @@ impl World {
         let pid = *self.bound.get(&ArmorName::User(number))?;
         match &mut self.processes.get_mut(&pid)?.body {
             Body::User(command) => Some((pid, command)),
-            Body::Blank | Body::Restoring(_) | Body::Armor(_) => None,
+            Body::Blank | Body::Restoring(_) | Body::Armor(_) | Body::Caller(_) => None,
         }
     }
 

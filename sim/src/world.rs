@@ -5,7 +5,7 @@
 //! same seed is the same run. The world decides nothing about fault tolerance: it carries out what the
 //! ARMORs ask for, as a real machine would, and tells them what came of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use chameleon_core::armor::{Effect, LinkEvent};
@@ -15,6 +15,7 @@ use chameleon_core::shell::{Identity, Input, Output, Running};
 
 use crate::chance::Chance;
 use crate::clock::Agenda;
+use crate::cluster::Cluster;
 use crate::disk::Disk;
 use crate::faults::{Fault, Standing};
 use crate::files::{FileDone, Files};
@@ -97,6 +98,11 @@ pub enum Next {
     UserTypes {
         number: u64,
     },
+    /// A host's processes learn who is let in no more.
+    ShutOut {
+        host: HostId,
+        revoked: BTreeSet<HostId>,
+    },
 }
 
 /// The world.
@@ -116,6 +122,8 @@ pub struct World {
     pub triggers: Vec<Trigger>,
     /// Faults that last.
     pub standing: Standing,
+    /// `None`: all hosts are of one home, and nobody joins.
+    pub cluster: Option<Cluster>,
     /// Policies of hosts that have one.
     pub policies: BTreeMap<HostId, String>,
     pub broken: Option<Violation>,
@@ -144,6 +152,7 @@ impl World {
             trace: Trace::new(detail),
             triggers: Vec::new(),
             standing: Standing::default(),
+            cluster: None,
             policies: BTreeMap::new(),
             broken: None,
             handled: 0,
@@ -187,6 +196,7 @@ impl World {
             Next::UserComes { number } => self.user_comes(number),
             Next::UserPrints { number } => self.user_prints(number),
             Next::UserTypes { number } => self.user_types(number),
+            Next::ShutOut { host, revoked } => self.shut_out(host, revoked),
         }
     }
 
@@ -257,6 +267,7 @@ impl World {
         let output = match &mut process.body {
             Body::Armor(armor) => catch_unwind(AssertUnwindSafe(|| armor.handle(moment, input.clone()))),
             Body::User(command) => Ok(command.handle(input.clone())),
+            Body::Caller(caller) => Ok(caller.handle(input.clone())),
             Body::Blank | Body::Restoring(_) => return,
         };
         match output {
@@ -281,6 +292,7 @@ impl World {
         }
         self.when(Moment::Hears, who.name, || tell::word_of_input(input));
         self.serve_user(pid);
+        self.serve_caller(pid);
     }
 
     // ---- what an ARMOR asks for ----
@@ -316,6 +328,8 @@ impl World {
             Effect::Slot(command) => self.slot_command(pid, command),
             Effect::Process(command) => self.process_command(pid, command),
             Effect::File(command) => self.file_command(pid, command),
+            // The invented network finds everybody.
+            Effect::Locate { .. } => {}
             Effect::Forget { peer } => self.network.forget(pid, peer),
         }
         self.when(Moment::Says, who.name, || word);
@@ -359,7 +373,7 @@ impl World {
         if !self.network.wants(from, to) {
             return;
         }
-        let peer = self.bound.get(&to).copied();
+        let peer = self.bound.get(&to).copied().filter(|&peer| !self.are_parted(from, peer));
         match peer.and_then(|peer| Some((peer, self.network.greet(from, to, peer, self.agenda.now_us())?))) {
             Some((peer, connection)) => {
                 self.later(40, Next::Arrive { at: peer, what: Arrival::Hello { from, connection } });

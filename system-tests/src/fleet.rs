@@ -1,139 +1,289 @@
-//! A fleet: hosts in network namespaces of their own on a bridge of their own, each with an address.
-//!
-//! Nothing of it is seen outside: the bridge lies in a namespace too. What can happen to a network is done
-//! to it as it would happen: a link is down, a direction is dropped, packets are lost at random.
+//! A fleet: hosts as they are on machines of their own. Each has a home, and they reach each other by
+//! authenticated TCP only: on the loopback of this machine, or, where everything can happen to them, in
+//! a [`Network`] with an address each.
 
-use std::process::Command;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::Duration;
 
-use crate::skip;
+use rustix::process::Signal;
+use serde_json::Value;
 
-/// Where every host listens.
-const PORT: u16 = 7_700;
+use crate::binary;
+use crate::launch::{Finished, Launch};
+use crate::network::Network;
+use crate::processes::{self, Process};
+use crate::standing::Armor;
+use crate::trial::{Trial, eventually};
 
-/// The network of several hosts.
+/// How long a host may take to be known to all.
+const KNOWN_WITHIN: Duration = Duration::from_secs(30);
+/// How long a job of a test may take.
+const JOB_WITHIN: Duration = Duration::from_secs(120);
+/// How long a killed process may take to be gone.
+const GONE_WITHIN: Duration = Duration::from_secs(5);
+/// On which the FTM is.
+const FOUNDER: u16 = 1;
+
+/// Several hosts, the first of which founded the cluster. What still runs of them is ended when this is dropped.
 #[derive(Debug)]
-pub struct Fleet {
-    /// Begins the names of all its namespaces.
-    prefix: String,
-    hosts: Vec<u16>,
+pub struct Fleet<'a> {
+    trial: &'a Trial,
+    /// `None`: all hosts are on the loopback of this machine.
+    network: Option<Network>,
+    /// Those that were started and not killed.
+    running: BTreeSet<u16>,
 }
 
-/// Whether a fleet can be made here; reports what is missing.
-#[must_use]
-pub fn is_possible() -> bool {
-    skip::is_root("make network namespaces") && skip::has(&["ip", "nft", "nsenter"])
-}
-
-impl Fleet {
-    /// Makes the network of so many hosts, numbered from 1; nothing runs there yet.
+impl<'a> Fleet<'a> {
+    /// A founding host on the loopback, with these further arguments of `ftm init`.
     ///
     /// # Panics
-    /// If it cannot be made.
+    /// If it does not start.
+    #[track_caller]
     #[must_use]
-    pub fn wire(hosts: u16) -> Fleet {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let fleet = Fleet { prefix: format!("chf{}-{number}", std::process::id()), hosts: (1..=hosts).collect() };
-        let switch = fleet.switch();
-        ip(&["netns", "add", &switch]);
-        ip(&["-n", &switch, "link", "add", "bridge", "type", "bridge"]);
-        ip(&["-n", &switch, "link", "set", "bridge", "up"]);
-        for &host in &fleet.hosts {
-            let (space, port) = (fleet.space(host), port(host));
-            ip(&["netns", "add", &space]);
-            ip(&["-n", &switch, "link", "add", &port, "type", "veth", "peer", "name", "eth0", "netns", &space]);
-            ip(&["-n", &switch, "link", "set", &port, "master", "bridge", "up"]);
-            ip(&["-n", &space, "addr", "add", &format!("{}/24", address(host)), "dev", "eth0"]);
-            ip(&["-n", &space, "link", "set", "eth0", "up"]);
-            ip(&["-n", &space, "link", "set", "lo", "up"]);
-        }
-        fleet.nft("add table bridge trial; add chain bridge trial forward { type filter hook forward priority 0; }");
+    pub fn found(trial: &'a Trial, arguments: &[&str]) -> Fleet<'a> {
+        Fleet { trial, network: None, running: BTreeSet::new() }.founded(arguments)
+    }
+
+    /// So many hosts in a network of their own, all of which have joined; see
+    /// [`is_possible`](crate::network::is_possible).
+    ///
+    /// # Panics
+    /// If a host does not join.
+    #[track_caller]
+    #[must_use]
+    pub fn wired(trial: &'a Trial, hosts: u16) -> Fleet<'a> {
+        let network = Some(Network::wire(hosts));
+        let mut fleet = Fleet { trial, network, running: BTreeSet::new() }.founded(&[]);
+        (2..=hosts).for_each(|host| fleet.join(host));
         fleet
+    }
+
+    #[track_caller]
+    fn founded(mut self, arguments: &[&str]) -> Self {
+        let init = ["ftm", "init", "--listen", &self.listen(FOUNDER), "--detach"];
+        let _ = self.on(FOUNDER, &init).args(arguments).run().exits(0);
+        self.running.insert(FOUNDER);
+        self
+    }
+
+    // ---- what is said to hosts ----
+
+    /// `chameleon` with these arguments on a host, with its home.
+    #[must_use]
+    pub fn on(&self, host: u16, arguments: &[&str]) -> Launch {
+        self.chameleon(host).args(arguments).env("CHAMELEON_HOME", self.home(host))
+    }
+
+    /// `chameleon` with these arguments as a person, who is at the founder's machine and has a home of their own.
+    #[must_use]
+    pub fn person(&self, name: &str, arguments: &[&str]) -> Launch {
+        self.chameleon(FOUNDER).args(arguments).env("CHAMELEON_HOME", self.home_of(name))
+    }
+
+    fn chameleon(&self, host: u16) -> Launch {
+        match &self.network {
+            Some(network) => self.trial.program("nsenter").args([network.enter(host)]).args([binary::chameleon()]),
+            None => self.trial.program(binary::chameleon()),
+        }
+    }
+
+    /// The home of a host.
+    #[must_use]
+    pub fn home(&self, host: u16) -> PathBuf {
+        self.home_of(&format!("h{host}"))
+    }
+
+    /// The home of a person.
+    #[must_use]
+    pub fn home_of(&self, name: &str) -> PathBuf {
+        self.trial.beside(&format!("home-{name}"))
+    }
+
+    fn listen(&self, host: u16) -> String {
+        match &self.network {
+            Some(network) => network.endpoint(host),
+            // Any free port.
+            None => "127.0.0.1:0".to_owned(),
+        }
+    }
+
+    /// Where the FTM is reached.
+    ///
+    /// # Panics
+    /// If its host never said so.
+    #[must_use]
+    pub fn address(&self) -> String {
+        std::fs::read_to_string(self.home(FOUNDER).join("pki/listen")).expect("it was founded").trim().to_owned()
+    }
+
+    /// A token, made on the founding host.
+    #[track_caller]
+    #[must_use]
+    pub fn token(&self, arguments: &[&str]) -> String {
+        self.on(FOUNDER, &["token", "create"]).args(arguments).run().exits(0).out().trim().to_owned()
+    }
+
+    /// Starts a host that joins with this token; how that went.
+    #[must_use]
+    pub fn try_join(&mut self, host: u16, token: &str) -> Finished {
+        let (address, listen, name) = (self.address(), self.listen(host), format!("h{host}"));
+        let join = ["daemon", "--join", &address, "--token", token, "--name", &name, "--listen", &listen, "--detach"];
+        let finished = self.on(host, &join).run();
+        if finished.end.code() == 0 {
+            self.running.insert(host);
+        }
+        finished
+    }
+
+    /// Lets a host join, and waits until the FTM knows it.
+    #[track_caller]
+    pub fn join(&mut self, host: u16) {
+        let token = self.token(&[]);
+        let _ = self.try_join(host, &token).exits(0);
+        eventually(&format!("h{host} is known"), KNOWN_WITHIN, || self.daemon(host).map(drop));
+    }
+
+    /// Starts a host again as who it was; how that went.
+    #[track_caller]
+    pub fn start_again(&mut self, host: u16) -> Finished {
+        let finished = self.on(host, &["daemon", "--detach"]).run().exits(0);
+        self.running.insert(host);
+        finished
+    }
+
+    // ---- what is asked ----
+
+    /// What a listing says on a host.
+    #[track_caller]
+    #[must_use]
+    pub fn json(&self, host: u16, arguments: &[&str]) -> Value {
+        self.on(host, arguments).args(["--json"]).run().exits(0).json()
+    }
+
+    /// All ARMORs, as the founder sees them.
+    #[track_caller]
+    #[must_use]
+    pub fn armors(&self) -> Vec<Armor> {
+        Armor::list(&self.on(FOUNDER, &["armors", "--json"]).run().exits(0))
+    }
+
+    /// The daemon of a host, if the FTM knows it.
+    #[track_caller]
+    #[must_use]
+    pub fn daemon(&self, host: u16) -> Option<Armor> {
+        let name = format!("daemon-h{host}");
+        self.armors().into_iter().find(|armor| armor.id == name && armor.pid != 0)
+    }
+
+    /// Where a job's ARMORs of this kind run, host by host.
+    #[track_caller]
+    #[must_use]
+    pub fn hosts_of(&self, kind: &str, job: &str) -> Vec<String> {
+        let own = self.armors().into_iter().filter(|armor| armor.kind == kind && armor.job.as_deref() == Some(job));
+        own.filter(|armor| armor.state == "running").map(|armor| armor.host).collect()
+    }
+
+    /// Submits a job on a host and returns its id.
+    #[track_caller]
+    #[must_use]
+    pub fn submit(&self, host: u16, text: &str) -> String {
+        let file = self.trial.job_file(text);
+        self.on(host, &["submit"]).args([file]).run().exits(0).out().trim().to_owned()
+    }
+
+    /// Waits for the end of a job; how it stands then.
+    #[track_caller]
+    #[must_use]
+    pub fn await_end(&self, job: &str) -> Value {
+        eventually(&format!("{job} ends"), JOB_WITHIN, || {
+            Some(self.json(FOUNDER, &["status", job])).filter(|status| !status["exit_code"].is_null())
+        })
     }
 
     // ---- what happens to hosts ----
 
-    /// The cable of a host is pulled, or plugged in again.
-    pub fn cable(&self, host: u16, plugged: bool) {
-        let state = if plugged { "up" } else { "down" };
-        ip(&["-n", &self.switch(), "link", "set", &port(host), state]);
-    }
-
-    /// What a host sends is dropped; it still hears the others.
-    pub fn mute(&self, host: u16) {
-        self.nft(&format!("add rule bridge trial forward iifname \"{}\" drop", port(host)));
-    }
-
-    /// What is sent to a host is dropped; the others still hear it.
-    pub fn deafen(&self, host: u16) {
-        self.nft(&format!("add rule bridge trial forward oifname \"{}\" drop", port(host)));
-    }
-
-    /// So many packets of a hundred are lost, whoever sends them.
-    pub fn lose(&self, percent: u16) {
-        self.nft(&format!("add rule bridge trial forward numgen random mod 100 < {percent} drop"));
-    }
-
-    /// Nothing is dropped any more.
-    pub fn heal(&self) {
-        self.nft("flush chain bridge trial forward");
-    }
-
-    // ---- names ----
-
-    /// Where a host listens.
+    /// The wires between hosts, to be pulled.
+    ///
+    /// # Panics
+    /// If the hosts are on the loopback.
     #[must_use]
-    pub fn endpoint(&self, host: u16) -> String {
-        format!("{}:{PORT}", address(host))
+    pub fn network(&self) -> &Network {
+        self.network.as_ref().expect("this fleet is wired")
     }
 
-    /// What `nsenter` must be told to run something on a host.
+    /// What runs on a host that is wired.
     #[must_use]
-    pub fn enter(&self, host: u16) -> String {
-        format!("--net=/run/netns/{}", self.space(host))
+    pub fn processes(&self, host: u16) -> Vec<Process> {
+        processes::of_network(self.network().inode(host))
     }
 
-    fn switch(&self) -> String {
-        format!("{}-switch", self.prefix)
+    /// Every process of a host dies at once.
+    pub fn kill(&mut self, host: u16) {
+        // Whatever one starts while the others die, dies in the next turn.
+        let mut left = self.processes(host);
+        while !left.is_empty() {
+            signal(&left, Signal::KILL);
+            for process in &left {
+                let _ = process.ends_within(GONE_WITHIN);
+            }
+            left = self.processes(host);
+        }
+        self.running.remove(&host);
     }
 
-    fn space(&self, host: u16) -> String {
-        format!("{}-h{host}", self.prefix)
+    /// Every process of a host stops.
+    pub fn freeze(&self, host: u16) {
+        // Whatever one started while the others stopped, stops in the next turn.
+        loop {
+            let running: Vec<Process> =
+                self.processes(host).into_iter().filter(|process| process.state != 'T').collect();
+            if running.is_empty() {
+                return;
+            }
+            signal(&running, Signal::STOP);
+        }
     }
 
-    fn nft(&self, rules: &str) {
-        let space = format!("--net=/run/netns/{}", self.switch());
-        run("nsenter", &[&space, "nft", rules]);
+    /// And goes on.
+    pub fn thaw(&self, host: u16) {
+        signal(&self.processes(host), Signal::CONT);
+    }
+
+    // ---- the end ----
+
+    /// A host is taken down.
+    #[track_caller]
+    pub fn down_on(&mut self, host: u16) {
+        let _ = self.on(host, &["down"]).run().exits(0);
+        self.running.remove(&host);
+    }
+
+    /// Ends all hosts, which leaves nothing running.
+    #[track_caller]
+    pub fn down(mut self) {
+        for host in self.running.clone().into_iter().rev() {
+            self.down_on(host);
+        }
+        self.trial.nothing_runs();
     }
 }
 
-impl Drop for Fleet {
+impl Drop for Fleet<'_> {
     fn drop(&mut self) {
-        let spaces = self.hosts.iter().map(|&host| self.space(host)).chain([self.switch()]);
-        for space in spaces {
-            let _ = Command::new("ip").args(["netns", "del", &space]).status();
+        for &host in self.running.iter().rev() {
+            // Whatever is frozen or does not listen any more is ended by the trial.
+            if !std::thread::panicking() {
+                let _ = self.on(host, &["down"]).run();
+            }
         }
     }
 }
 
-fn address(host: u16) -> String {
-    format!("10.77.{}.{}", host / 250, host % 250 + 1)
-}
-
-/// A host's end on the bridge.
-fn port(host: u16) -> String {
-    format!("port{host}")
-}
-
-#[track_caller]
-fn ip(words: &[&str]) {
-    run("ip", words);
-}
-
-#[track_caller]
-fn run(program: &str, words: &[&str]) {
-    let output = Command::new(program).args(words).output().unwrap_or_else(|why| panic!("{program}: {why}"));
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{program} {}: {said}", words.join(" "));
+fn signal(processes: &[Process], signal: Signal) {
+    for process in processes {
+        // It may have ended by itself.
+        let _ = process.signal(signal);
+    }
 }

@@ -8,6 +8,7 @@ pub mod binary;
 pub mod chaos;
 pub mod fleet;
 pub mod launch;
+pub mod network;
 pub mod processes;
 pub mod random;
 pub mod skip;
@@ -17,6 +18,7 @@ pub mod trial;
 
 pub use fleet::Fleet;
 pub use launch::{End, Finished, Launch, Started};
+pub use network::Network;
 pub use processes::Process;
 pub use random::Random;
 pub use skip::skip;

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
 use nix::sys::ptrace;
@@ -147,13 +148,25 @@ impl std::fmt::Display for Process {
 #[must_use]
 pub fn of_mark(mark: &str) -> Vec<Process> {
     let entry = format!("{MARK}={mark}");
-    let all: BTreeMap<i32, Process> = all().into_iter().map(|process| (process.pid, process)).collect();
-    let marked = |pid: &i32| {
+    with_all_that_comes_of_them(|pid| {
         let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
         environment.split(|byte| *byte == 0).any(|variable| variable == entry.as_bytes())
-    };
+    })
+}
+
+/// All processes that are in the network namespace of this inode, and what comes of them, in order of pids.
+#[must_use]
+pub fn of_network(inode: u64) -> Vec<Process> {
+    with_all_that_comes_of_them(|pid| {
+        let space = fs::metadata(format!("/proc/{pid}/ns/net"));
+        space.is_ok_and(|space| space.ino() == inode)
+    })
+}
+
+fn with_all_that_comes_of_them(belongs: impl Fn(i32) -> bool) -> Vec<Process> {
+    let all: BTreeMap<i32, Process> = all().into_iter().map(|process| (process.pid, process)).collect();
     let mut members: BTreeMap<i32, &Process> =
-        all.iter().filter(|(pid, _)| marked(pid)).map(|(p, q)| (*p, q)).collect();
+        all.iter().filter(|(pid, _)| belongs(**pid)).map(|(p, q)| (*p, q)).collect();
     loop {
         let known = members.len();
         let children = all.values().filter(|process| members.contains_key(&process.parent));

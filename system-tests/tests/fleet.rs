@@ -1,21 +1,21 @@
-//! The fleet that tests of many hosts stand on: what is done to its network really happens.
+//! The network that tests of many hosts stand on: what is done to its network really happens.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
-use chameleon_system_tests::{Fleet, fleet};
+use chameleon_system_tests::{Network, network};
 
 /// Whether one host gets a connection to another within a second.
-fn reaches(network: &Fleet, from: u16, to: u16) -> bool {
-    let listen = ["python3", "-c", LISTENER, &network.endpoint(to)];
+fn reaches(wires: &Network, from: u16, to: u16) -> bool {
+    let listen = ["python3", "-c", LISTENER, &wires.endpoint(to)];
     let mut listener =
-        Command::new("nsenter").arg(network.enter(to)).args(listen).stdout(Stdio::piped()).spawn().expect("it starts");
+        Command::new("nsenter").arg(wires.enter(to)).args(listen).stdout(Stdio::piped()).spawn().expect("it starts");
     let mut line = String::new();
     let out = listener.stdout.take().expect("a pipe");
     BufReader::new(out).read_line(&mut line).expect("it says that it listens");
-    let script = format!("exec 3<>/dev/tcp/{}", network.endpoint(to).replace(':', "/"));
+    let script = format!("exec 3<>/dev/tcp/{}", wires.endpoint(to).replace(':', "/"));
     let dial = ["timeout", "1", "bash", "-c", &script];
-    let status = Command::new("nsenter").arg(network.enter(from)).args(dial).stderr(Stdio::null()).status();
+    let status = Command::new("nsenter").arg(wires.enter(from)).args(dial).stderr(Stdio::null()).status();
     listener.kill().and_then(|()| listener.wait()).expect("the listener ends");
     status.is_ok_and(|status| status.success())
 }
@@ -28,20 +28,20 @@ const LISTENER: &str = "import socket,sys\n\
 
 #[test]
 fn cables_mutes_and_deafness_are_what_they_say() {
-    if !fleet::is_possible() || !chameleon_system_tests::skip::has(&["python3", "bash", "timeout"]) {
+    if !network::is_possible() || !chameleon_system_tests::skip::has(&["python3", "bash", "timeout"]) {
         return;
     }
-    let network = Fleet::wire(3);
-    assert!(reaches(&network, 1, 2), "they are wired");
-    network.cable(2, false);
-    assert!(!reaches(&network, 1, 2), "the cable is pulled");
-    assert!(reaches(&network, 1, 3), "of that host only");
-    network.cable(2, true);
-    network.mute(2);
-    assert!(!reaches(&network, 1, 2), "no answer comes from a mute host");
-    network.heal();
-    network.deafen(2);
-    assert!(!reaches(&network, 1, 2), "nothing comes to a deaf host");
-    network.heal();
-    assert!(reaches(&network, 1, 2), "healed");
+    let wires = Network::wire(3);
+    assert!(reaches(&wires, 1, 2), "they are wired");
+    wires.cable(2, false);
+    assert!(!reaches(&wires, 1, 2), "the cable is pulled");
+    assert!(reaches(&wires, 1, 3), "of that host only");
+    wires.cable(2, true);
+    wires.mute(2);
+    assert!(!reaches(&wires, 1, 2), "no answer comes from a mute host");
+    wires.heal();
+    wires.deafen(2);
+    assert!(!reaches(&wires, 1, 2), "nothing comes to a deaf host");
+    wires.heal();
+    assert!(reaches(&wires, 1, 2), "healed");
 }

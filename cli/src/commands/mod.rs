@@ -33,6 +33,16 @@ commands! {
     Submit(submit),
     /// Start a standing local system
     Dev(dev),
+    /// Make a cluster that other machines can join
+    Ftm(ftm),
+    /// Make this machine a host of a cluster
+    Daemon(daemon),
+    /// Let others into the cluster
+    Token(token),
+    /// Get an identity in a cluster, to use it from here
+    Login(login),
+    /// Let a host or a person into the cluster no more
+    Revoke(revoke),
     /// End the standing system; nothing is left running
     Down(down),
     /// List jobs, in the order in which they were submitted

@@ -32,6 +32,11 @@ fn typed(argument: &Arg) -> String {
     }
 }
 
+/// Those of a command and of what is below it.
+fn arguments(command: &clap::Command) -> Vec<&Arg> {
+    command.get_arguments().chain(command.get_subcommands().flat_map(arguments)).collect()
+}
+
 #[test]
 fn every_command_and_every_argument_is_on_the_page_with_its_own_words() {
     let page = page();
@@ -39,7 +44,7 @@ fn every_command_and_every_argument_is_on_the_page_with_its_own_words() {
         let section = section(&page, &format!("chameleon {}", command.get_name()));
         let about = command.get_about().expect("a command says what it does").to_string();
         assert!(section.contains(&about), "{}: {about}", command.get_name());
-        for argument in command.get_arguments().filter(|argument| !argument.is_hide_set()) {
+        for argument in arguments(command).into_iter().filter(|argument| !argument.is_hide_set()) {
             let help = argument.get_help().expect("an argument says what it does").to_string();
             let line = format!("| `{}` | {} |", typed(argument).replace('|', "\\|"), help.replace('|', "\\|"));
             assert!(section.contains(&line), "{} lacks the line\n{line}", command.get_name());
@@ -54,7 +59,7 @@ fn the_page_has_no_command_and_no_argument_that_is_not_there() {
     let known: BTreeSet<String> = command
         .get_subcommands()
         .flat_map(|command| {
-            command.get_arguments().map(|argument| format!("`{}`", typed(argument).replace('|', "\\|")))
+            arguments(command).into_iter().map(|argument| format!("`{}`", typed(argument).replace('|', "\\|")))
         })
         .collect();
     for heading in page.lines().filter_map(|line| line.strip_prefix("## chameleon ")) {
@@ -119,6 +124,11 @@ fn the_help_says_what_the_commands_are() {
       run         Run a program, or a job file, as the shell would, with redundancy behind it
       submit      Hand a job file to the standing system and print the job's number
       dev         Start a standing local system
+      ftm         Make a cluster that other machines can join
+      daemon      Make this machine a host of a cluster
+      token       Let others into the cluster
+      login       Get an identity in a cluster, to use it from here
+      revoke      Let a host or a person into the cluster no more
       down        End the standing system; nothing is left running
       ps          List jobs, in the order in which they were submitted
       status      Show one job

@@ -237,7 +237,8 @@ impl Fanout {
         match message {
             FanoutMessage::Distribute(supply) => {
                 if self.stage.as_ref().is_none_or(|known| known.supply.stage <= supply.stage) {
-                    return self.distribute(FanoutRecord::Distributing(supply));
+                    supply.places.iter().for_each(|&(name, host)| step.then(Effect::Locate { name, host }));
+                    step.append(self.distribute(FanoutRecord::Distributing(supply)));
                 }
             }
             FanoutMessage::Commit { stage, pass, changes } => {

@@ -52,6 +52,8 @@ pub struct Daemon {
     last_beat: Millis,
     last_start: Millis,
     ftm_linked: bool,
+    /// What the FTM is told of where other machines reach this host.
+    listening: Option<FtmMessage>,
     /// Since when the FTM has been out of reach in this life, and over the daemon's own death.
     unheard: Option<Millis>,
     cut_off: Option<Millis>,
@@ -88,6 +90,7 @@ impl Daemon {
             last_beat: Millis::default(),
             last_start: Millis::default(),
             ftm_linked: false,
+            listening: None,
             unheard: None,
             cut_off: None,
             heard: None,
@@ -139,6 +142,15 @@ impl Daemon {
             DaemonMessage::Ready { name, incarnation, process } => self.ready(now, name, incarnation, process, step),
             DaemonMessage::Pong(vitals) => self.answered(now, from, &vitals, step),
             DaemonMessage::Stop => step.then(Effect::Process(ProcessCommand::Stop)),
+            DaemonMessage::Listening { name, address, key } => {
+                self.listening = Some(FtmMessage::Reachable { name, address, key });
+                self.tell_reachable(step);
+            }
+            DaemonMessage::Book { term, book } => {
+                if self.obeys(term, step) {
+                    step.then(Effect::Process(ProcessCommand::KeepBook(book)));
+                }
+            }
             DaemonMessage::ObservedKept { below } => {
                 self.observed.kept(below.saturating_sub(self.first_number()));
             }
@@ -246,6 +258,13 @@ impl Daemon {
         step.send(ArmorName::Ftm, message);
     }
 
+    /// Where other machines reach this host, if they can.
+    fn tell_reachable(&self, step: &mut DaemonStep) {
+        if let Some(reachable) = self.listening.clone().filter(|_| self.ftm_linked) {
+            self.tell(reachable, step);
+        }
+    }
+
     /// The FTM can be reached (again): all that it must know.
     fn tell_all(&mut self, step: &mut DaemonStep) {
         self.tell(FtmMessage::Joined { host: self.host, units: self.units() }, step);
@@ -255,6 +274,7 @@ impl Daemon {
                 self.tell(lost, step);
             }
         }
+        self.tell_reachable(step);
         self.observed.repeat();
         self.tell_observed(step);
     }
@@ -318,7 +338,7 @@ impl Daemon {
             ProcessEvent::Sampled { name, incarnation, sample } => self.looked(now, name, incarnation, &sample, step),
             ProcessEvent::OwnerGone => step.then(Effect::Process(ProcessCommand::Stop)),
             ProcessEvent::PolicyRead(text) => self.policy_read(now, text, step),
-            ProcessEvent::Notified { .. } | ProcessEvent::Profiled(_) => {}
+            ProcessEvent::Notified { .. } | ProcessEvent::Profiled(_) | ProcessEvent::Signed { .. } => {}
         }
     }
 }

@@ -2,9 +2,10 @@
 
 use minicbor::{Decode, Encode};
 
+use crate::book::Book;
 use crate::job::OsBytes;
 use crate::message::Vitals;
-use crate::names::{ArmorName, Incarnation, JobId, Term};
+use crate::names::{ArmorName, Digest, Incarnation, JobId, Term};
 use crate::world::ProcessMark;
 
 /// To a daemon.
@@ -67,6 +68,27 @@ pub enum DaemonMessage {
     ObservedKept {
         #[n(0)]
         below: u64,
+    },
+    /// Daemon → daemon (to itself, it is never taken from outside): other hosts reach this one here.
+    /// Passed on to the FTM by `FtmMessage::Reachable`.
+    #[n(40)]
+    Listening {
+        #[n(0)]
+        name: String,
+        #[n(1)]
+        address: String,
+        /// BLAKE3 of the host's public key.
+        #[n(2)]
+        key: Digest,
+    },
+    /// FTM → daemon: where the hosts are reached, and who is let in no more. Said whenever the link
+    /// comes up, and whenever it changes. No answer.
+    #[n(41)]
+    Book {
+        #[n(0)]
+        term: Term,
+        #[n(1)]
+        book: Box<Book>,
     },
 }
 

@@ -3,7 +3,7 @@
 use minicbor::{Decode, Encode};
 
 use crate::job::{Injection, Job};
-use crate::names::{Digest, LaneId, StageId, TaskId};
+use crate::names::{ArmorName, Digest, HostId, LaneId, StageId, TaskId};
 use crate::world::{ChangeSet, Input, Offer, Piece, Whereabouts};
 
 /// To an Execution.
@@ -152,6 +152,9 @@ pub struct LaneOrders {
     /// Where the decided output lies that the programs of the stage under way read.
     #[n(3)]
     pub handed: Vec<Piece>,
+    /// Where the job's Voter and Fanout are.
+    #[n(40)]
+    pub places: Vec<(ArmorName, HostId)>,
 }
 
 impl LaneOrders {

@@ -2,7 +2,7 @@
 
 use minicbor::{Decode, Encode};
 
-use crate::names::{Digest, HostId, LaneId, StageId};
+use crate::names::{ArmorName, Digest, HostId, LaneId, StageId};
 use crate::world::{ChangeSet, Input, Whereabouts};
 
 /// To a Fanout.
@@ -68,4 +68,7 @@ pub struct Supply {
     pub bundle: Vec<Input>,
     #[n(6)]
     pub whereabouts: Whereabouts,
+    /// Where the lanes are.
+    #[n(7)]
+    pub places: Vec<(ArmorName, HostId)>,
 }

@@ -4,7 +4,8 @@ use minicbor::{Decode, Encode};
 
 use crate::job::Job;
 use crate::message::{Occurrence, Outcome};
-use crate::names::{ArmorName, HostId, Incarnation, JobId};
+use crate::names::{ArmorName, Digest, HostId, Incarnation, JobId, Millis};
+use crate::principal::{Principal, Role};
 use crate::profile::Profile;
 
 /// To the FTM.
@@ -144,6 +145,71 @@ pub enum FtmMessage {
         #[n(1)]
         profile: Box<Profile>,
     },
+
+    /// User → FTM: keep a token of this digest, with which one is let in as this. Answered by
+    /// `UserMessage::TokenKept` (once it is on disk) or `Refused`.
+    #[n(40)]
+    MakeToken {
+        #[n(0)]
+        digest: Digest,
+        #[n(1)]
+        role: Role,
+        /// How long it is good.
+        #[n(2)]
+        good_for: Millis,
+    },
+    /// User → FTM: let me in; said by one whose name is not proved yet. Answered by
+    /// `UserMessage::Admitted` (once it is on disk) or `Refused`.
+    #[n(41)]
+    Enrol(#[n(0)] Box<Application>),
+    /// User → FTM: a new certificate for one that was let in before, for the key that it was let in
+    /// with: of use to nobody else. Answered by `UserMessage::Admitted` or `Refused`.
+    #[n(42)]
+    Renew {
+        #[n(0)]
+        member: Principal,
+        #[cbor(n(1), with = "minicbor::bytes")]
+        key: Vec<u8>,
+    },
+    /// User → FTM: a host or person of this name is let in no more. Answered by
+    /// `UserMessage::Revoked` (once it is on disk) or `Refused`.
+    #[n(43)]
+    Revoke {
+        #[n(0)]
+        name: String,
+    },
+    /// FTM → FTM (its own link says it, it is never taken from outside): who is behind this user's
+    /// command, if it is not the owner of the FTM's home. No answer.
+    #[n(44)]
+    Introduced(#[n(0)] Principal),
+    /// Daemon → FTM: other hosts reach this one here. Answered by `DaemonMessage::Book`.
+    #[n(45)]
+    Reachable {
+        #[n(0)]
+        name: String,
+        #[n(1)]
+        address: String,
+        /// BLAKE3 of its public key.
+        #[n(2)]
+        key: Digest,
+    },
+}
+
+/// What somebody says who wants to be let in.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Application {
+    /// Of a token.
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub secret: Vec<u8>,
+    /// How it wants to be called.
+    #[n(1)]
+    pub name: String,
+    /// Where a host is reached, `ADDRESS:PORT`; empty for a person.
+    #[n(2)]
+    pub address: String,
+    /// Public key, as a DER-encoded SubjectPublicKeyInfo.
+    #[cbor(n(3), with = "minicbor::bytes")]
+    pub key: Vec<u8>,
 }
 
 /// An ARMOR as its daemon sees it.

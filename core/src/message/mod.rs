@@ -10,6 +10,7 @@ mod ftm;
 mod init;
 mod occurrence;
 mod outcome;
+mod speaker;
 mod surrogate;
 mod user;
 mod voter;
@@ -22,12 +23,13 @@ use crate::names::Incarnation;
 pub use daemon::{Bid, DaemonMessage};
 pub use execution::{ExecutionMessage, LaneOrders, Purpose};
 pub use fanout::{FanoutMessage, Supply};
-pub use ftm::{ArmorState, FtmMessage, Query, Unit};
+pub use ftm::{Application, ArmorState, FtmMessage, Query, Unit};
 pub use init::InitMessage;
 pub use occurrence::{Diagnosis, Evidence, Occurrence, Story, Why};
 pub use outcome::{Outcome, Resolution};
+pub use speaker::{is_application, is_own, may_say};
 pub use surrogate::SurrogateMessage;
-pub use user::{ArmorRow, EventRow, HostRow, HostState, JobRow, LaneRow, Release, UserMessage};
+pub use user::{Admission, ArmorRow, EventRow, HostRow, HostState, JobRow, LaneRow, Release, UserMessage};
 pub use voter::{Ballot, Dispute, Rule, Seal, Value, Verdict, VoterMessage, Witness};
 
 /// A message on its way, with the kind of its recipient.

@@ -6,6 +6,7 @@ use minicbor::{Decode, Encode};
 use crate::job::{InjectionKind, OsBytes};
 use crate::message::{Outcome, Resolution, Value};
 use crate::names::{ArmorName, Attempt, ExecutionId, HostId, Incarnation, LaneId, Millis, StageId, TaskId};
+use crate::principal::Principal;
 use crate::world::{BlockedWhy, End};
 
 /// Something that happened, with the time it was noticed.
@@ -340,6 +341,22 @@ pub enum Story {
     Spread {
         #[n(0)]
         lanes: Vec<(LaneId, HostId)>,
+    },
+    /// A host or a person was let into the cluster.
+    #[n(40)]
+    Enrolled {
+        #[n(0)]
+        member: Principal,
+        #[n(1)]
+        name: String,
+    },
+    /// A host or a person is let in no more.
+    #[n(41)]
+    Revoked {
+        #[n(0)]
+        member: Principal,
+        #[n(1)]
+        name: String,
     },
     /// A task that is started at most once may have been started, and its end is on no record.
     #[n(120)]

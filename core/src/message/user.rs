@@ -1,10 +1,13 @@
 //! What a user's command can be told.
 
+use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 
+use crate::book::Book;
 use crate::job::Job;
 use crate::message::{ArmorState, Occurrence, Outcome, Resolution};
 use crate::names::{ArmorName, Digest, ExecutionId, HostId, Incarnation, JobId, LaneId, StageId, TaskId};
+use crate::principal::Principal;
 use crate::profile::Profile;
 use crate::world::{Holder, Region};
 
@@ -99,6 +102,45 @@ pub enum UserMessage {
         #[n(2)]
         length: u64,
     },
+
+    /// FTM → user: the token of this digest is on disk and may be given to somebody.
+    #[n(40)]
+    TokenKept {
+        #[n(0)]
+        digest: Digest,
+    },
+    /// FTM → user: you are in, on `FtmMessage::Enrol` or `Renew`.
+    #[n(41)]
+    Admitted(#[n(0)] Box<Admission>),
+    /// FTM → user: this one is let in no more; every host that can be reached has been told.
+    #[n(42)]
+    Revoked {
+        #[n(0)]
+        member: Principal,
+    },
+    /// FTM → user: the SM of a job that was submitted or is awaited is reached there. Said again when
+    /// it is elsewhere. No answer.
+    #[n(43)]
+    Located {
+        #[n(0)]
+        name: ArmorName,
+        #[n(1)]
+        host: HostId,
+        #[n(2)]
+        address: String,
+    },
+}
+
+/// What somebody who is let in is given.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Admission {
+    #[n(0)]
+    pub member: Principal,
+    /// Certificates, DER: its own, and that of the cluster's authority.
+    #[n(1)]
+    pub chain: Vec<ByteVec>,
+    #[n(2)]
+    pub book: Book,
 }
 
 /// A piece of decided output that may be shown.

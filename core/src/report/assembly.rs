@@ -87,6 +87,8 @@ impl Assembly {
             | Story::Committed { .. }
             | Story::CommitConflict { .. }
             | Story::NotifyFailed { .. }
+            | Story::Enrolled { .. }
+            | Story::Revoked { .. }
             | Story::Cost { .. }
             | Story::LeftOut { .. }
             | Story::Undecided { .. }

@@ -39,6 +39,8 @@ impl Story {
             Story::ArmorRestored { .. } => "armor-restored",
             Story::DaemonRestored { .. } => "daemon-restored",
             Story::ArmorLost { .. } => "armor-lost",
+            Story::Enrolled { .. } => "enrolled",
+            Story::Revoked { .. } => "revoked",
             Story::NotifyFailed { .. } => "notify-failed",
             Story::Cost { .. } => "cost",
             Story::SlotUnavailable { .. } => "slot-unavailable",
@@ -112,6 +114,8 @@ impl fmt::Display for Story {
             | Story::ArmorRestored { .. }
             | Story::DaemonRestored { .. }
             | Story::ArmorLost { .. } => self.armor(f),
+            Story::Enrolled { member, name } => write!(f, "{member} ({name}) was let into the cluster"),
+            Story::Revoked { member, name } => write!(f, "{member} ({name}) was revoked and is let in no more"),
         }
     }
 }

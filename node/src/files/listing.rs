@@ -10,6 +10,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Component, Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use chameleon_core::job::OsBytes;
 use chameleon_core::names::Digest;
@@ -18,6 +19,9 @@ use minicbor::{Decode, Encode};
 use super::blobs::{Blobs, digest_of};
 use super::tree::{self, Stamp, Time};
 use super::{FilesError, OnPath};
+
+/// Numbers the files that this process is laying.
+static ARRIVALS: AtomicU64 = AtomicU64::new(0);
 
 /// A file, or a directory with all below it.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -157,6 +161,9 @@ impl Listing {
     pub fn lay(&self, blobs: &Blobs, mirror: &Path) -> Result<(), FilesError> {
         let root = beneath(mirror, as_path(&self.path));
         refuse_links(mirror, &root)?;
+        // Not in the mirror itself, which programs may look at.
+        let arrivals = mirror.with_extension("arrivals");
+        fs::create_dir_all(&arrivals).on("make", &arrivals)?;
         if let Some(parent) = root.parent() {
             fs::create_dir_all(parent).on("make", parent)?;
         }
@@ -165,7 +172,7 @@ impl Listing {
             false => root.join(OsStr::from_bytes(&entry.path)),
         };
         for entry in &self.entries {
-            lay(entry, &full(entry), blobs)?;
+            lay(entry, &full(entry), blobs, &arrivals)?;
         }
         // What was put into a directory changed its time.
         for entry in self.entries.iter().rev().filter(|entry| entry.kind == Kind::Directory) {
@@ -291,7 +298,7 @@ fn entry(full: &Path, relative: &Path, stamp: &Stamp) -> Result<Option<Entry>, F
     Ok(Some(Entry { path: bytes(relative), mode: stamp.mode & 0o7777, modified: stamp.modified, kind }))
 }
 
-fn lay(entry: &Entry, path: &Path, blobs: &Blobs) -> Result<(), FilesError> {
+fn lay(entry: &Entry, path: &Path, blobs: &Blobs, arrivals: &Path) -> Result<(), FilesError> {
     let there = tree::present(path).on("read", path)?;
     match &entry.kind {
         Kind::Directory => {
@@ -313,7 +320,8 @@ fn lay(entry: &Entry, path: &Path, blobs: &Blobs) -> Result<(), FilesError> {
             if there.is_some_and(same) {
                 return Ok(());
             }
-            let beside = path.with_extension(format!("arriving-{}", std::process::id()));
+            let number = ARRIVALS.fetch_add(1, Ordering::Relaxed);
+            let beside = arrivals.join(format!("{}-{number}", std::process::id()));
             drop(blobs.write_into(*digest, &beside)?);
             fs::set_permissions(&beside, Permissions::from_mode(entry.mode)).on("prepare", &beside)?;
             set_time(&beside, entry.modified).on("prepare", &beside)?;

@@ -7,6 +7,8 @@
 //!      bulk                where an ephemeral home puts what is large: a link to a directory on disk
 //!      links/NAME          the sockets of all ARMORs and users; links/bulk-HOST, where a host gives bytes out
 //!      ftm/store.redb      the FTM's store
+//!      pki/                who this home is among other machines: see `pki`
+//!      book                where other machines are reached
 //!      hosts/HOST/         policy.toml, daemon.lock, daemon.log, armors/NAME/{journal, log}
 //!      hosts/HOST/jobs/JOB/  pass, stdin.spool, output.index, lane-N/slot-N/{out.pack, err.pack}, blobs/DIGEST,
 //!                          offered/DIGEST, offers/STAGE/…, mirror-STAGE/…
@@ -181,6 +183,18 @@ impl Home {
     #[must_use]
     pub fn store(&self) -> PathBuf {
         self.path.join("ftm/store.redb")
+    }
+
+    /// Who this home is among other machines; see [`crate::pki`].
+    #[must_use]
+    pub fn pki(&self) -> PathBuf {
+        self.path.join("pki")
+    }
+
+    /// The cluster's address book.
+    #[must_use]
+    pub fn book(&self) -> PathBuf {
+        self.path.join("book")
     }
 
     /// Where a host gives out bytes, in this process.

@@ -1,4 +1,5 @@
-//! Links between the processes of a home: one Unix stream for each sender and recipient.
+//! Links between processes: on one machine a Unix stream for each sender and recipient, to another
+//! machine TLS over TCP (see [`far`]).
 //!
 //! A link carries messages one way. It is opened by the first message to a peer and opened again
 //! whenever it breaks, until the peer is forgotten. Both ends may die at any time, and nothing that
@@ -6,8 +7,11 @@
 //! peer must know. Memory is bounded on both sides: a recipient that falls behind stops reading, and
 //! a sender with too much unsent breaks the link.
 
+pub mod door;
+mod far;
 mod inbound;
 mod outbound;
+mod ways;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,7 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chameleon_core::message::Message;
-use chameleon_core::names::{ArmorName, Incarnation};
+use chameleon_core::names::{ArmorName, HostId, Incarnation};
 use chameleon_core::shell::Input;
 use tokio::net::UnixListener;
 use tokio::sync::mpsc;
@@ -26,7 +30,12 @@ use tokio::task::JoinHandle;
 use crate::frame::Frame;
 use crate::home::Home;
 use crate::process::Process;
-use outbound::Outbound;
+use inbound::Reception;
+use outbound::{Caller, Outbound};
+
+pub use door::Destination;
+pub use far::{Far, FarStream};
+pub(crate) use inbound::Reader;
 
 /// How many inputs from links may wait to be handled; then the links are read no further.
 const WAITING_INPUTS: usize = 256;
@@ -50,6 +59,8 @@ pub struct Links {
     inputs: mpsc::Sender<Input>,
     peers: BTreeMap<ArmorName, Peer>,
     listener: Option<JoinHandle<()>>,
+    /// `None`: the home has joined no cluster, and all peers are on this machine.
+    far: Option<Arc<Far>>,
 }
 
 #[derive(Debug)]
@@ -63,7 +74,8 @@ impl Links {
     #[must_use]
     pub fn new(home: Arc<Home>, name: ArmorName, incarnation: Incarnation) -> (Links, mpsc::Receiver<Input>) {
         let (inputs, receiver) = mpsc::channel(WAITING_INPUTS);
-        (Links { home, name, incarnation, inputs, peers: BTreeMap::new(), listener: None }, receiver)
+        let far = Far::of(&home, name);
+        (Links { home, name, incarnation, inputs, peers: BTreeMap::new(), listener: None, far }, receiver)
     }
 
     /// From now on others can reach this process under its name, and no longer an earlier one.
@@ -75,7 +87,8 @@ impl Links {
             path: self.home.path().join("links").join(self.name.to_string()),
             source,
         })?;
-        let accept = inbound::accept(listener, self.incarnation, self.inputs.clone());
+        let (incarnation, inputs, far) = (self.incarnation, self.inputs.clone(), self.far.clone());
+        let accept = inbound::accept(listener, Reception { incarnation, inputs, far });
         self.listener = Some(tokio::spawn(accept));
         Ok(())
     }
@@ -89,6 +102,27 @@ impl Links {
         Ok(listener)
     }
 
+    /// What this process knows of other machines, if its home has joined a cluster.
+    #[must_use]
+    pub fn far(&self) -> Option<&Arc<Far>> {
+        self.far.as_ref()
+    }
+
+    /// This peer is on that host: links to it go there from now on.
+    pub fn locate(&mut self, peer: ArmorName, host: HostId) {
+        if let Some(far) = &self.far {
+            far.locate(peer, host);
+        }
+    }
+
+    /// As [`Links::locate`], for one whose home keeps no address book.
+    pub fn locate_at(&mut self, peer: ArmorName, host: HostId, address: String) {
+        if let Some(far) = &self.far {
+            far.address_is(host, address);
+        }
+        self.locate(peer, host);
+    }
+
     /// Opens a link unless there is one.
     pub fn open(&mut self, peer: ArmorName) {
         self.outbound(peer);
@@ -98,7 +132,8 @@ impl Links {
         let link = self.peers.entry(peer).or_insert_with(|| {
             let outbound = Arc::new(Outbound::default());
             let hello = Frame::Hello { from: self.name, incarnation: self.incarnation, version: crate::frame::VERSION };
-            let run = outbound::run(outbound.clone(), self.home.clone(), peer, hello, self.inputs.clone());
+            let (home, far, inputs) = (self.home.clone(), self.far.clone(), self.inputs.clone());
+            let run = outbound::run(outbound.clone(), Caller { home, far, peer, hello, inputs });
             Peer { outbound, task: tokio::spawn(run) }
         });
         &link.outbound

@@ -1,7 +1,10 @@
-//! Descriptors that a process was born with.
+//! Descriptors that a process was born with, or is passed later.
 
 use std::io;
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, FromRawFd, OwnedFd};
+
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
 
 /// The descriptor that [`super::spawn`] hands to a new process, behind the standard ones.
 pub const HANDED: i32 = 3;
@@ -23,4 +26,22 @@ pub fn take_handed() -> io::Result<OwnedFd> {
     }
     // SAFETY: the descriptor is open, as fcntl has just said, and by contract nothing in this process owns it yet.
     Ok(unsafe { OwnedFd::from_raw_fd(HANDED) })
+}
+
+/// Reads up to so many bytes from a socket, and a descriptor if one is passed with them.
+///
+/// # Errors
+/// Those of `recvmsg`.
+pub fn receive_with(socket: impl AsFd, most: usize) -> io::Result<(Vec<u8>, Option<OwnedFd>)> {
+    let mut bytes = vec![0; most];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let mut into = [io::IoSliceMut::new(&mut bytes)];
+    let received = rustix::net::recvmsg(socket, &mut into, &mut ancillary, RecvFlags::CMSG_CLOEXEC)?;
+    let passed = ancillary.drain().find_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
+        _ => None,
+    });
+    bytes.truncate(received.bytes);
+    Ok((bytes, passed))
 }

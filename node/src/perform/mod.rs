@@ -36,6 +36,7 @@ impl World {
             Effect::Slot(command) => self.slots.command(command),
             Effect::Process(command) => self.process(command),
             Effect::File(command) => self.files.command(command, &mut self.slots),
+            Effect::Locate { name, host } => self.links.locate(name, host),
             Effect::Forget { peer } => self.links.forget(peer),
         }
     }
@@ -57,6 +58,8 @@ impl World {
             ProcessCommand::Notify { notice, command, text } => self.processes.notify(notice, command, text),
             ProcessCommand::Stop => self.processes.stop(),
             ProcessCommand::Revive => self.processes.revive(),
+            ProcessCommand::Sign { to, member, role, key } => self.processes.sign(to, member, role, key),
+            ProcessCommand::KeepBook(book) => self.processes.keep_book(&book),
             ProcessCommand::Profile => self.processes.profile(),
         }
     }

@@ -11,8 +11,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::sync::Arc;
 
+use chameleon_core::book::Book;
 use chameleon_core::job::OsBytes;
 use chameleon_core::names::{ArmorName, Incarnation, JobId};
+use chameleon_core::principal::{Principal, Role};
 use chameleon_core::shell::Identity;
 use chameleon_core::world::{ProcessEvent, ProcessMark};
 
@@ -20,6 +22,7 @@ use crate::event_loop::{Happening, Reporter};
 use crate::files::{commit, tree};
 use crate::home::Home;
 use crate::launch;
+use crate::pki;
 use crate::profile;
 
 pub(crate) use factory::Assignment;
@@ -202,6 +205,27 @@ impl Processes {
             }
             Ok(None) => {}
             Err(error) => crate::log!("{error}"),
+        }
+    }
+
+    /// Certifies a member's key with that of the cluster's authority.
+    pub fn sign(&self, to: ArmorName, member: Principal, role: Role, key: Vec<u8>) {
+        let (home, reporter) = (self.home.clone(), self.reporter.clone());
+        tokio::task::spawn_blocking(move || {
+            let sign = || pki::Standing::of(&home)?.map(|standing| standing.certify(&member, role, &key)).transpose();
+            let outcome = match sign() {
+                Ok(Some(chain)) => Ok(chain.into_iter().map(|certificate| certificate.to_vec()).collect()),
+                Ok(None) => Err("this home belongs to no cluster".to_owned()),
+                Err(error) => Err(error.to_string()),
+            };
+            reporter.process(ProcessEvent::Signed { to, member, outcome });
+        });
+    }
+
+    /// Keeps the cluster's address book for all processes of this home.
+    pub fn keep_book(&self, book: &Book) {
+        if let Err(error) = pki::keep_book(&self.home, book) {
+            crate::log!("the address book is not kept, so changes of it are not known here: {error}");
         }
     }
 

@@ -11,6 +11,7 @@ mod fetched_before_start;
 mod granted_lives;
 mod hospitality;
 mod identical_input;
+mod let_in_once;
 mod lower_term;
 mod no_false_alarm;
 mod no_repetition;
@@ -64,6 +65,7 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
         Box::<granted_lives::GrantedLives>::default(),
         Box::<hospitality::Hospitality>::default(),
         Box::<identical_input::IdenticalInput>::default(),
+        Box::<let_in_once::LetInOnce>::default(),
         Box::<lower_term::LowerTerm>::default(),
         Box::<no_false_alarm::NoFalseAlarm>::default(),
         Box::<no_repetition::NoRepetition>::default(),

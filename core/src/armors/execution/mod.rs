@@ -7,6 +7,7 @@
 mod faults;
 mod ledger;
 mod once;
+mod orders;
 mod results;
 mod slots;
 mod staging;
@@ -103,15 +104,7 @@ impl Execution {
     fn on_surrogate(&mut self, now: Moment, message: ExecutionMessage) -> Step<ExecutionRecord> {
         let mut step = Step::none();
         match message {
-            ExecutionMessage::Configure(orders) => {
-                if self.ledger.orders.as_ref() != Some(&orders) {
-                    let is_first = self.ledger.orders.is_none();
-                    step.record(self, ExecutionRecord::Configured(orders));
-                    if is_first && !self.is_elsewhere() {
-                        self.open_slots(StageId(0), &mut step);
-                    }
-                }
-            }
+            ExecutionMessage::Configure(orders) => self.configure(orders, &mut step),
             // What may be started at most once is not run on such an order, nor again to see how it goes.
             ExecutionMessage::Run { stage, .. } if self.is_at_most_once(stage) => {}
             ExecutionMessage::Prepare { stage, ranges, input } => {
@@ -444,6 +437,7 @@ impl Armor for Execution {
 
     fn resume(&mut self, now: Moment) -> Step<ExecutionRecord> {
         let mut step = Step::none();
+        self.locate_peers(&mut step);
         let stage = self.ledger.assigned.keys().next().map(|(stage, _)| *stage);
         let fresh = self.ledger.orders.is_some() && self.ledger.counts.is_empty() && !self.is_elsewhere();
         if let Some(stage) = stage.or(fresh.then_some(StageId(0))) {

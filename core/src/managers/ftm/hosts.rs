@@ -5,8 +5,8 @@ use crate::job::Job;
 use crate::managers::ftm::placement::{Placing, Plan};
 use crate::managers::ftm::registry::{Decided, Entry, Sighting};
 use crate::managers::ftm::{Ftm, FtmRecord, FtmStep, HostRecord, ProfileRecord};
-use crate::message::{Bid, DaemonMessage, Occurrence, Story, SurrogateMessage, Unit};
-use crate::names::{ArmorName, HostId, Incarnation, JobId};
+use crate::message::{Bid, DaemonMessage, Occurrence, Story, SurrogateMessage, Unit, UserMessage};
+use crate::names::{ArmorName, HostId, Incarnation, JobId, Kind};
 
 /// What the FTM knows of a host.
 #[derive(Debug, Default)]
@@ -121,6 +121,7 @@ impl Ftm {
                 Decided::Requested | Decided::Installing { .. } | Decided::Lost { .. } => {}
             }
         }
+        self.tell_book_to(host, step);
         let daemon = ArmorName::Daemon(host);
         if self.linked.contains(&daemon) {
             let jobs = self.hosts.get_mut(&host).map(|host| std::mem::take(&mut host.clean)).unwrap_or_default();
@@ -135,6 +136,34 @@ impl Ftm {
             let bid = entry.name.job().and_then(|job| self.jobs.get(job)).map(|record| Box::new(bid_of(&record.job)));
             let install = DaemonMessage::Install { term: self.term, name: entry.name, incarnation, granted, bid };
             step.send(ArmorName::Daemon(host), install);
+            self.locate(entry.name, host, step);
+        }
+    }
+
+    /// SMs are spoken to by the FTM and by those who follow their jobs.
+    fn locate(&self, name: ArmorName, host: HostId, step: &mut FtmStep) {
+        let ArmorName::Surrogate(job) = name else { return };
+        step.then(Effect::Locate { name, host });
+        for user in self.users.who_await(job) {
+            self.locate_for(user, name, step);
+        }
+    }
+
+    /// Tells a follower on another machine where the SM of its job is reached.
+    pub(super) fn locate_for(&self, user: ArmorName, name: ArmorName, step: &mut FtmStep) {
+        let host = self.registry.get(name).and_then(|entry| entry.decided.host());
+        let book = self.enrolment.book(self.host);
+        if let Some((host, address)) = host.and_then(|host| Some((host, book.address(host)?.to_owned()))) {
+            step.send(user, UserMessage::Located { name, host, address });
+        }
+    }
+
+    /// A new life of the FTM looks up where its SMs are.
+    pub(super) fn locate_surrogates(&self, step: &mut FtmStep) {
+        for entry in self.registry.entries().filter(|entry| entry.name.kind() == Kind::Surrogate) {
+            if let Some(host) = entry.decided.host() {
+                self.locate(entry.name, host, step);
+            }
         }
     }
 

@@ -105,6 +105,7 @@ impl Ftm {
                 let accepted = UserMessage::Accepted { request: record.request, job };
                 self.users.awaits(user, job);
                 self.reply(user, accepted, step);
+                self.locate_for(user, ArmorName::Surrogate(job), step);
             }
         }
     }
@@ -177,6 +178,10 @@ impl Ftm {
     pub(super) fn retire(&mut self, entry: &Entry, step: &mut FtmStep) {
         match entry.decided {
             Decided::Requested => self.save(step, FtmRecord::ArmorGone(entry.name)),
+            // Nobody will answer for it.
+            Decided::Installing { host, .. } | Decided::Lost { host, .. } if self.is_shut_out(host) => {
+                self.save(step, FtmRecord::ArmorGone(entry.name));
+            }
             Decided::Installing { host, .. } | Decided::Lost { host, .. } => {
                 self.save(step, FtmRecord::Armor(entry.retiring(host)));
                 self.retire_at(host, entry.name, step);

@@ -20,9 +20,11 @@
 //! | `unresolved` | what a person must look at, and what they say of it |
 //! | `profiles` | what each host is, and when it is looked over |
 //! | `answers` | what people ask |
+//! | [`enrolment`] | who is let into the cluster, and who is no more |
 
 pub mod admission;
 mod answers;
+pub mod enrolment;
 pub mod events;
 mod hosts;
 pub mod jobs;
@@ -48,6 +50,7 @@ use crate::names::{ArmorName, HostId, Incarnation, JobId, Kind, Millis, Term};
 use crate::restart::Next;
 use crate::shell::{Identity, Place};
 use crate::world::{ProcessCommand, ProcessEvent};
+use enrolment::Enrolment;
 use events::{EventRecord, Events};
 use hosts::Host;
 use jobs::Jobs;
@@ -69,6 +72,7 @@ pub struct Ftm {
     events: Events,
     notices: Notices,
     hosts: BTreeMap<HostId, Host>,
+    enrolment: Enrolment,
 
     users: Users,
     /// ARMORs that can be spoken to.
@@ -95,6 +99,7 @@ impl Ftm {
             events: Events::default(),
             notices: Notices::default(),
             hosts: BTreeMap::new(),
+            enrolment: Enrolment::default(),
             users: Users::default(),
             linked: BTreeSet::new(),
             forgetting: BTreeMap::new(),
@@ -154,6 +159,16 @@ impl Ftm {
             FtmMessage::Ended { job, outcome, length } if from == ArmorName::Surrogate(job) => {
                 self.end(now, job, outcome, length, step);
                 step.send(from, SurrogateMessage::EndKept);
+            }
+            FtmMessage::MakeToken { digest, role, good_for } => {
+                self.make_token(now, from, digest, role, good_for, step);
+            }
+            FtmMessage::Enrol(application) => self.enrol(now, from, &application, step),
+            FtmMessage::Renew { member, key } => self.renew(from, &member, key, step),
+            FtmMessage::Revoke { name } => self.revoke(now, from, &name, step),
+            FtmMessage::Introduced(principal) => self.users.introduce(from, principal),
+            FtmMessage::Reachable { name, address, key } => {
+                self.daemon_says(from, |ftm, host| ftm.reachable(host, name, address, key, step));
             }
             // Only its SM ends a job.
             FtmMessage::Ended { .. } => {}
@@ -347,6 +362,9 @@ impl Armor for Ftm {
             FtmRecord::EventGone(number) => self.events.remove(*number),
             FtmRecord::Notice(record) => self.notices.put(record),
             FtmRecord::NoticeGone(number) => self.notices.remove(*number),
+            FtmRecord::Token(record) => self.enrolment.put_token(record),
+            FtmRecord::TokenGone(digest) => self.enrolment.remove_token(*digest),
+            FtmRecord::Member(record) => self.enrolment.put_member(record),
             FtmRecord::Host(record) => self.hosts.entry(record.host).or_default().record = *record,
             FtmRecord::Profile(record) => self.hosts.entry(record.host).or_default().profile = Some(record.clone()),
         }
@@ -364,6 +382,7 @@ impl Armor for Ftm {
             Event::Process(ProcessEvent::Notified { notice, failure }) => {
                 self.notified(now, notice, failure, &mut step);
             }
+            Event::Process(ProcessEvent::Signed { to, member, outcome }) => self.signed(to, member, outcome, &mut step),
             // What concerns the guardian in its shell, a daemon or a lane.
             Event::Process(_) | Event::Timer(_) | Event::Slot(_) | Event::File(_) => {}
         }
@@ -376,6 +395,7 @@ impl Armor for Ftm {
         self.began = now.boot;
         self.save(&mut step, FtmRecord::Reign { term: Term(self.term.0 + 1), last_job, next_event });
         self.registry.inherit();
+        self.locate_surrogates(&mut step);
         self.deliver(now, &mut step);
         step
     }

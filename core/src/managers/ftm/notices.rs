@@ -152,6 +152,8 @@ pub fn notable(story: &Story) -> Option<String> {
         | Story::Injected { .. }
         | Story::ArmorRestored { .. }
         | Story::DaemonRestored { .. }
+        | Story::Enrolled { .. }
+        | Story::Revoked { .. }
         | Story::NotifyFailed { .. }
         | Story::Cost { .. }
         | Story::LeftOut { .. }

@@ -2,11 +2,12 @@
 
 use minicbor::{Decode, Encode};
 
+use crate::managers::ftm::enrolment::{MemberRecord, TokenRecord};
 use crate::managers::ftm::events::EventRecord;
 use crate::managers::ftm::jobs::JobRecord;
 use crate::managers::ftm::notices::NoticeRecord;
 use crate::managers::ftm::registry::Entry;
-use crate::names::{ArmorName, HostId, Incarnation, JobId, Term};
+use crate::names::{ArmorName, Digest, HostId, Incarnation, JobId, Term};
 use crate::profile::Profile;
 use crate::shell::Place;
 
@@ -43,6 +44,12 @@ pub enum FtmRecord {
     NoticeGone(#[n(0)] u64),
     #[n(9)]
     Host(#[n(0)] HostRecord),
+    #[n(40)]
+    Token(#[n(0)] TokenRecord),
+    #[n(41)]
+    TokenGone(#[n(0)] Digest),
+    #[n(42)]
+    Member(#[n(0)] MemberRecord),
     #[n(80)]
     Profile(#[n(0)] ProfileRecord),
 }
@@ -91,6 +98,9 @@ impl FtmRecord {
             FtmRecord::EventGone(number) => Place::Delete(event(number)),
             FtmRecord::Notice(record) => Place::Put(notice(&record.number)),
             FtmRecord::NoticeGone(number) => Place::Delete(notice(number)),
+            FtmRecord::Token(record) => Place::Put(format!("token/{}", record.digest)),
+            FtmRecord::TokenGone(digest) => Place::Delete(format!("token/{digest}")),
+            FtmRecord::Member(record) => Place::Put(format!("member/{}", record.member)),
             FtmRecord::Host(record) => Place::Put(format!("host/{:010}", record.host.0)),
             FtmRecord::Profile(record) => Place::Put(format!("profile/{:010}", record.host.0)),
         }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::message::UserMessage;
 use crate::names::{ArmorName, JobId, Millis};
+use crate::principal::Principal;
 
 /// How long a command may take to be reached: it is there before it asks, so it is gone if it takes longer.
 pub const REACHED_WITHIN: Millis = Millis(10_000);
@@ -18,6 +19,8 @@ struct User {
     /// Answers that wait for the link.
     owed: Vec<UserMessage>,
     awaits: BTreeSet<JobId>,
+    /// Who is behind it, if not the owner of the FTM's home.
+    principal: Option<Principal>,
 }
 
 /// All commands that asked for something.
@@ -64,6 +67,22 @@ impl Users {
 
     pub fn awaits(&mut self, name: ArmorName, job: JobId) {
         self.known.entry(name).or_default().awaits.insert(job);
+    }
+
+    /// Its link proved who is behind a command.
+    pub fn introduce(&mut self, name: ArmorName, principal: Principal) {
+        self.known.entry(name).or_default().principal = Some(principal);
+    }
+
+    /// Who is behind a command; nobody else than the owner of the FTM's home if it is not known.
+    #[must_use]
+    pub fn principal(&self, name: ArmorName) -> Option<&Principal> {
+        self.known.get(&name)?.principal.as_ref()
+    }
+
+    /// Those that wait for this job.
+    pub fn who_await(&self, job: JobId) -> impl Iterator<Item = ArmorName> {
+        self.known.iter().filter(move |(_, user)| user.awaits.contains(&job)).map(|(&name, _)| name)
     }
 
     /// Those that wait for this job; they do not any more.

@@ -135,14 +135,15 @@ impl Surrogate {
             }
             SurrogateMessage::Granted(places) => {
                 let mut lanes_elsewhere = false;
-                for (name, host) in places {
+                for &(name, host) in &places {
                     self.granted.insert(name);
+                    step.then(Effect::Locate { name, host });
                     if self.ledger.hosts.get(&name) != Some(&host) {
                         step.record(self, SurrogateRecord::Placed(name, host));
                         lanes_elsewhere |= self.placed(name);
                     }
-                    self.say_all(name, step);
                 }
+                places.into_iter().for_each(|(name, _)| self.say_all(name, step));
                 if lanes_elsewhere && !self.is_over() {
                     self.say_to_fanout(step);
                 }
@@ -437,6 +438,7 @@ impl Armor for Surrogate {
     fn resume(&mut self, now: Moment) -> Step<SurrogateRecord> {
         let mut step = Step::none();
         self.set_deadline(now, &mut step);
+        self.ledger.hosts.iter().for_each(|(&name, &host)| step.then(Effect::Locate { name, host }));
         // Whatever was said may have been lost with the life before.
         self.ledger.occurrences.repeat();
         step.send(ArmorName::Ftm, FtmMessage::Happened { job: self.id, first: 0, occurrences: Vec::new() });

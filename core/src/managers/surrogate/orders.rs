@@ -91,6 +91,7 @@ impl Surrogate {
             elsewhere: lanes.iter().filter_map(place).collect(),
             bundle: bundle(job, stage, reads_stdin),
             whereabouts: Whereabouts::of(job),
+            places: self.places(|name| matches!(name, ArmorName::Execution(..))),
             lanes,
         };
         step.send(self.fanout(), FanoutMessage::Distribute(Box::new(supply)));
@@ -113,7 +114,8 @@ impl Surrogate {
             Order::Space => run.rule.lanes,
             Order::Time => 1,
         };
-        let orders = LaneOrders { lane, job: job.clone(), sharing, handed: self.handed(run.stage) };
+        let places = self.places(|name| matches!(name, ArmorName::Voter(_) | ArmorName::Fanout(_)));
+        let orders = LaneOrders { lane, job: job.clone(), sharing, handed: self.handed(run.stage), places };
         let name = self.execution(lane);
         step.send(name, ExecutionMessage::Configure(Box::new(orders)));
         if let Some(started) = run.started.get(&lane) {
@@ -138,6 +140,11 @@ impl Surrogate {
         let source = self.ledger.job.as_ref().and_then(|job| job.stages.get(usize::from(stage.0))?.stdin);
         let pieces = self.ledger.output.pieces().iter();
         pieces.filter(|piece| Some(piece.execution.stage) == source).cloned().collect()
+    }
+
+    /// Where those ARMORs of the job are that another of its ARMORs speaks to first.
+    fn places(&self, wanted: impl Fn(ArmorName) -> bool) -> Vec<(ArmorName, HostId)> {
+        self.ledger.hosts.iter().filter(|(name, _)| wanted(**name)).map(|(&name, &host)| (name, host)).collect()
     }
 
     pub(super) fn say_run(&self, lane: LaneId, ranges: Vec<(u64, u64)>, step: &mut Step<SurrogateRecord>) {

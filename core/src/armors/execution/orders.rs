@@ -1,0 +1,27 @@
+//! What the SM orders of a lane, and where those are to whom the lane speaks first.
+
+use crate::armor::{Effect, Step};
+use crate::armors::execution::{Execution, ExecutionRecord};
+use crate::message::LaneOrders;
+use crate::names::StageId;
+
+impl Execution {
+    /// Orders are repeated whenever the link comes up, and change while the lane runs.
+    pub(super) fn configure(&mut self, orders: Box<LaneOrders>, step: &mut Step<ExecutionRecord>) {
+        if self.ledger.orders.as_ref() == Some(&orders) {
+            return;
+        }
+        let is_first = self.ledger.orders.is_none();
+        step.record(self, ExecutionRecord::Configured(orders));
+        self.locate_peers(step);
+        if is_first && !self.is_elsewhere() {
+            self.open_slots(StageId(0), step);
+        }
+    }
+
+    /// The Voter and the Fanout may be on other hosts.
+    pub(super) fn locate_peers(&self, step: &mut Step<ExecutionRecord>) {
+        let places = self.ledger.orders.iter().flat_map(|orders| &orders.places);
+        places.for_each(|&(name, host)| step.then(Effect::Locate { name, host }));
+    }
+}

@@ -8,10 +8,10 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use chameleon_core::names::{ArmorName, HostId, JobId, LaneId, SlotId};
+use chameleon_core::names::{HostId, JobId, LaneId, SlotId};
 use chameleon_core::world::Piece;
 use chameleon_node::bulk::frame::{Pack, Wish};
-use chameleon_node::bulk::{BulkError, Caller, shelf};
+use chameleon_node::bulk::{BulkError, Caller, Roads, shelf};
 use chameleon_node::home::Home;
 
 pub use chameleon_node::bulk::Stream;
@@ -24,6 +24,7 @@ const LOOKED_THROUGH: u64 = 64 << 20;
 
 /// The packs of one job.
 pub struct Packs {
+    roads: Roads,
     home: Arc<Home>,
     own: HostId,
     pub job: JobId,
@@ -39,8 +40,9 @@ impl Packs {
         let home = Arc::new(Home::open(home).map_err(|why| Failure::System(why.to_string()))?);
         let own = home.own_host();
         let pass = shelf::pass_of(&home, own, job).unwrap_or_default();
-        let caller = Caller::new(home.clone(), job, pass);
-        Ok(Packs { home, own, job, caller })
+        let roads = Roads::of_command(home.clone()).map_err(|why| Failure::System(why.to_string()))?;
+        let caller = Caller::new(roads.clone(), job, pass);
+        Ok(Packs { roads, home, own, job, caller })
     }
 
     /// Where standard input is spooled.
@@ -89,9 +91,7 @@ impl Packs {
 
     /// All hosts that can be asked, this one first.
     pub fn hosts(&self) -> Vec<HostId> {
-        let daemons = self.home.linked().unwrap_or_default().into_iter();
-        let mut hosts: Vec<HostId> =
-            daemons.filter_map(|name| if let ArmorName::Daemon(host) = name { Some(host) } else { None }).collect();
+        let mut hosts = self.roads.hosts();
         hosts.sort_by_key(|host| (*host != self.own, *host));
         hosts
     }

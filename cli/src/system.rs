@@ -272,7 +272,10 @@ impl System {
     /// # Errors
     /// The faults cannot be read.
     pub fn adopt(&self, job: &mut Job) -> Result<(), Failure> {
-        job.origin = Origin { host: self.home.own_host(), pass: Digest(random::bytes()) };
+        // A person who is on no host has their files where the FTM is.
+        let own = Some(self.home.own_host()).filter(|host| *host != HostId::default());
+        let host = own.unwrap_or_else(|| pki::read_book(&self.home).unwrap_or_default().ftm);
+        job.origin = Origin { host, pass: Digest(random::bytes()) };
         job.injections.extend(self.injections()?);
         Ok(())
     }

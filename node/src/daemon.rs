@@ -13,7 +13,6 @@ use chameleon_core::names::{ArmorName, HostId, Incarnation, Kind};
 use chameleon_core::shell::Identity;
 
 use crate::armor_process::{self, Raise, StartError};
-use crate::bulk::Desk;
 use crate::home::{Home, Lock, LockError};
 use crate::limits;
 use crate::os::descriptor;
@@ -47,7 +46,6 @@ fn run(arguments: &[OsString], raise: Raise) -> Result<Infallible, StartError> {
     let incarnation = next_incarnation(&lock)?;
     let cores = std::thread::available_parallelism().map_or(1, |cores| u16::try_from(cores.get()).unwrap_or(u16::MAX));
     let identity = Identity { name: ArmorName::Daemon(host), incarnation, host, cores, seed: random::bytes() };
-    Desk::new(&home, host)?.open(&home, host)?;
     let factory = Factory::new(Arc::new(Home::open(&path)?), host, cores)?;
     armor_process::run(home, identity, raise, Some((factory, blanks)))
 }

@@ -11,7 +11,7 @@ use std::thread;
 
 use chameleon_core::names::{Digest, HostId, JobId, LaneId, SlotId};
 use chameleon_node::bulk::frame::{Pack, Wish};
-use chameleon_node::bulk::{BulkError, Caller, Desk, Refusal, Stream, fetch, shelf};
+use chameleon_node::bulk::{BulkError, Caller, Desk, Refusal, Roads, Stream, fetch, shelf};
 use chameleon_node::files::blobs::Blobs;
 use chameleon_node::home::Home;
 
@@ -47,7 +47,7 @@ impl System {
     }
 
     fn caller(&self) -> Caller {
-        Caller::new(self.home.clone(), JOB, PASS)
+        Caller::new(Roads::new(self.home.clone(), None), JOB, PASS)
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -189,7 +189,7 @@ fn who_does_not_know_the_pass_is_told_nothing() {
     let digest = system.blobs(ORIGIN).put(b"private").unwrap();
     let blobs = Blobs::open(&system.path("here")).unwrap();
     for (job, pass) in [(JOB, Digest::default()), (JobId(7), PASS)] {
-        let mut caller = Caller::new(system.home.clone(), job, pass);
+        let mut caller = Caller::new(Roads::new(system.home.clone(), None), job, pass);
         let error = fetch::blob(&mut caller, &[ORIGIN], digest, MOST, &blobs).unwrap_err();
         assert!(matches!(error, BulkError::Refused { refusal: Refusal::Unknown, .. }), "{error}");
         assert!(caller.packs(ORIGIN).is_err());
@@ -261,7 +261,7 @@ fn a_desk_outlives_those_who_ask_nonsense() {
     let system = System::new(&[ORIGIN]);
     let digest = system.blobs(ORIGIN).put(b"right").unwrap();
     for nonsense in [&b"\xff\xff\xff\xff"[..], b"\x04\x00\x00\x00\xff\xff\xff\xff", b"\x10\x00"] {
-        let mut stream = system.home.dial_bulk(ORIGIN).unwrap();
+        let mut stream = UnixStream::connect(system.home.bulk_socket(ORIGIN)).unwrap();
         stream.write_all(nonsense).unwrap();
         stream.shutdown(std::net::Shutdown::Write).unwrap();
         assert_eq!(stream.read(&mut [0; 8]).unwrap_or(0), 0, "it hangs up");

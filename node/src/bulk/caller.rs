@@ -1,16 +1,14 @@
 //! Asks hosts for bytes, over one stream to each, which is kept for the next question.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read};
-use std::os::unix::net::UnixStream;
-use std::sync::Arc;
+use std::io;
 use std::time::Duration;
 
 use chameleon_core::names::{Digest, HostId, JobId};
 
 use super::BulkError;
 use super::frame::{self, Answer, Ask, VERSION, Wish};
-use crate::home::Home;
+use super::roads::{Road, Roads};
 
 /// A host that says nothing for so long is taken for gone.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -19,18 +17,18 @@ const BUFFER: usize = 256 << 10;
 /// Asks for the bytes of one job.
 #[derive(Debug)]
 pub struct Caller {
-    home: Arc<Home>,
+    roads: Roads,
     job: JobId,
     pass: Digest,
-    streams: BTreeMap<HostId, UnixStream>,
+    streams: BTreeMap<HostId, Box<dyn Road>>,
     /// Bytes that came, over all hosts.
     received: u64,
 }
 
 impl Caller {
     #[must_use]
-    pub fn new(home: Arc<Home>, job: JobId, pass: Digest) -> Self {
-        Caller { home, job, pass, streams: BTreeMap::new(), received: 0 }
+    pub fn new(roads: Roads, job: JobId, pass: Digest) -> Self {
+        Caller { roads, job, pass, streams: BTreeMap::new(), received: 0 }
     }
 
     #[must_use]
@@ -63,18 +61,13 @@ impl Caller {
                 outcome => return outcome,
             }
         }
-        let stream = self.home.dial_bulk(host).and_then(|stream| {
-            stream.set_read_timeout(Some(PATIENCE))?;
-            stream.set_write_timeout(Some(PATIENCE))?;
-            Ok(stream)
-        });
-        let stream = stream.map_err(|source| BulkError::Unreachable { host, source })?;
+        let stream = self.roads.dial(host, PATIENCE).map_err(|source| BulkError::Unreachable { host, source })?;
         self.ask_over(stream, host, wish, most, take)
     }
 
     fn ask_over(
         &mut self,
-        mut stream: UnixStream,
+        mut stream: Box<dyn Road>,
         host: HostId,
         wish: Wish,
         most: u64,

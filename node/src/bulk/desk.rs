@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io::{self, Read, Write};
+use std::net::TcpStream;
 use std::os::unix::fs::FileExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
@@ -11,10 +12,15 @@ use std::thread;
 use std::time::Duration;
 
 use chameleon_core::names::HostId;
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::mpsc;
 
 use super::frame::{self, Answer, Ask, Refusal};
+use super::roads::Distant;
 use super::shelf::{Found, Shelf};
 use crate::home::{Home, HomeError};
+use crate::links::Far;
+use crate::links::door::BulkCalls;
 
 /// Streams that are served at once.
 const MOST: usize = 64;
@@ -62,14 +68,40 @@ impl Desk {
         Ok(())
     }
 
+    /// Serves whoever calls from other machines and is let in, from now until the process ends.
+    ///
+    /// # Errors
+    /// There can be no runtime or no thread for it.
+    pub fn answer(&self, far: Arc<Far>) -> io::Result<BulkCalls> {
+        let (calls, mut called) = mpsc::unbounded_channel();
+        let desk = self.clone();
+        // Its own, so that no decision of the daemon waits for a reader far away.
+        let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("bulk").enable_all().build()?;
+        thread::Builder::new().name("bulk".to_owned()).spawn(move || {
+            while let Some(stream) = called.blocking_recv() {
+                let (far, handle) = (far.clone(), runtime.handle().clone());
+                desk.in_a_thread(move || answer(stream, &far, handle));
+            }
+        })?;
+        Ok(calls)
+    }
+
     /// Serves one stream in a thread of its own.
-    pub fn attend(&self, mut stream: UnixStream) {
+    pub fn attend(&self, stream: UnixStream) {
+        self.in_a_thread(move || {
+            stream.set_read_timeout(Some(PATIENCE))?;
+            stream.set_write_timeout(Some(PATIENCE))?;
+            Ok(stream)
+        });
+    }
+
+    fn in_a_thread<R: Read + Write>(&self, open: impl FnOnce() -> io::Result<R> + Send + 'static) {
         let desk = self.clone();
         let is_room = desk.served.fetch_add(1, Ordering::Relaxed) < MOST;
         let serve = move || {
-            let patient = stream.set_read_timeout(Some(PATIENCE)).and(stream.set_write_timeout(Some(PATIENCE)));
             // Whoever breaks off, or says what cannot be read, is not served any longer.
-            let _ = patient.and_then(|()| if is_room { desk.serve(&mut stream) } else { turn_away(&mut stream) });
+            let _ =
+                open().and_then(|mut stream| if is_room { desk.serve(&mut stream) } else { turn_away(&mut stream) });
             desk.served.fetch_sub(1, Ordering::Relaxed);
         };
         if thread::Builder::new().name("bulk".to_owned()).spawn(serve).is_err() {
@@ -89,11 +121,13 @@ impl Desk {
                 Ok(Found::Whole(bytes)) => {
                     frame::write(stream, &Answer::Bytes(bytes.len() as u64))?;
                     stream.write_all(&bytes)?;
+                    stream.flush()?;
                 }
                 Ok(Found::Part { file, offset, length }) => {
                     frame::write(stream, &Answer::Bytes(length))?;
                     buffer.resize(BUFFER, 0);
                     give(&file, offset, length, &mut buffer, stream)?;
+                    stream.flush()?;
                 }
             }
         }
@@ -101,7 +135,17 @@ impl Desk {
     }
 }
 
-fn turn_away(stream: &mut UnixStream) -> io::Result<()> {
+/// Whoever calls must prove that it belongs to the cluster. What it may have, the pass says.
+fn answer(stream: TcpStream, far: &Arc<Far>, handle: Handle) -> io::Result<Distant> {
+    stream.set_nonblocking(true)?;
+    let answered = handle.block_on(async { far.answer(tokio::net::TcpStream::from_std(stream)?).await });
+    match answered? {
+        (stream, Some(_member)) => Ok(Distant { stream, handle, patience: PATIENCE }),
+        (_stranger, None) => Err(io::ErrorKind::PermissionDenied.into()),
+    }
+}
+
+fn turn_away(stream: &mut (impl Read + Write)) -> io::Result<()> {
     let _asked: Option<Ask> = frame::read(stream)?;
     frame::write(stream, &Answer::Refused(Refusal::Busy))
 }

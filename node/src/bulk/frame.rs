@@ -188,7 +188,8 @@ pub fn read<T: for<'b> Decode<'b, ()>>(stream: &mut impl Read) -> io::Result<Opt
 pub fn write(stream: &mut impl Write, frame: &impl Encode<()>) -> io::Result<()> {
     let body = minicbor::to_vec(frame).expect("writing to memory cannot fail");
     let header = u32::try_from(body.len()).map_err(io::Error::other)?.to_le_bytes();
-    stream.write_all(&[&header, body.as_slice()].concat())
+    stream.write_all(&[&header, body.as_slice()].concat())?;
+    stream.flush()
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@
 //! | [`frame`] | what is asked and answered, decoded by a pure function |
 //! | [`desk`] | gives bytes out |
 //! | [`shelf`] | finds them, for those who may have them |
+//! | [`roads`] | how hosts are reached |
 //! | [`caller`] | asks a host |
 //! | [`fetch`] | gets bytes from whichever host has them, and checks them |
 
@@ -20,6 +21,7 @@ pub mod caller;
 pub mod desk;
 pub mod fetch;
 pub mod frame;
+pub mod roads;
 pub mod shelf;
 
 use std::io;
@@ -29,6 +31,7 @@ use chameleon_core::names::{Digest, HostId};
 pub use caller::Caller;
 pub use desk::Desk;
 pub use frame::{Refusal, Stream};
+pub use roads::Roads;
 
 /// Why bytes could not be had. Nothing half is left behind.
 #[derive(Debug, thiserror::Error)]

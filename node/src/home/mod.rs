@@ -22,7 +22,6 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, symlink};
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use chameleon_core::names::{ArmorName, HostId, JobId, LaneId};
@@ -203,19 +202,12 @@ impl Home {
         self.in_links(&format!("bulk-{host}"))
     }
 
-    /// A stream to the desk of a host.
-    ///
-    /// # Errors
-    /// It cannot be reached.
-    pub fn dial_bulk(&self, host: HostId) -> io::Result<UnixStream> {
-        UnixStream::connect(self.bulk_socket(host))
-    }
-
-    /// The host that whoever works in this home is on: the only one here, or the first of a local system.
+    /// The host that whoever works in this home is on: the only one here, or the first of a local system. The home of a
+    /// person, who is on none, has its own number for that, 0.
     #[must_use]
     pub fn own_host(&self) -> HostId {
         let hosts = fs::read_dir(self.path.join("hosts")).into_iter().flatten().flatten();
-        hosts.filter_map(|host| host.file_name().to_str()?.parse().ok()).min().unwrap_or(HostId(1))
+        hosts.filter_map(|host| host.file_name().to_str()?.parse().ok()).min().unwrap_or_default()
     }
 
     /// The spooled standard input of a job, or a host's copy of it.

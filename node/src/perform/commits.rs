@@ -60,7 +60,7 @@ impl Files {
     ) -> Result<(Blobs, Manifest), String> {
         let failed = |error: FilesError| format!("failed to {error}");
         let blobs = Blobs::open(&self.home.job_on(self.host, job).join("blobs")).map_err(failed)?;
-        let mut caller = Caller::new(self.home.clone(), job, pass);
+        let mut caller = Caller::new(self.roads.clone(), job, pass);
         let mut all = Manifest::default();
         for change in changes {
             let manifest = match change.kept.iter().find(|(host, _)| *host == self.host) {

@@ -8,7 +8,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use crate::bulk::shelf;
+use crate::bulk::{Roads, shelf};
 use crate::event_loop::Reporter;
 use crate::files::listing::{Limit, Listing, beneath};
 use crate::home::Home;
@@ -23,6 +23,7 @@ use chameleon_core::world::{FileCommand, FileEvent, Input, Piece, Region};
 /// The file system, as an ARMOR sees it.
 #[derive(Debug, Clone)]
 pub struct Files {
+    pub(super) roads: Roads,
     pub(super) home: Arc<Home>,
     pub(super) host: HostId,
     reporter: Reporter,
@@ -31,8 +32,9 @@ pub struct Files {
 
 impl Files {
     #[must_use]
-    pub fn new(home: Arc<Home>, host: HostId, reporter: Reporter) -> Self {
-        Files { home, host, reporter, spool: Arc::default() }
+    pub fn new(roads: Roads, host: HostId, reporter: Reporter) -> Self {
+        let home = roads.home().clone();
+        Files { roads, home, host, reporter, spool: Arc::default() }
     }
 
     /// `slots`: those of this ARMOR. Their view must not be in use while the files under it change.

@@ -27,7 +27,7 @@ pub(super) fn open(inputs: &Inputs, pieces: &[Piece]) -> Result<OwnedFd, String>
     let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
     let file = rustix::fs::open(&inputs.directory, flags, Mode::RUSR | Mode::WUSR);
     let mut file = File::from(file.map_err(|error| failed(error.into()))?);
-    let mut caller = Caller::new(inputs.home.clone(), inputs.job, inputs.pass);
+    let mut caller = Caller::new(inputs.roads.clone(), inputs.job, inputs.pass);
     for piece in pieces.iter().filter(|piece| piece.stdout.length > 0) {
         append(inputs, &mut caller, piece, &mut file)
             .map_err(|why| format!("the output of {} in lane {}: {why}", piece.execution, piece.lane))?;
@@ -38,7 +38,7 @@ pub(super) fn open(inputs: &Inputs, pieces: &[Piece]) -> Result<OwnedFd, String>
 
 /// Out of a pack of this host if it is there, else out of a copy of another host's, which is fetched once.
 fn append(inputs: &Inputs, caller: &mut Caller, piece: &Piece, file: &mut File) -> Result<(), String> {
-    let Inputs { home, host, job, .. } = inputs;
+    let (home, Inputs { host, job, .. }) = (inputs.roads.home(), inputs);
     let holders = piece.holders_alike();
     let begins = file.stream_position().map_err(|error| error.to_string())?;
     let mut spoilt = None;

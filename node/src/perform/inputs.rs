@@ -106,7 +106,7 @@ impl Files {
         }
         let failed = |error: &dyn std::fmt::Display| format!("{input} did not come to {}: {error}", self.host);
         let host = whereabouts.origin.host;
-        let mut caller = Caller::new(self.home.clone(), job, whereabouts.origin.pass);
+        let mut caller = Caller::new(self.roads.clone(), job, whereabouts.origin.pass);
         let Some(listing) = offer.listing else {
             let Input::Spool(length) = input else { return Err(failed(&"nothing is said of what belongs to it")) };
             let spool = self.home.spool(self.host, job);

@@ -16,7 +16,7 @@ use chameleon_core::world::{Changes, End, Ended, Piece, Region, SlotCommand, Slo
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::task::JoinHandle;
 
-use crate::bulk::shelf;
+use crate::bulk::{Roads, shelf};
 use crate::event_loop::Reporter;
 use crate::files::listing::beneath;
 use crate::home::Home;
@@ -30,6 +30,7 @@ use crate::timers;
 /// All slots of this process.
 #[derive(Debug)]
 pub struct Slots {
+    roads: Roads,
     home: Arc<Home>,
     host: HostId,
     reporter: Reporter,
@@ -57,9 +58,10 @@ pub(super) struct Surroundings {
 
 impl Slots {
     #[must_use]
-    pub fn new(home: Arc<Home>, host: HostId, reporter: Reporter) -> Self {
+    pub fn new(roads: Roads, host: HostId, reporter: Reporter) -> Self {
         let (slots, closing, surroundings) = Default::default();
-        Slots { home, host, reporter, slots, closing, surroundings }
+        let home = roads.home().clone();
+        Slots { roads, home, host, reporter, slots, closing, surroundings }
     }
 
     pub fn command(&mut self, command: SlotCommand) {
@@ -112,7 +114,7 @@ impl Slots {
             return self.reporter.slot(SlotEvent::Unavailable { slot: id, opening, why });
         }
         let inputs = Inputs {
-            home: Arc::clone(&self.home),
+            roads: self.roads.clone(),
             host: self.host,
             job: plan.job,
             pass: plan.origin.pass,
@@ -177,7 +179,7 @@ impl Reports {
 /// Where the standard input of programs comes from.
 #[derive(Clone)]
 pub(super) struct Inputs {
-    pub home: Arc<Home>,
+    pub roads: Roads,
     pub host: HostId,
     pub job: JobId,
     pub pass: Digest,
@@ -301,7 +303,7 @@ impl Served {
             let opened = tokio::task::spawn_blocking(move || handed::open(&inputs, &handed)).await;
             return opened.unwrap_or_else(|error| Err(format!("standard input: {error}"))).map(Some);
         }
-        let Inputs { home, host, job, mirror, .. } = &self.inputs;
+        let Inputs { roads, host, job, mirror, .. } = &self.inputs;
         match stdin {
             Stdin::Null => Ok(None),
             Stdin::File(path, offset) => {
@@ -316,7 +318,7 @@ impl Served {
                 Ok(Some(file.into()))
             }
             Stdin::Spool => {
-                let spool = home.spool(*host, *job);
+                let spool = roads.home().spool(*host, *job);
                 let (feeder, end) = Feeder::start(spool).map_err(|error| format!("standard input: {error}"))?;
                 self.feeder = Some(feeder);
                 Ok(Some(end))

@@ -89,13 +89,13 @@ fn to_surrogate(from: ArmorName, message: &SurrogateMessage) -> bool {
         | SurrogateMessage::Recounted { .. }
         | SurrogateMessage::Prefix { .. } => Kind::Voter,
         SurrogateMessage::Noted { .. } => return matches!(from.kind(), Kind::Voter | Kind::Execution),
+        SurrogateMessage::Committed { .. } => return matches!(from.kind(), Kind::Execution | Kind::Fanout),
         SurrogateMessage::CannotRun { .. }
         | SurrogateMessage::LaneProgress { .. }
         | SurrogateMessage::LaneDone { .. }
         | SurrogateMessage::Repeated { .. }
         | SurrogateMessage::Prepared { .. }
-        | SurrogateMessage::Unclear { .. }
-        | SurrogateMessage::Committed { .. } => Kind::Execution,
+        | SurrogateMessage::Unclear { .. } => Kind::Execution,
         SurrogateMessage::InputsReady { .. } | SurrogateMessage::InputsRefused { .. } => Kind::Fanout,
         SurrogateMessage::Follow { .. } | SurrogateMessage::Consumed { .. } => Kind::User,
     };
@@ -117,7 +117,7 @@ fn to_voter(from: ArmorName, message: &VoterMessage) -> bool {
 
 fn to_fanout(from: ArmorName, message: &FanoutMessage) -> bool {
     match message {
-        FanoutMessage::Distribute { .. } => from.kind() == Kind::Surrogate,
+        FanoutMessage::Distribute(_) | FanoutMessage::Commit { .. } => from.kind() == Kind::Surrogate,
         FanoutMessage::Staged { lane, .. } => matches!(from, ArmorName::Execution(_, own) if own == *lane),
         FanoutMessage::Spooled { .. } => from.kind() == Kind::User,
     }

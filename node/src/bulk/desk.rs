@@ -12,11 +12,11 @@ use std::thread;
 use std::time::Duration;
 
 use chameleon_core::names::HostId;
-use tokio::runtime::{Builder, Handle};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use super::frame::{self, Answer, Ask, Refusal};
-use super::roads::Distant;
+use super::roads::{Distant, driver};
 use super::shelf::{Found, Shelf};
 use crate::home::{Home, HomeError};
 use crate::links::Far;
@@ -71,15 +71,15 @@ impl Desk {
     /// Serves whoever calls from other machines and is let in, from now until the process ends.
     ///
     /// # Errors
-    /// There can be no runtime or no thread for it.
+    /// There can be no thread for it.
     pub fn answer(&self, far: Arc<Far>) -> io::Result<BulkCalls> {
         let (calls, mut called) = mpsc::unbounded_channel();
         let desk = self.clone();
         // Its own, so that no decision of the daemon waits for a reader far away.
-        let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("bulk").enable_all().build()?;
+        let driver = driver()?;
         thread::Builder::new().name("bulk".to_owned()).spawn(move || {
             while let Some(stream) = called.blocking_recv() {
-                let (far, handle) = (far.clone(), runtime.handle().clone());
+                let (far, handle) = (far.clone(), driver.clone());
                 desk.in_a_thread(move || answer(stream, &far, handle));
             }
         })?;

@@ -7,11 +7,12 @@ use std::fmt::Debug;
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use chameleon_core::names::{ArmorName, HostId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::runtime::{Builder, Handle};
 
 use crate::home::Home;
 use crate::links::door::Destination;
@@ -28,23 +29,15 @@ impl Road for Distant {}
 #[derive(Debug, Clone)]
 pub struct Roads {
     home: Arc<Home>,
-    distant: Option<(Arc<Far>, Driver)>,
-}
-
-/// What drives streams to other machines.
-#[derive(Debug, Clone)]
-enum Driver {
-    /// The runtime of an ARMOR.
-    Shared(Handle),
-    /// That of a command, which lives as long as its roads.
-    Own(Arc<Runtime>),
+    /// What is known of other machines, and what drives streams there.
+    distant: Option<(Arc<Far>, Handle)>,
 }
 
 impl Roads {
     /// Those of an ARMOR, within its runtime. `far`: what it knows of other machines, if there are any.
     #[must_use]
     pub fn new(home: Arc<Home>, far: Option<Arc<Far>>) -> Roads {
-        Roads { home, distant: far.map(|far| (far, Driver::Shared(Handle::current()))) }
+        Roads { home, distant: far.map(|far| (far, Handle::current())) }
     }
 
     /// Those of a command.
@@ -53,11 +46,8 @@ impl Roads {
     /// There can be no runtime.
     pub fn of_command(home: Arc<Home>) -> io::Result<Roads> {
         let name = ArmorName::User(u64::from_le_bytes(random::bytes()));
-        let runtime = || Builder::new_multi_thread().worker_threads(1).enable_all().build();
-        let distant = match Far::of(&home, name) {
-            Some(far) => Some((far, Driver::Own(Arc::new(runtime()?)))),
-            None => None,
-        };
+        let far = Far::of(&home, name);
+        let distant = far.map(|far| io::Result::Ok((far, driver()?))).transpose()?;
         Ok(Roads { home, distant })
     }
 
@@ -86,8 +76,8 @@ impl Roads {
     /// It cannot be reached, or is somebody else's.
     pub fn dial(&self, host: HostId, patience: Duration) -> io::Result<Box<dyn Road>> {
         match &self.distant {
-            Some((far, driver)) if far.here() != Some(host) => {
-                let handle = driver.handle();
+            Some((far, handle)) if far.here() != Some(host) => {
+                let handle = handle.clone();
                 let stream = handle.block_on(far.call(Destination::Bulk, host))?;
                 Ok(Box::new(Distant { stream, handle, patience }))
             }
@@ -101,13 +91,16 @@ impl Roads {
     }
 }
 
-impl Driver {
-    fn handle(&self) -> Handle {
-        match self {
-            Driver::Shared(handle) => handle.clone(),
-            Driver::Own(runtime) => runtime.handle().clone(),
-        }
-    }
+/// What drives streams in a process, until it ends: a thread that waits for nothing else.
+///
+/// # Errors
+/// There can be no such thread.
+pub(super) fn driver() -> io::Result<Handle> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let handle = runtime.handle().clone();
+    let drive = move || runtime.block_on(std::future::pending::<()>());
+    thread::Builder::new().name("bulk".to_owned()).spawn(drive)?;
+    Ok(handle)
 }
 
 /// A stream to another machine, for a thread that waits.

@@ -5,8 +5,13 @@
 use std::fmt::Debug;
 
 use chameleon_core::armors::execution::ExecutionRecord;
+use chameleon_core::armors::fanout::FanoutRecord;
 use chameleon_core::armors::voter::VoterRecord;
+use chameleon_core::daemon::DaemonRecord;
+use chameleon_core::managers::ftm::FtmRecord;
+use chameleon_core::managers::surrogate::SurrogateRecord;
 use chameleon_core::world::{Piece, ProcessMark};
+use chameleon_node::files::commit::Pointer;
 use chameleon_node::files::manifest::Manifest;
 use chameleon_node::files::redo::RedoList;
 use chameleon_node::slot::control::{FromShim, ToShim};
@@ -16,15 +21,20 @@ use minicbor::{Decode, Encode};
 
 fuzz_target!(|bytes: &[u8]| {
     let Some((kind, bytes)) = bytes.split_first() else { return };
-    match kind % 9 {
+    match kind % 14 {
         0 => reads_back::<ExecutionRecord>(bytes),
         1 => reads_back::<VoterRecord>(bytes),
-        2 => reads_back::<Vec<Piece>>(bytes),
-        3 => reads_back::<ProcessMark>(bytes),
-        4 => reads_back::<Manifest>(bytes),
-        5 => reads_back::<RedoList>(bytes),
-        6 => reads_back::<Plan>(bytes),
-        7 => drop(minicbor::decode::<ToShim>(bytes)),
+        2 => reads_back::<FanoutRecord>(bytes),
+        3 => reads_back::<SurrogateRecord>(bytes),
+        4 => reads_back::<FtmRecord>(bytes),
+        5 => reads_back::<DaemonRecord>(bytes),
+        6 => reads_back::<Vec<Piece>>(bytes),
+        7 => reads_back::<ProcessMark>(bytes),
+        8 => reads_back::<Manifest>(bytes),
+        9 => reads_back::<Pointer>(bytes),
+        10 => reads_back::<RedoList>(bytes),
+        11 => reads_back::<Plan>(bytes),
+        12 => drop(minicbor::decode::<ToShim>(bytes)),
         _ => drop(minicbor::decode::<FromShim>(bytes)),
     }
 });

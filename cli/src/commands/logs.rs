@@ -18,8 +18,8 @@ pub struct Logs {
     /// The job, such as j1
     job: JobId,
     /// Only this lane, counted from 0
-    #[arg(long, value_name = "N")]
-    lane: Option<u16>,
+    #[arg(long, value_name = "N", value_parser = lane)]
+    lane: Option<LaneId>,
     /// An array of objects with stable keys, one for each file that holds a lane's output
     #[arg(long)]
     json: bool,
@@ -28,16 +28,21 @@ pub struct Logs {
 impl Logs {
     pub fn execute(self, place: &Place) -> Result<u8, Failure> {
         let system = place.standing()?;
-        let mut line = system.connect()?;
-        status::row(&mut line, self.job)?;
+        status::row(&mut system.connect()?, self.job)?;
         let mut packs = Packs::new(system.home(), self.job)?;
-        let outputs = outputs(&mut packs, self.lane.map(LaneId));
+        let outputs = outputs(&mut packs, self.lane);
         match self.json {
             true => screen::print_json(&outputs.iter().map(json_of).collect())?,
             false => show(&mut packs, &outputs, &mut Raw::stdout()?)?,
         }
         Ok(0)
     }
+}
+
+/// A lane as a number or as listings name it.
+fn lane(text: &str) -> Result<LaneId, String> {
+    let number = text.parse().map(LaneId);
+    number.or_else(|_| text.parse()).map_err(|_| "expected the number of a lane, such as 0 or l0".to_owned())
 }
 
 /// What one slot printed to one of its outputs, all executions one behind the other.
@@ -99,6 +104,15 @@ fn show(packs: &mut Packs, outputs: &[Output], out: &mut impl Write) -> Result<(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_lane_is_named_by_its_number_or_as_listings_do() {
+        let table = [("0", Some(0)), ("l2", Some(2)), ("x", None), ("l", None), ("-1", None), ("70000", None)];
+        for (text, expected) in table {
+            assert_eq!(lane(text).ok(), expected.map(LaneId), "{text}");
+        }
+        assert_eq!(lane("x"), Err("expected the number of a lane, such as 0 or l0".to_owned()));
+    }
 
     #[test]
     fn lanes_are_shown_in_order_with_what_they_printed() {

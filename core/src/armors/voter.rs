@@ -15,7 +15,7 @@ use crate::elements::seal::is_genuine;
 use crate::elements::task_set::TaskSet;
 use crate::message::{Ballot, Dispute, ExecutionMessage, Rule, Story, SurrogateMessage, Verdict, VoterMessage};
 use crate::names::{ArmorName, Attempt, JobId, LaneId, StageId, TaskId};
-use crate::vote::open::Open;
+use crate::vote::open::{Open, RunMark};
 use crate::vote::prefix::{Decided, Standing};
 use crate::vote::{Tally, tally};
 use crate::world::Region;
@@ -43,9 +43,9 @@ pub enum VoterRecord {
     /// The lane has the decided prefix, or it does not.
     #[n(6)]
     PrefixChecked(#[n(0)] StageId, #[n(1)] TaskId, #[n(2)] LaneId, #[n(3)] bool),
-    /// The lane's output of this task is that of this attempt from now on.
+    /// The lane's output of this task is that of this run from now on.
     #[n(7)]
-    Began(#[n(0)] StageId, #[n(1)] TaskId, #[n(2)] LaneId, #[n(3)] Attempt),
+    Began(#[n(0)] StageId, #[n(1)] TaskId, #[n(2)] LaneId, #[n(3)] RunMark),
 }
 
 /// The Voter of one job.
@@ -249,8 +249,9 @@ impl Voter {
         if open.verdict.is_some() || open.voided.contains(&lane) {
             return step;
         }
-        if open.attempts.get(&lane) != Some(&attempt) {
-            step.record(self, VoterRecord::Began(stage, task, lane, attempt));
+        let run = RunMark::of(attempt, so_far);
+        if open.runs.get(&lane) != Some(&run) {
+            step.record(self, VoterRecord::Began(stage, task, lane, run));
         }
         let Some(open) = self.open(stage, task) else { return step };
         let was = open.prefixes.standing(lane);
@@ -276,7 +277,8 @@ impl Voter {
         let Decided { offset: length, digest, lanes } = decided;
         let place = |lane| Region { length, digest, ..open.places.get(&lane).copied().unwrap_or_default() };
         let holders: Vec<(LaneId, Region)> = lanes.into_iter().map(|lane| (lane, place(lane))).collect();
-        step.record(self, VoterRecord::PrefixDecided(stage, task, holders.clone()));
+        // It is released, and binds the lanes for good.
+        step.record_on_disk(self, VoterRecord::PrefixDecided(stage, task, holders.clone()));
         step.send(self.surrogate(), SurrogateMessage::Prefix { stage, task, holders });
     }
 
@@ -291,7 +293,18 @@ impl Voter {
         }
     }
 
-    /// The link to the SM came up: the prefixes that are decided may be lost.
+    /// Says all that the SM may not have heard.
+    fn say_again(&mut self) -> Step<VoterRecord> {
+        let mut step = Step::none();
+        self.verdicts.repeat();
+        self.stories.repeat();
+        let disputed = self.disputed.clone();
+        self.report(&disputed, &mut step);
+        self.say_prefixes(&mut step);
+        step
+    }
+
+    /// The prefixes that are decided, of tasks that are not.
     fn say_prefixes(&self, step: &mut Step<VoterRecord>) {
         let Some(vote) = &self.stage else { return };
         for (&task, open) in vote.open.iter().filter(|(_, open)| open.verdict.is_none()) {
@@ -317,18 +330,27 @@ impl Voter {
         step
     }
 
+    fn convene(&mut self, stage: StageId, rule: Rule, stream: bool) -> Step<VoterRecord> {
+        let known = self.stage.as_ref().map(|vote| vote.stage);
+        if known == Some(stage) {
+            // An SM that comes to a stage anew, by loss of power, took nothing of what it was told of it.
+            return self.say_again();
+        }
+        let mut step = Step::none();
+        if known < Some(stage) {
+            step.record(self, VoterRecord::Convened(stage, rule, stream));
+            for (lane, first, ballots) in std::mem::take(&mut self.early) {
+                step.append(self.take_ballots(lane, first, ballots));
+            }
+        }
+        step
+    }
+
     fn on_surrogate(&mut self, message: VoterMessage) -> Step<VoterRecord> {
         let mut step = Step::none();
         let disputed_before = self.disputed.clone();
         match message {
-            VoterMessage::Convene { stage, rule, stream } => {
-                if self.stage.as_ref().is_none_or(|vote| vote.stage < stage) {
-                    step.record(self, VoterRecord::Convened(stage, rule, stream));
-                    for (lane, first, ballots) in std::mem::take(&mut self.early) {
-                        step.append(self.take_ballots(lane, first, ballots));
-                    }
-                }
-            }
+            VoterMessage::Convene { stage, rule, stream } => return self.convene(stage, rule, stream),
             VoterMessage::Extend { stage, tasks, rule } => {
                 for task in tasks {
                     step.record(self, VoterRecord::Extended(stage, task, rule));
@@ -421,9 +443,9 @@ impl Armor for Voter {
                 open.holders.clone_from(holders);
             }
             VoterRecord::PrefixChecked(stage, task, lane, has_it) => self.check_prefix(*stage, *task, *lane, *has_it),
-            VoterRecord::Began(stage, task, lane, attempt) => {
+            VoterRecord::Began(stage, task, lane, run) => {
                 if let Some(open) = self.open(*stage, *task) {
-                    open.attempts.insert(*lane, *attempt);
+                    open.runs.insert(*lane, *run);
                     open.prefixes.restart(*lane);
                 }
             }
@@ -436,15 +458,7 @@ impl Armor for Voter {
             Event::Message { from: ArmorName::Execution(job, lane), message } if job == self.job => {
                 self.on_lane(lane, message)
             }
-            Event::Link(LinkEvent::Up { peer, .. }) if peer == self.surrogate() => {
-                let mut step = Step::none();
-                self.verdicts.repeat();
-                self.stories.repeat();
-                let disputed = self.disputed.clone();
-                self.report(&disputed, &mut step);
-                self.say_prefixes(&mut step);
-                step
-            }
+            Event::Link(LinkEvent::Up { peer, .. }) if peer == self.surrogate() => self.say_again(),
             Event::Link(LinkEvent::Up { peer: ArmorName::Execution(job, lane), .. }) if job == self.job => {
                 let mut step = self.ask_again(lane);
                 let below = self.ballots.next_from(lane);
@@ -460,8 +474,10 @@ impl Armor for Voter {
         }
     }
 
+    /// The life before may have died before it said what follows from its ballots, and nobody dials the SM
+    /// but a Voter that speaks to it.
     fn resume(&mut self, _now: Moment) -> Step<VoterRecord> {
-        Step::none()
+        self.say_again()
     }
 
     fn progress(&self) -> Progress {

@@ -167,7 +167,8 @@ impl Story {
             }
             Story::Diagnosed { stage, task, diagnosis } => write!(f, "{diagnosis} ({stage}/{task})"),
             Story::Extended { stage, tasks, lanes, quorum, why } => {
-                write!(f, "{why}: {} of stage {stage} go to {lanes} lanes, {quorum} must agree", count(*tasks, "task"))
+                let (tasks, go) = (count(*tasks, "task"), if *tasks == 1 { "goes" } else { "go" });
+                write!(f, "{why}: {tasks} of stage {stage} {go} to {lanes} lanes, {quorum} must agree")
             }
             Story::Varied { stage, tasks, lanes, quorum, why } => write!(
                 f,
@@ -176,8 +177,9 @@ impl Story {
             ),
             Story::PrefixContradicted { stage, task, lane, released } => write!(
                 f,
-                "lane {lane} contradicts output that was already decided, {} of {stage}/{task} were out",
-                count(*released, "byte")
+                "lane {lane} contradicts output that was already decided, {} of {stage}/{task} {} out",
+                count(*released, "byte"),
+                if *released == 1 { "was" } else { "were" }
             ),
             Story::VoteVoided { stage, task, lane } => {
                 write!(f, "vote of lane {lane} on {stage}/{task} is void: it voted twice, and differently")

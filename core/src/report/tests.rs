@@ -1,5 +1,5 @@
 use crate::job::{Determinism, Files, InjectionKind, Job, Mask, OsBytes, Stage, Stdin};
-use crate::message::{Diagnosis, EventRow, Evidence, Occurrence, Outcome, Story, Value};
+use crate::message::{Diagnosis, EventRow, Evidence, Occurrence, Outcome, Story, Value, Why};
 use crate::names::{
     ArmorName, Attempt, Digest, ExecutionId, HostId, Incarnation, JobId, LaneId, Millis, StageId, TaskId,
 };
@@ -176,7 +176,7 @@ fn an_injection_marks_the_fault_it_made_and_is_told_when_nothing_was_noticed() {
 
 #[test]
 fn what_was_decided_about_a_disagreement_is_part_of_its_story() {
-    let extended = Story::Extended { stage: S0, tasks: 1, lanes: 5, quorum: 3, why: crate::message::Why::Disagreement };
+    let extended = Story::Extended { stage: S0, tasks: 1, lanes: 5, quorum: 3, why: Why::Disagreement };
     let diagnosis = Diagnosis::Transient { lane: L1, chance: 8 };
     let report = report(vec![
         no_quorum(),
@@ -189,6 +189,16 @@ fn what_was_decided_about_a_disagreement_is_part_of_its_story() {
     assert!(report.faults[0].decided[0].contains("5 lanes, 3 must agree"), "{report:#?}");
     assert!(report.faults[1].decided[2].starts_with("transient fault"), "{report:#?}");
     assert!(report.limits.iter().any(|limit| limit.ends_with("once in 8 times")), "{:?}", report.limits);
+}
+
+#[test]
+fn one_task_goes_to_more_lanes_and_many_go() {
+    let sentence =
+        |tasks| Story::Extended { stage: S0, tasks, lanes: 5, quorum: 3, why: Why::Disagreement }.to_string();
+    assert!(sentence(1).contains("1 task of stage s0 goes to 5 lanes"), "{}", sentence(1));
+    assert!(sentence(2).contains("2 tasks of stage s0 go to 5 lanes"), "{}", sentence(2));
+    let out = |released| Story::PrefixContradicted { stage: S0, task: T0, lane: L1, released }.to_string();
+    assert!(out(1).ends_with("1 byte of s0/t0 was out") && out(2).ends_with("2 bytes of s0/t0 were out"));
 }
 
 #[test]

@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use minicbor::{Decode, Encode};
+
 use crate::message::{Ballot, Rule, Value, Verdict};
-use crate::names::{Attempt, LaneId};
+use crate::names::{Attempt, LaneId, SlotId};
 use crate::vote::Vote;
 use crate::vote::prefix::{Decided, Prefixes, Standing};
 use crate::world::Region;
@@ -20,13 +22,34 @@ pub struct Open {
     /// Ballots that contradict the decided prefix: evidence, and no votes.
     pub contradicting: BTreeMap<LaneId, Ballot>,
     pub absent: BTreeSet<LaneId>,
-    pub attempts: BTreeMap<LaneId, Attempt>,
+    /// Whose output each lane's prefixes are of.
+    pub runs: BTreeMap<LaneId, RunMark>,
     pub prefixes: Prefixes,
     /// Where each lane's output lies.
     pub places: BTreeMap<LaneId, Region>,
     /// Where the decided prefix lay when it was decided.
     pub holders: Vec<(LaneId, Region)>,
     pub verdict: Option<Verdict>,
+}
+
+/// What tells one run of a program from another: the attempt, and where its output begins. An Execution that
+/// dies makes the same attempt again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct RunMark {
+    #[n(0)]
+    attempt: Attempt,
+    #[n(1)]
+    slot: SlotId,
+    /// Bytes into what the slot's programs printed.
+    #[n(2)]
+    begins: u64,
+}
+
+impl RunMark {
+    #[must_use]
+    pub fn of(attempt: Attempt, output: Region) -> Self {
+        RunMark { attempt, slot: output.slot, begins: output.offset }
+    }
 }
 
 impl Open {
@@ -47,7 +70,7 @@ impl Open {
             return;
         }
         let length = ballot.ended.stdout.length;
-        if self.attempts.get(&lane).is_some_and(|attempt| *attempt != ballot.attempt) {
+        if self.runs.get(&lane).is_some_and(|run| *run != RunMark::of(ballot.attempt, ballot.ended.stdout)) {
             self.prefixes.restart(lane);
         }
         match self.prefixes.standing(lane) {

@@ -68,8 +68,8 @@ pub enum Recovered {
 }
 
 /// What the pointer says: where the stages are.
-#[derive(Debug, Encode, Decode)]
-struct Pointer {
+#[derive(Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Pointer {
     #[n(0)]
     stages: Vec<OsBytes>,
 }

@@ -97,6 +97,11 @@ pub enum SlotError {
     #[error("hold what is written in /: it is the whole system; run in a directory of your own, or with --files none")]
     WholeSystem,
     #[error(
+        "hold what is written in {}: what is written there acts at once on the system; run in a directory of your own, \
+         or with --files none", .directory.display()
+    )]
+    System { directory: PathBuf },
+    #[error(
         "hold what is written in {}: another file system is mounted beneath it at {}; run in a directory without \
          mounts, or use --files none", .directory.display(), .mount.display()
     )]

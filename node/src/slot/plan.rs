@@ -206,6 +206,9 @@ fn is_sealed(directory: &Path) -> bool {
     rustix::fs::access(directory, rustix::fs::Access::WRITE_OK).is_err()
 }
 
+/// Where the files are the system's own and no data.
+const SYSTEM: [&str; 2] = ["/proc", "/sys"];
+
 /// Whether everything that `inner` holds is held by `outer` anyway.
 fn covers(outer: &Overlay, inner: &Overlay) -> bool {
     outer.kept && outer.only.is_none() && inner.directory().starts_with(outer.directory())
@@ -243,6 +246,9 @@ fn unescape(field: &[u8]) -> PathBuf {
 fn refuse_unfit(directory: &Path, mounts: &[PathBuf]) -> Result<(), SlotError> {
     if directory == Path::new("/") {
         return Err(SlotError::WholeSystem);
+    }
+    if SYSTEM.iter().any(|system| directory.starts_with(system)) {
+        return Err(SlotError::System { directory: directory.to_owned() });
     }
     match mounts.iter().find(|mount| *mount != directory && mount.starts_with(directory)) {
         None => Ok(()),
@@ -319,6 +325,15 @@ mod tests {
         let cases = [("/", true), ("/srv", true), ("/srv/data", false), ("/srv/data/x", false), ("/srv/da", false)];
         for (directory, refused) in cases {
             assert_eq!(refuse_unfit(Path::new(directory), &mounts).is_err(), refused, "{directory}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_to_the_system_itself_is_refused_by_name() {
+        for (directory, refused) in [("/proc", true), ("/proc/sys/vm", true), ("/sys/class", true), ("/process", false)]
+        {
+            let found = refuse_unfit(Path::new(directory), &["/proc/sys/fs".into()]);
+            assert_eq!(matches!(found, Err(SlotError::System { .. })), refused, "{directory}: {found:?}");
         }
     }
 }

@@ -50,6 +50,10 @@ impl Invariant for IdenticalInput {
     }
 
     fn learn(&mut self, fact: &Fact<'_>) {
+        // What was not on disk yet is begun anew: SM and Fanout may be back at an earlier stage.
+        if matches!(fact, Fact::PowerLost) {
+            self.distributed.clear();
+        }
         let Fact::Handles { who, input: Input::Message { message: Message::Fanout(message), .. }, .. } = fact else {
             return;
         };

@@ -41,6 +41,8 @@ pub struct Surrogate {
     granted: BTreeSet<ArmorName>,
     /// Places asked for in this life.
     asked: BTreeSet<ArmorName>,
+    /// Lanes of which something was decided while it was not known here where they run.
+    unplaced: BTreeSet<ArmorName>,
     followers: BTreeMap<ArmorName, Follower>,
     lanes: BTreeMap<LaneId, LanePulse>,
     /// Output that lanes were last allowed to produce of the current task.
@@ -94,6 +96,7 @@ impl Surrogate {
             ledger: Ledger::default(),
             granted: BTreeSet::new(),
             asked: BTreeSet::new(),
+            unplaced: BTreeSet::new(),
             followers: BTreeMap::new(),
             lanes: BTreeMap::new(),
             allowed: 0,
@@ -143,9 +146,13 @@ impl Surrogate {
                         lanes_elsewhere |= self.placed(name);
                     }
                 }
+                let awaited = places.iter().any(|(name, _)| self.unplaced.remove(name));
                 places.into_iter().for_each(|(name, _)| self.say_all(name, step));
                 if lanes_elsewhere && !self.is_over() {
                     self.say_to_fanout(step);
+                }
+                if awaited {
+                    self.say_all(self.voter(), step);
                 }
             }
             SurrogateMessage::Unavailable { name, why } => self.unavailable(now, name, why, step),
@@ -192,6 +199,9 @@ impl Surrogate {
             SurrogateMessage::Verdicts { first, verdicts } => {
                 let Some(skip) = self.ledger.verdicts.skip((), first) else { return };
                 for mut verdict in verdicts.into_iter().skip(skip) {
+                    if !self.can_take(verdict.stage, verdict.winners.first()) {
+                        break;
+                    }
                     self.done += 1;
                     self.ledger.keep_copies_elsewhere(&mut verdict);
                     step.record_on_disk(self, SurrogateRecord::Verdict(Box::new(verdict)));
@@ -220,9 +230,22 @@ impl Surrogate {
         holders: Vec<(LaneId, Region)>,
         step: &mut Step<SurrogateRecord>,
     ) {
-        if self.run_of(stage).is_none_or(|run| run.is_open(task)) {
+        if self.can_take(stage, holders.first().map(|(lane, _)| lane))
+            && self.run_of(stage).is_some_and(|run| run.is_open(task))
+        {
             step.record(self, SurrogateRecord::Prefix(stage, task, holders));
         }
+    }
+
+    /// Whether what the Voter decided can be used: the stage has begun here, and it is known where the output
+    /// lies. An SM that forgot by loss of power may not be that far; it convenes the Voter again when it is,
+    /// and is told again what it has not taken.
+    fn can_take(&mut self, stage: StageId, holder: Option<&LaneId>) -> bool {
+        let Some(run) = self.ledger.stage.as_ref().filter(|run| stage <= run.stage) else { return false };
+        let name = holder.map(|lane| self.execution(*lane)).filter(|_| stage == run.stage);
+        let unplaced = name.filter(|name| !self.ledger.hosts.contains_key(name));
+        self.unplaced.extend(unplaced);
+        unplaced.is_none()
     }
 
     fn on_lane(&mut self, now: Moment, lane: LaneId, message: SurrogateMessage, step: &mut Step<SurrogateRecord>) {

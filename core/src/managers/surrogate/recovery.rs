@@ -253,7 +253,8 @@ impl Surrogate {
 
     fn extend(&mut self, task: TaskId, rule: Rule, order: Order, step: &mut Step<SurrogateRecord>) {
         let ranges = vec![(task.0, task.0 + 1)];
-        step.record(self, SurrogateRecord::Extended(ranges, rule, order == Order::Time));
+        // On disk before the Voter knows: with a rule that is not known here no vote comes to an end.
+        step.record_on_disk(self, SurrogateRecord::Extended(ranges, rule, order == Order::Time));
         self.say_extension(vec![task], rule, step);
         self.say_to_fanout(step);
     }

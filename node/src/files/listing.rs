@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use chameleon_core::job::OsBytes;
 use chameleon_core::names::Digest;
 use minicbor::{Decode, Encode};
+use rustix::fs::{FlockOperation, flock};
 
 use super::blobs::{Blobs, digest_of};
 use super::tree::{self, Stamp, Time};
@@ -161,9 +162,11 @@ impl Listing {
     pub fn lay(&self, blobs: &Blobs, mirror: &Path) -> Result<(), FilesError> {
         let root = beneath(mirror, as_path(&self.path));
         refuse_links(mirror, &root)?;
-        // Not in the mirror itself, which programs may look at.
+        // Not in the mirror itself, which programs may look at. Inputs overlap, and are laid one after the other.
         let arrivals = mirror.with_extension("arrivals");
         fs::create_dir_all(&arrivals).on("make", &arrivals)?;
+        let turn = fs::File::open(&arrivals).on("open", &arrivals)?;
+        flock(&turn, FlockOperation::LockExclusive).map_err(io::Error::from).on("lock", &arrivals)?;
         if let Some(parent) = root.parent() {
             fs::create_dir_all(parent).on("make", parent)?;
         }

@@ -375,6 +375,31 @@ mod tests {
     }
 
     #[test]
+    fn inputs_that_overlap_are_laid_at_the_same_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let origin = folder.path().join("origin");
+        make(&origin);
+        let blobs = Blobs::open(&folder.path().join("blobs")).unwrap();
+        for name in ["tool", "lib/a"] {
+            blobs.copy(&origin.join(name)).unwrap();
+        }
+        let listings = ["", "lib", "lib/a", "tool"].map(|name| {
+            let path = if name.is_empty() { origin.clone() } else { origin.join(name) };
+            Listing::of(&path, Path::new(""), Limit::NONE).unwrap().0
+        });
+        for round in 0..20 {
+            let mirror = folder.path().join(format!("mirror-{round}"));
+            std::thread::scope(|scope| {
+                for listing in listings.iter().chain(&listings) {
+                    scope.spawn(|| listing.lay(&blobs, &mirror).unwrap());
+                }
+            });
+            let (laid, _) = Listing::of(&beneath(&mirror, &origin), Path::new(""), Limit::NONE).unwrap();
+            assert_eq!(laid.digest(), listings[0].digest());
+        }
+    }
+
+    #[test]
     fn what_is_too_much_is_not_listed_and_what_is_excepted_is_not_looked_at() {
         let folder = tempfile::tempdir().unwrap();
         make(folder.path());

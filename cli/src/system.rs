@@ -406,8 +406,10 @@ async fn converse(mut client: Client, mut said: UnboundedReceiver<(ArmorName, Me
                     // Which life of the peer answers makes no difference to a person.
                     ClientEvent::Up(peer) => Heard::Link(LinkEvent::Up { peer, incarnation: Incarnation(0) }),
                     ClientEvent::Down(peer) => Heard::Link(LinkEvent::Down { peer }),
+                    ClientEvent::TurnedAway(why) => Heard::Broken(Failure::Refused(why)),
                 };
-                if ear.send(heard).is_err() {
+                let is_over = matches!(heard, Heard::Broken(_));
+                if ear.send(heard).is_err() || is_over {
                     break;
                 }
             }

@@ -34,6 +34,8 @@ pub enum ClientEvent {
     /// The peer can be spoken to; what was said before may be lost.
     Up(ArmorName),
     Down(ArmorName),
+    /// The FTM lets us in no more; a sentence says why.
+    TurnedAway(String),
 }
 
 impl Client {
@@ -76,8 +78,19 @@ impl Client {
 
     /// Waits for the next event.
     pub async fn recv(&mut self) -> ClientEvent {
+        let far = self.links.far().cloned();
         loop {
-            match self.inputs.recv().await {
+            let turned_away = async {
+                match &far {
+                    Some(far) => far.turned_away().await,
+                    None => std::future::pending().await,
+                }
+            };
+            let input = tokio::select! {
+                input = self.inputs.recv() => input,
+                why = turned_away => return ClientEvent::TurnedAway(why),
+            };
+            match input {
                 Some(Input::Message { from, message, .. }) => return ClientEvent::Message { from, message },
                 Some(Input::Link(LinkEvent::Up { peer, .. })) => return ClientEvent::Up(peer),
                 Some(Input::Link(LinkEvent::Down { peer })) => return ClientEvent::Down(peer),

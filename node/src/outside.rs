@@ -3,6 +3,7 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +15,12 @@ use crate::event_loop::{Happening, Reporter};
 use crate::home::Home;
 use crate::links::door::{self, BulkCalls};
 use crate::pki::{self, PkiError, Standing, certificate};
+use crate::random;
 
+/// Ports that the system gives to no outgoing connection, which might hold it when the host starts again.
+const LASTING_PORTS: Range<u16> = 10_000..30_000;
+/// How many of them are tried.
+const ATTEMPTS: u32 = 64;
 /// Between two attempts to get a port that is taken.
 const PORT_TAKEN_PAUSE: Duration = Duration::from_secs(1);
 /// The longest that a clock is trusted to go on as it does: it may be set, or sleep.
@@ -29,7 +35,21 @@ const FRESHENED_WITHIN: Duration = Duration::from_secs(5);
 /// # Errors
 /// It cannot be listened at.
 pub fn choose(listen: SocketAddr) -> io::Result<SocketAddr> {
-    TcpListener::bind(listen)?.local_addr()
+    let free = |listen: SocketAddr| TcpListener::bind(listen)?.local_addr();
+    if listen.port() != 0 {
+        return free(listen);
+    }
+    let mut found = Err(io::ErrorKind::AddrInUse.into());
+    for _ in 0..ATTEMPTS {
+        let among = u64::from(LASTING_PORTS.end - LASTING_PORTS.start);
+        let at = u64::from_le_bytes(random::bytes()) % among;
+        let port = LASTING_PORTS.start + u16::try_from(at).expect("it is less than a port");
+        found = free(SocketAddr::new(listen.ip(), port));
+        if found.is_ok() {
+            break;
+        }
+    }
+    found
 }
 
 /// Where others reach what listens here.

@@ -189,6 +189,8 @@ impl Launch {
     #[track_caller]
     #[must_use]
     pub fn start(mut self) -> Started {
+        // Spawning waits until the program is executed: its time counts.
+        let begin = Instant::now();
         let mut child = self.command.spawn().unwrap_or_else(|why| panic!("{:?}: {why}", self.command));
         if let (Some(bytes), Some(mut pipe)) = (self.stdin.take(), child.stdin.take()) {
             // A program need not read all of its input.
@@ -204,7 +206,7 @@ impl Launch {
             stdout,
             stderr,
             within: self.within,
-            begin: Instant::now(),
+            begin,
         }
     }
 }

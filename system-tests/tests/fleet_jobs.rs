@@ -7,6 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use chameleon_system_tests::{Fleet, Trial, eventually, network};
+use rustix::process::Signal;
 
 const RUNS_WITHIN: Duration = Duration::from_secs(60);
 
@@ -52,6 +53,54 @@ fn a_pipeline_of_three_stages_goes_over_several_hosts() {
     eventually("it is spread", RUNS_WITHIN, || (spread(&fleet, &id) == 3).then_some(()));
     let ended = fleet.await_end(&id);
     assert_eq!(ended["state"], "result", "{ended}");
+    fleet.down();
+}
+
+/// A job of many short tasks, each on three hosts.
+fn long() -> String {
+    job("tmr", &["s"]).replace("sleep 1", "sleep 0.1").replace("files =", "tasks = \"0..60\"\nfiles =")
+}
+
+#[test]
+fn no_link_ends_with_a_daemon_and_no_job_with_the_ftm() {
+    if !network::is_possible() {
+        return;
+    }
+    let trial = Trial::new();
+    let fleet = Fleet::wired(&trial, 3);
+    let id = fleet.submit(1, &long());
+    eventually("it is spread", RUNS_WITHIN, || (spread(&fleet, &id) == 3).then_some(()));
+    for name in ["daemon-h2", "daemon-h3", "ftm"] {
+        let armors = fleet.armors();
+        let armor = armors.iter().find(|armor| armor.id == name).expect("it runs");
+        armor.process().expect("it runs").signal(Signal::KILL).expect("it is killed");
+    }
+    let ended = fleet.await_end(&id);
+    assert_eq!(ended["state"], "result", "{ended}");
+    eventually("all are back", RUNS_WITHIN, || {
+        let armors = fleet.armors();
+        let back = ["daemon-h2", "daemon-h3", "ftm"].iter().all(|name| {
+            armors.iter().any(|armor| armor.id == *name && armor.incarnation == 2 && armor.state == "running")
+        });
+        back.then_some(())
+    });
+    let told = fleet.on(1, &["events", &id]).run().exits(0);
+    assert!(!told.out().contains("execution-"), "no lane has noticed: {told}");
+    fleet.down();
+}
+
+#[test]
+fn lost_packets_cost_time_and_nothing_else() {
+    if !network::is_possible() {
+        return;
+    }
+    let trial = Trial::new();
+    let fleet = Fleet::wired(&trial, 3);
+    fleet.network().lose(10);
+    let id = fleet.submit(1, &long());
+    let ended = fleet.await_end(&id);
+    assert_eq!(ended["state"], "result", "{ended}");
+    fleet.network().heal();
     fleet.down();
 }
 

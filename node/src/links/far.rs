@@ -23,7 +23,7 @@ use tokio_rustls::{LazyConfigAcceptor, TlsConnector, TlsStream};
 use super::door::Destination;
 use super::ways::Ways;
 use crate::home::Home;
-use crate::pki::verify::{Expected, explain};
+use crate::pki::verify::{Expected, explain, is_final};
 use crate::pki::{self, Credentials, Standing, certificate};
 
 /// How long a call may take until the peer has proved who it is.
@@ -64,6 +64,8 @@ pub struct Far {
     pub(super) ways: Ways,
     credentials: OnceCell<Credentials>,
     looked: watch::Sender<()>,
+    /// The FTM's word that we are let in no more.
+    turned_away: watch::Sender<Option<String>>,
 }
 
 impl Far {
@@ -86,6 +88,7 @@ impl Far {
             ways: Ways::default(),
             credentials: OnceCell::new(),
             looked: watch::Sender::new(()),
+            turned_away: watch::Sender::new(None),
         }))
     }
 
@@ -222,6 +225,22 @@ impl Far {
         }
     }
 
+    /// Whether a call to this peer failed because the FTM lets us in no more; that is remembered.
+    pub(super) fn is_turned_away(&self, peer: ArmorName, error: &io::Error) -> bool {
+        let word = error.get_ref().and_then(|inner| inner.downcast_ref()).filter(|_| peer == ArmorName::Ftm);
+        if let Some(TurnedAway(why)) = word {
+            self.turned_away.send_replace(Some(why.clone()));
+        }
+        word.is_some()
+    }
+
+    /// Waits for the FTM's word that we are let in no more, in a sentence.
+    pub async fn turned_away(&self) -> String {
+        let mut word = self.turned_away.subscribe();
+        let told = word.wait_for(Option::is_some).await;
+        told.map(|why| why.clone().unwrap_or_default()).unwrap_or_default()
+    }
+
     /// Waits until this one is let in no more.
     pub(super) async fn cut(&self, principal: Option<&Principal>) {
         let Some(principal) = principal else { return std::future::pending().await };
@@ -271,8 +290,14 @@ async fn within<T>(act: impl Future<Output = io::Result<T>>) -> io::Result<T> {
     tokio::time::timeout(ESTABLISHED_WITHIN, act).await.map_err(|_| late())?
 }
 
+/// The other side lets us in no more, or never did.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct TurnedAway(String);
+
 pub(super) fn in_a_sentence(error: io::Error) -> io::Error {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+        Some(why) if is_final(why) => io::Error::new(io::ErrorKind::InvalidData, TurnedAway(explain(why))),
         Some(why) => refusal(explain(why)),
         None => error,
     }

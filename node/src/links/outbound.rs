@@ -116,7 +116,7 @@ pub(super) async fn run(outbound: Arc<Outbound>, caller: Caller) {
             connected = caller.connect() => connected,
             () = closed(&outbound) => return,
         };
-        let link = connected.inspect_err(|error| troubles.tell(peer, error)).ok();
+        let link = connected.inspect_err(|error| caller.failed(&mut troubles, error)).ok();
         if let Some(Link { ends, incarnation }) = link {
             pause = FIRST_PAUSE;
             let process = match &ends {
@@ -185,6 +185,15 @@ enum Ends {
 }
 
 impl Caller {
+    fn failed(&self, troubles: &mut Troubles, error: &io::Error) {
+        let turned_away = self.far.as_ref().is_some_and(|far| far.is_turned_away(self.peer, error));
+        let by_command = matches!(self.hello, Frame::Hello { from: ArmorName::User(_), .. });
+        // Then the command itself tells it.
+        if !(turned_away && by_command) {
+            troubles.tell(self.peer, error);
+        }
+    }
+
     async fn connect(&self) -> io::Result<Link> {
         let Some(far) = &self.far else { return self.connect_here().await };
         match far.whereabouts(self.peer) {

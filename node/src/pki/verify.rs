@@ -119,6 +119,12 @@ fn broken(error: webpki::Error) -> Error {
     Error::InvalidCertificate(certificate)
 }
 
+/// Whether this is the other side's word that we are let in no more, or never were: no use to ask again.
+#[must_use]
+pub fn is_final(error: &Error) -> bool {
+    matches!(error, Error::AlertReceived(AlertDescription::CertificateRevoked | AlertDescription::UnknownCA))
+}
+
 /// What went wrong, in a sentence for people.
 #[must_use]
 pub fn explain(error: &Error) -> String {

@@ -59,7 +59,8 @@ impl Processes {
         Processes { home, identity, reporter, factory, stock: 0, armors: BTreeMap::new() }
     }
 
-    /// Blank processes are made until so many wait: one with each [`Processes::make_blank`].
+    /// Blank processes are made until so many wait, one with each [`Processes::make_blank`]. What is taken of them is not
+    /// made again before it is asked for: whoever takes them is in a hurry, and would share the cores with the next.
     pub fn stock(&mut self, blanks: u16) {
         self.stock = usize::from(blanks);
     }
@@ -91,6 +92,7 @@ impl Processes {
 
     /// Gives a blank process its name.
     pub fn assign(&mut self, pid: u32, name: ArmorName, incarnation: Incarnation) {
+        self.stock = self.stock.saturating_sub(1);
         let assigned = self.factory.as_mut().and_then(|factory| factory.assign(pid, name, incarnation));
         match assigned {
             Some(process) => drop(self.armors.insert((name, incarnation), process)),

@@ -67,7 +67,7 @@ impl System {
                         return job;
                     }
                     ClientEvent::Message { message, .. } => panic!("{message:?}"),
-                    ClientEvent::Down(_) => {}
+                    ClientEvent::Down(_) | ClientEvent::TurnedAway(_) => {}
                 }
             }
         })
@@ -108,7 +108,7 @@ impl System {
                     ClientEvent::Message { message: Message::User(UserMessage::Ended { outcome, .. }), .. } => {
                         return outcome;
                     }
-                    ClientEvent::Message { .. } | ClientEvent::Down(_) => {}
+                    ClientEvent::Message { .. } | ClientEvent::Down(_) | ClientEvent::TurnedAway(_) => {}
                 }
             }
         })
@@ -158,7 +158,7 @@ impl System {
                 match client.recv().await {
                     ClientEvent::Up(_) => client.send(DAEMON, DaemonMessage::Stop),
                     ClientEvent::Down(_) => return,
-                    ClientEvent::Message { .. } => {}
+                    ClientEvent::Message { .. } | ClientEvent::TurnedAway(_) => {}
                 }
             }
         });

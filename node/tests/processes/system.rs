@@ -194,7 +194,7 @@ impl System {
                 match client.recv().await {
                     ClientEvent::Up(_) => client.send(DAEMON, DaemonMessage::Stop),
                     ClientEvent::Down(_) => return,
-                    ClientEvent::Message { .. } => {}
+                    ClientEvent::Message { .. } | ClientEvent::TurnedAway(_) => {}
                 }
             }
         });

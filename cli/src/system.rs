@@ -24,7 +24,7 @@ use chameleon_node::{launch, outside, process, random};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::failure::Failure;
-use crate::line::{Line, Partner};
+use crate::line::{Deed, Line, Partner};
 use crate::session::{Heard, Session};
 
 /// Processes that wait for a job's ARMORs: the FTM, its SM, Voter and Fanout, and the lanes.
@@ -379,7 +379,7 @@ fn talk(home: PathBuf, ear: Sender<Heard>) -> Result<Partner, Failure> {
     });
     let name = opened.recv().map_err(|_| Failure::System("its event loop cannot be started".to_owned()))??;
     let number = if let ArmorName::User(number) = name { number } else { 0 };
-    Ok(Partner { number, mouth: Box::new(move |to, message| drop(mouth.send((to, message)))), thread })
+    Ok(Partner { number, mouth: Box::new(move |to, deed| drop(mouth.send((to, deed)))), thread })
 }
 
 async fn meet(home: &Path) -> Result<Client, Failure> {
@@ -388,11 +388,12 @@ async fn meet(home: &Path) -> Result<Client, Failure> {
     Client::connect(home).map_err(system)
 }
 
-async fn converse(mut client: Client, mut said: UnboundedReceiver<(ArmorName, Message)>, ear: &Sender<Heard>) {
+async fn converse(mut client: Client, mut said: UnboundedReceiver<(ArmorName, Deed)>, ear: &Sender<Heard>) {
     loop {
         tokio::select! {
             told = said.recv() => match told {
-                Some((to, message)) => client.send(to, message),
+                Some((to, Deed::Tell(message))) => client.send(to, message),
+                Some((peer, Deed::Renew)) => client.renew(peer),
                 None => break,
             },
             event = client.recv() => {

@@ -47,6 +47,10 @@ pub enum Act {
         to: ArmorName,
         message: Message,
     },
+    /// The peer lives elsewhere now: the link to it is closed and another one established.
+    Renew {
+        peer: ArmorName,
+    },
     /// The job is on disk; told once.
     Accepted {
         job: JobId,
@@ -180,7 +184,9 @@ impl Follower {
             }
             UserMessage::Progress { stage, decided, tasks, lanes } => vec![Act::Show { stage, decided, tasks, lanes }],
             UserMessage::Ended { job, outcome, length } if self.accepted == Some(job) => self.on_ended(outcome, length),
+            UserMessage::Moved { name } if name.job() == self.accepted => vec![Act::Renew { peer: name }],
             UserMessage::Accepted { .. }
+            | UserMessage::Moved { .. }
             | UserMessage::Ended { .. }
             | UserMessage::Jobs(_)
             | UserMessage::Armors(_)
@@ -299,14 +305,8 @@ impl Follower {
             (ArmorName::Ftm, Some(_)) => self.await_end().into_iter().chain(self.tell_cancelled()).collect(),
             (ArmorName::Surrogate(_), _) => self.follow(),
             (ArmorName::Fanout(_), _) => self.tell_spooled(),
-            (
-                ArmorName::Daemon(_)
-                | ArmorName::Voter(_)
-                | ArmorName::Execution(..)
-                | ArmorName::User(_)
-                | ArmorName::Init(_),
-                _,
-            ) => Vec::new(),
+            (ArmorName::Daemon(_) | ArmorName::Voter(_) | ArmorName::Execution(..), _)
+            | (ArmorName::User(_) | ArmorName::Heartbeat(_) | ArmorName::Init(_), _) => Vec::new(),
         }
     }
 

@@ -256,6 +256,8 @@ pub enum ProcessCommand {
     Stop,
     /// Starts a daemon on this host, unless one holds its lock.
     Revive,
+    /// Knocks at the door of another host's daemon, to see what its system does; answered by `Knocked`.
+    Knock { host: HostId },
     /// Certifies this public key for this member of the cluster; answered by `Signed`. FTM only.
     Sign { to: ArmorName, member: Principal, role: Role, key: Vec<u8> },
     /// Keeps the address book for all processes of this home. No answer.
@@ -317,8 +319,26 @@ pub enum ProcessEvent {
     /// What the host's own policy says; `None` if there is none. Told to a daemon before all else, and
     /// when it has changed.
     PolicyRead(Result<Option<Vec<u8>>, String>),
+    Knocked {
+        host: HostId,
+        knock: Knock,
+    },
     /// What this host is, but for its clock.
     Profiled(Box<Profile>),
+}
+
+/// What a machine does when somebody knocks at the door of its daemon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
+pub enum Knock {
+    /// Its system opens, whether or not anybody in there looks.
+    #[n(0)]
+    Opens,
+    /// Its system answers that nobody lives there.
+    #[n(1)]
+    Nobody,
+    /// Nothing at all.
+    #[n(2)]
+    Nothing,
 }
 
 /// What the system says of a process.

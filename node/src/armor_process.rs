@@ -10,6 +10,7 @@ use chameleon_core::shell::{BadRecord, Identity, Running};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::bulk::{Desk, Roads};
+use crate::datagrams::Datagrams;
 use crate::event_loop::{EventLoop, Reporter};
 use crate::home::{Home, HomeError, LockError};
 use crate::journal::{Journal, JournalError};
@@ -85,6 +86,10 @@ pub(crate) fn run(
         let roads = Roads::new(home.clone(), far.clone());
         let slots = Slots::new(roads.clone(), host, reporter.clone());
         let files = Files::new(roads, host, reporter.clone());
+        let datagrams = match name {
+            ArmorName::Heartbeat(_) => Datagrams::open(home.clone(), &identity, reporter.clone()).await?,
+            _ => Datagrams::default(),
+        };
         let mut processes = Processes::new(home, identity, reporter.clone(), factory);
         processes.stock(blanks);
         if is_daemon {
@@ -94,7 +99,7 @@ pub(crate) fn run(
             let calls = far.map(|far| desk.answer(far)).transpose()?;
             outside::begin(&shared, incarnation, &reporter, calls)?;
         }
-        let world = World { links, timers: Timers::default(), processes, slots, files };
+        let world = World { links, timers: Timers::default(), processes, slots, files, datagrams };
         let saving = Saving::new(archive, reporter);
         let event_loop = EventLoop { armor, world, saving, inputs, happenings };
         // Waking the future that blocks this thread costs two system calls more than waking a task.

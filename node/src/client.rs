@@ -66,6 +66,12 @@ impl Client {
         self.links.open(peer);
     }
 
+    /// The peer lives elsewhere now: the link to it is closed and opened again.
+    pub fn renew(&mut self, peer: ArmorName) {
+        self.links.forget(peer);
+        self.links.open(peer);
+    }
+
     /// Says something to a peer. It vanishes if the link is not up.
     pub fn send(&mut self, to: ArmorName, message: impl Into<Message>) {
         self.links.send(to, message.into());
@@ -94,7 +100,8 @@ impl Client {
                 Some(Input::Message { from, message, .. }) => return ClientEvent::Message { from, message },
                 Some(Input::Link(LinkEvent::Up { peer, .. })) => return ClientEvent::Up(peer),
                 Some(Input::Link(LinkEvent::Down { peer })) => return ClientEvent::Down(peer),
-                Some(Input::Timer(_) | Input::Slot(_) | Input::Process(_) | Input::File(_) | Input::Saved(_)) => {}
+                Some(Input::Timer(_) | Input::Slot(_) | Input::Process(_) | Input::File(_) | Input::Saved(_))
+                | Some(Input::Datagram { .. }) => {}
                 None => std::future::pending().await,
             }
         }

@@ -204,6 +204,7 @@ mod tests {
     use super::*;
     use crate::bulk::Roads;
     use crate::client::{Client, ClientEvent};
+    use crate::datagrams::Datagrams;
     use crate::home::Home;
     use crate::links::Links;
     use crate::perform::{Files, Slots};
@@ -291,6 +292,7 @@ mod tests {
             processes: Processes::new(home.clone(), identity.clone(), reporter.clone(), None),
             slots: Slots::new(Roads::new(home.clone(), None), host, reporter.clone()),
             files: Files::new(Roads::new(home.clone(), None), host, reporter.clone()),
+            datagrams: Datagrams::default(),
         };
         let saving = Saving::new(Archive::Store(Box::new(store)), reporter);
         let armor = Box::new(Shell::new(identity, Clerk));

@@ -4,6 +4,7 @@
 pub mod bulk;
 pub mod client;
 pub mod daemon;
+pub mod datagrams;
 pub mod event_loop;
 pub mod files;
 pub mod frame;

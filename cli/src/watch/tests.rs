@@ -32,6 +32,8 @@ impl Session for Shared {
         self.0.borrow_mut().told.push((to, message));
     }
 
+    fn renew(&mut self, _peer: ArmorName) {}
+
     fn next(&mut self, _patience: Duration) -> Option<Heard> {
         let mut script = self.0.borrow_mut();
         let heard = script.done.pop_front();

@@ -53,7 +53,8 @@ struct Fed {
 #[derive(Debug)]
 struct Distribution {
     supply: Supply,
-    staged: BTreeMap<(LaneId, Input), Result<Digest, String>>,
+    /// What lanes said to have, and on which host.
+    staged: BTreeMap<(LaneId, Input), (HostId, Result<Digest, String>)>,
     /// What was asked for to be offered, and what came of it.
     offers: BTreeMap<Input, Option<Result<Offer, String>>>,
     /// The step of the spool that is in flight.
@@ -97,7 +98,7 @@ impl Fanout {
         let Some(distribution) = self.stage.as_mut().filter(|stage| stage.supply.lanes.contains(&lane)) else { return };
         let (stage, whereabouts) = (distribution.supply.stage, distribution.supply.whereabouts.clone());
         for input in distribution.needed_by(lane) {
-            if distribution.staged.contains_key(&(lane, input.clone())) {
+            if distribution.said(lane, &input).is_some() {
                 continue;
             }
             let offer = match distribution.is_elsewhere(lane) {
@@ -138,12 +139,18 @@ impl Fanout {
         step
     }
 
-    fn staged(&mut self, lane: LaneId, input: Input, outcome: Result<Digest, String>) -> Step<FanoutRecord> {
+    fn staged(
+        &mut self,
+        lane: LaneId,
+        host: HostId,
+        input: Input,
+        outcome: Result<Digest, String>,
+    ) -> Step<FanoutRecord> {
         let mut step = Step::none();
         let Some(distribution) = &mut self.stage else { return step };
         self.done += 1;
         let is_spool = matches!(input, Input::Spool(_));
-        distribution.staged.insert((lane, input), outcome);
+        distribution.staged.insert((lane, input), (host, outcome));
         if is_spool {
             self.commit_spool(&mut step);
         } else {
@@ -176,7 +183,7 @@ impl Fanout {
     fn advance_spool(&mut self, step: &mut Step<FanoutRecord>) {
         let (length, end) = self.spooled;
         let Some(distribution) = self.stage.as_mut().filter(|stage| stage.supply.spooled) else { return };
-        let new_lane = |lane: &LaneId| !distribution.staged.contains_key(&(*lane, Input::Spool(self.fed.upto)));
+        let new_lane = |lane: &LaneId| distribution.said(*lane, &Input::Spool(self.fed.upto)).is_none();
         let behind = self.fed.upto > 0 && distribution.supply.lanes.iter().any(new_lane);
         let goal = if behind { self.fed.upto } else { length };
         // What was fed once is never taken back, even if the spool is said to be shorter now.
@@ -270,7 +277,7 @@ impl Fanout {
             ArmorName::Surrogate(job) if job == self.job => self.conclude(&mut step),
             ArmorName::Execution(job, lane) if job == self.job => {
                 self.ask(lane, &mut step);
-                let has_it = |stage: &Distribution| stage.staged.contains_key(&(lane, Input::Spool(self.fed.upto)));
+                let has_it = |stage: &Distribution| stage.said(lane, &Input::Spool(self.fed.upto)).is_some();
                 if self.stage.as_ref().is_some_and(has_it) {
                     self.feed(lane, &mut step);
                 }
@@ -314,7 +321,7 @@ impl Distribution {
         }
         let mut agreement = Agreement::Needless;
         for lane in self.supply.lanes.iter().filter(|lane| for_all || self.is_elsewhere(**lane)) {
-            let Some(staged) = self.staged.get(&(*lane, input.clone())) else { return Agreement::Pending };
+            let Some(staged) = self.said(*lane, input) else { return Agreement::Pending };
             agreement = match (agreement, staged) {
                 (Agreement::Refused(why), _) => Agreement::Refused(why),
                 (_, Err(why)) => Agreement::Refused(why.clone()),
@@ -336,16 +343,18 @@ impl Distribution {
         self.offers.iter().filter_map(failed).collect()
     }
 
-    /// What was said of lanes that are where they were stays true.
+    /// What a lane said to have of an input where it lives now.
+    fn said(&self, lane: LaneId, input: &Input) -> Option<&Result<Digest, String>> {
+        let is_lane = |name: &ArmorName| matches!(name, ArmorName::Execution(_, of) if *of == lane);
+        let place = self.supply.places.iter().find(|(name, _)| is_lane(name)).map(|(_, host)| host);
+        let (host, outcome) = self.staged.get(&(lane, input.clone()))?;
+        (place == Some(host)).then_some(outcome)
+    }
+
+    /// What was said and offered in this stage stays true.
     fn renewed(supply: &Supply, earlier: Option<Distribution>) -> Distribution {
         let earlier = earlier.filter(|known| known.supply.stage == supply.stage);
-        let place = |supply: &Supply, lane: LaneId| supply.elsewhere.iter().find(|(away, _)| *away == lane).copied();
-        let (mut staged, mut offers) = (BTreeMap::new(), BTreeMap::new());
-        if let Some(earlier) = earlier {
-            staged = earlier.staged;
-            staged.retain(|(lane, _), _| place(supply, *lane) == place(&earlier.supply, *lane));
-            offers = earlier.offers;
-        }
+        let (staged, offers) = earlier.map(|earlier| (earlier.staged, earlier.offers)).unwrap_or_default();
         Distribution { supply: supply.clone(), spool_step: None, staged, offers }
     }
 }
@@ -391,12 +400,12 @@ impl Armor for Fanout {
             Event::Message { from, message } if from == self.surrogate() => self.on_surrogate(message),
             Event::Message {
                 from: ArmorName::Execution(job, sender),
-                message: FanoutMessage::Staged { stage, lane, input, outcome },
+                message: FanoutMessage::Staged { stage, lane, input, outcome, host },
             } if job == self.job
                 && sender == lane
                 && self.stage.as_ref().is_some_and(|known| known.supply.stage == stage) =>
             {
-                self.staged(lane, input, outcome)
+                self.staged(lane, host, input, outcome)
             }
             Event::Message { from: ArmorName::User(_), message: FanoutMessage::Spooled { length, end } } => {
                 let mut step = Step::none();
@@ -406,9 +415,12 @@ impl Armor for Fanout {
             }
             Event::Link(LinkEvent::Up { peer, .. }) => self.link_up(peer),
             Event::File(event) => self.file(event),
-            Event::Message { .. } | Event::Link(_) | Event::Timer(_) | Event::Slot(_) | Event::Process(_) => {
-                Step::none()
-            }
+            Event::Message { .. }
+            | Event::Link(_)
+            | Event::Timer(_)
+            | Event::Slot(_)
+            | Event::Process(_)
+            | Event::Datagram { .. } => Step::none(),
         }
     }
 

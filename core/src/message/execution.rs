@@ -3,7 +3,7 @@
 use minicbor::{Decode, Encode};
 
 use crate::job::{Injection, Job};
-use crate::names::{ArmorName, Digest, HostId, LaneId, StageId, TaskId};
+use crate::names::{ArmorName, Attempt, Digest, HostId, Incarnation, LaneId, StageId, TaskId};
 use crate::world::{ChangeSet, Input, Offer, Piece, Whereabouts};
 
 /// To an Execution.
@@ -65,6 +65,20 @@ pub enum ExecutionMessage {
     BallotsKept {
         #[n(0)]
         below: u64,
+        /// The life that numbered them.
+        #[n(60)]
+        life: Incarnation,
+    },
+    /// Voter → Execution: what earlier lives of the lane voted on, or is decided by all, and the attempts
+    /// that they began; all of it of the stage under way, if one is.
+    #[n(60)]
+    Voted {
+        #[n(0)]
+        stage: Option<StageId>,
+        #[n(1)]
+        ranges: Vec<(u64, u64)>,
+        #[n(2)]
+        began: Vec<(TaskId, Attempt)>,
     },
     /// Voter → Execution: what is the digest of the first `offset` bytes of this task's output?
     /// Answered by `VoterMessage::Prefix`, or by the ballot if there are fewer bytes.

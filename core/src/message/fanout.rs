@@ -25,6 +25,9 @@ pub enum FanoutMessage {
         /// Its digest, or why it could not be read.
         #[n(3)]
         outcome: Result<Digest, String>,
+        /// The host on which this is so.
+        #[n(60)]
+        host: HostId,
     },
     /// User → Fanout: the spool of standard input has so many bytes now, and no more will come if
     /// `end`. Repeated whenever the link comes up; the highest stands. No answer.

@@ -54,6 +54,13 @@ pub enum UserMessage {
         #[n(1)]
         waiting: u64,
     },
+    /// FTM → user: this ARMOR of a job that is followed has its next lives on another host; a link to it may lead to an
+    /// earlier one for ever. No answer.
+    #[n(60)]
+    Moved {
+        #[n(0)]
+        name: ArmorName,
+    },
     /// FTM → user: what the person said of the job's outcome is on record. No answer.
     #[n(120)]
     Resolved {
@@ -277,6 +284,9 @@ pub enum HostState {
     /// It has joined, and its daemon cannot be spoken to now.
     #[n(1)]
     Away,
+    /// Nobody hears it, and what was needed of it is on other hosts.
+    #[n(2)]
+    Lost,
 }
 
 impl HostState {
@@ -286,6 +296,7 @@ impl HostState {
         match self {
             HostState::Up => "up",
             HostState::Away => "away",
+            HostState::Lost => "lost",
         }
     }
 }

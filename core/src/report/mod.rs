@@ -2,6 +2,7 @@
 //! been noticed. Values that can be printed and compared; `cli` prints them.
 
 mod assembly;
+mod hosts;
 mod limits;
 pub mod sentence;
 #[cfg(test)]

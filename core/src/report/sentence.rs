@@ -47,6 +47,12 @@ impl Story {
             Story::Masked { .. } => "masked",
             Story::Spread { .. } => "spread",
             Story::PolicyRefused { .. } => "policy-refused",
+            Story::HostLost { .. } => "host-lost",
+            Story::HostReturned { .. } => "host-returned",
+            Story::HostSlow { .. } => "host-slow",
+            Story::LinkCut { .. } => "link-cut",
+            Story::LinkRestored { .. } => "link-restored",
+            Story::ArmorMoved { .. } => "armor-moved",
             Story::Unclear { .. } => "unclear",
             Story::Undecided { .. } => "undecided",
             Story::Resolved(_) => "resolved",
@@ -113,7 +119,13 @@ impl fmt::Display for Story {
             | Story::ArmorHung { .. }
             | Story::ArmorRestored { .. }
             | Story::DaemonRestored { .. }
-            | Story::ArmorLost { .. } => self.armor(f),
+            | Story::ArmorLost { .. }
+            | Story::ArmorMoved { .. } => self.armor(f),
+            Story::HostLost { .. }
+            | Story::HostReturned { .. }
+            | Story::HostSlow { .. }
+            | Story::LinkCut { .. }
+            | Story::LinkRestored { .. } => self.host(f),
             Story::Enrolled { member, name } => write!(f, "{member} ({name}) was let into the cluster"),
             Story::Revoked { member, name } => write!(f, "{member} ({name}) was revoked and is let in no more"),
         }
@@ -217,6 +229,7 @@ impl Story {
                 write!(f, "daemon replaced: {} found alive, {restarted} started again", count(*adopted, "ARMOR"))
             }
             Story::ArmorLost { name, why } => write!(f, "{name} cannot be kept running: {why}"),
+            Story::ArmorMoved { name, from, to, why } => write!(f, "{name} goes on on {to} instead of {from}: {why}"),
             _ => Ok(()),
         }
     }

@@ -9,7 +9,7 @@
 //!      ftm/store.redb      the FTM's store
 //!      pki/                who this home is among other machines: see `pki`
 //!      book                where other machines are reached
-//!      hosts/HOST/         policy.toml, daemon.lock, daemon.log, armors/NAME/{journal, log}
+//!      hosts/HOST/         policy.toml, daemon.lock, daemon.log, beats, armors/NAME/{journal, log}
 //!      hosts/HOST/jobs/JOB/  pass, stdin.spool, output.index, lane-N/slot-N/{out.pack, err.pack}, blobs/DIGEST,
 //!                          offered/DIGEST, offers/STAGE/…, mirror-STAGE/…
 //! ```
@@ -22,9 +22,10 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, symlink};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
-use chameleon_core::names::{ArmorName, HostId, JobId, LaneId};
+use chameleon_core::names::{ArmorName, HostId, Incarnation, JobId, LaneId};
 use chameleon_core::world::ProcessMark;
 use rustix::fs::{Mode, OFlags};
 
@@ -170,6 +171,28 @@ impl Home {
         PathBuf::from(format!("/proc/self/fd/{}/{file}", self.links.as_raw_fd()))
     }
 
+    /// Takes the name of an ARMOR for this life of it, unless a later one lives.
+    ///
+    /// # Errors
+    /// The life cannot be noted.
+    pub fn take_name(&self, name: ArmorName, life: Incarnation) -> io::Result<bool> {
+        let noted = self.in_links(&format!(".{name}-life"));
+        let known = fs::read_to_string(&noted).ok().and_then(|text| text.parse().ok()).map(Incarnation);
+        if known > Some(life) && UnixStream::connect(self.socket(name)).is_ok() {
+            return Ok(false);
+        }
+        fs::write(noted, life.0.to_string()).map(|()| true)
+    }
+
+    /// Gives the name of an ARMOR away, unless a life of it, on another host of this home, has it.
+    pub fn drop_name(&self, name: ArmorName) {
+        if UnixStream::connect(self.socket(name)).is_err() {
+            for file in [self.socket(name), self.in_links(&format!(".{name}-life"))] {
+                let _ = fs::remove_file(file);
+            }
+        }
+    }
+
     /// Names of all sockets there are, of living and of dead.
     ///
     /// # Errors
@@ -225,6 +248,12 @@ impl Home {
     #[must_use]
     pub fn host(&self, host: HostId) -> PathBuf {
         self.path.join(format!("hosts/{host}"))
+    }
+
+    /// Where the Heartbeat of a host listens: an address and a port.
+    #[must_use]
+    pub fn beats(&self, host: HostId) -> PathBuf {
+        self.host(host).join("beats")
     }
 
     /// How many hosts the system has, running or not.
@@ -385,6 +414,24 @@ mod tests {
         assert!(matches!(error, HomeError::Newer { found: 99, .. }), "{error}");
         fs::write(home.path().join("version"), "garbage").unwrap();
         assert!(matches!(Home::open(directory.path()), Err(HomeError::Foreign { .. })));
+    }
+
+    #[test]
+    fn the_name_of_an_armor_belongs_to_its_latest_life_while_that_lives() {
+        let directory = tempfile::tempdir().unwrap();
+        let home = Home::create(directory.path()).unwrap();
+        let name = ArmorName::Voter(JobId(1));
+        let take = |life| home.take_name(name, Incarnation(life)).unwrap();
+        assert!(take(1_001));
+        let listener = std::os::unix::net::UnixListener::bind(home.socket(name)).unwrap();
+        assert!(!take(2), "a later life lives");
+        home.drop_name(name);
+        assert!(home.socket(name).exists());
+        assert!(take(1_002));
+        drop(listener);
+        assert!(take(3), "it is dead");
+        home.drop_name(name);
+        assert!(!home.socket(name).exists());
     }
 
     #[test]

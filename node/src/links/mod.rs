@@ -93,12 +93,17 @@ impl Links {
         Ok(())
     }
 
-    /// Binds beside the name and takes it by renaming, so that there is never a moment without a socket.
+    /// Binds beside the name and takes it by renaming, so that there is never a moment without a socket. A name that
+    /// belongs to a later life, on another host of this home, is left to it: nobody is to reach this one.
     fn bind(&self) -> io::Result<UnixListener> {
         let beside = self.home.in_links(&format!(".{}-{}", self.name, std::process::id()));
         let _ = fs::remove_file(&beside);
         let listener = UnixListener::bind(&beside)?;
-        fs::rename(beside, self.home.socket(self.name))?;
+        if self.name.job().is_none() || self.home.take_name(self.name, self.incarnation)? {
+            fs::rename(beside, self.home.socket(self.name))?;
+        } else {
+            fs::remove_file(beside)?;
+        }
         Ok(listener)
     }
 

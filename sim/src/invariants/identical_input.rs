@@ -65,7 +65,7 @@ impl Invariant for IdenticalInput {
                     self.distributed.insert(job, kept);
                 }
             }
-            FanoutMessage::Staged { stage, lane, input, outcome } => {
+            FanoutMessage::Staged { stage, lane, input, outcome, .. } => {
                 self.staged.insert((job, *stage, input.clone(), *lane), outcome.clone());
             }
             FanoutMessage::Spooled { .. } | FanoutMessage::Commit { .. } => {}

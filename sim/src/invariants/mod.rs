@@ -14,6 +14,7 @@ mod identical_input;
 mod let_in_once;
 mod lower_term;
 mod no_false_alarm;
+mod no_false_loss;
 mod no_repetition;
 mod no_wrong_result;
 mod nothing_left;
@@ -68,6 +69,7 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
         Box::<let_in_once::LetInOnce>::default(),
         Box::<lower_term::LowerTerm>::default(),
         Box::<no_false_alarm::NoFalseAlarm>::default(),
+        Box::<no_false_loss::NoFalseLoss>::default(),
         Box::<no_repetition::NoRepetition>::default(),
         Box::<no_wrong_result::NoWrongResult>::default(),
         Box::<one_ftm_a_term::OneFtmATerm>::default(),

@@ -12,6 +12,7 @@ mod results;
 mod slots;
 mod staging;
 mod telling;
+mod votes;
 
 use std::collections::BTreeMap;
 
@@ -20,7 +21,9 @@ use ed25519_dalek::SigningKey;
 use crate::armor::{Armor, Effect, Event, LinkEvent, Moment, Progress, Step, Timer};
 use crate::job::{InjectionKind, Stdin, determinism};
 use crate::message::{ExecutionMessage, LaneOrders, Purpose, Story, SurrogateMessage};
-use crate::names::{ArmorName, Digest, ExecutionId, HostId, JobId, LaneId, Millis, SlotId, StageId, TaskId};
+use crate::names::{
+    ArmorName, Digest, ExecutionId, HostId, Incarnation, JobId, LaneId, Millis, SlotId, StageId, TaskId,
+};
 use crate::shell::Identity;
 use crate::world::{CommitOutcome, FileCommand, FileEvent, Input, Region, SlotCommand, SlotPlan};
 
@@ -43,6 +46,7 @@ const SLOT_LOSSES_LIMIT: u32 = 8;
 #[derive(Debug)]
 pub struct Execution {
     host: HostId,
+    incarnation: Incarnation,
     job: JobId,
     lane: LaneId,
     cores: u16,
@@ -72,6 +76,7 @@ impl Execution {
     pub fn new(identity: &Identity, job: JobId, lane: LaneId) -> Self {
         Execution {
             host: identity.host,
+            incarnation: identity.incarnation,
             job,
             lane,
             cores: identity.cores,
@@ -131,6 +136,7 @@ impl Execution {
                 step.then(Effect::File(FileCommand::Commit { job: self.job, stage, pass, changes }));
             }
             ExecutionMessage::BallotsKept { .. }
+            | ExecutionMessage::Voted { .. }
             | ExecutionMessage::PrefixAt { .. }
             | ExecutionMessage::Stage { .. }
             | ExecutionMessage::Feed { .. }
@@ -267,6 +273,9 @@ impl Execution {
         let purposes = (stage, Purpose::Vote)..=(stage, Purpose::Repeat(u16::MAX));
         // Somebody waits for a repetition before anything else goes on.
         self.ledger.assigned.range(purposes).rev().find_map(|(&(_, purpose), tasks)| {
+            if self.ledger.is_fresh && purpose == Purpose::Vote {
+                return None;
+            }
             let task = tasks.iter().find(|task| !busy(task))?;
             Some((task, purpose))
         })
@@ -318,44 +327,6 @@ impl Execution {
         self.slots.set(slot, SlotState::Running(run));
     }
 
-    fn on_voter(&mut self, message: ExecutionMessage) -> Step<ExecutionRecord> {
-        let mut step = Step::none();
-        match message {
-            ExecutionMessage::BallotsKept { below } => {
-                if !self.ledger.ballots.is_empty() {
-                    step.record(self, ExecutionRecord::BallotsKept(below));
-                }
-                if let Some(stage) = self.ledger.counts.keys().next_back().copied() {
-                    self.tell_done(stage, &mut step);
-                }
-            }
-            ExecutionMessage::PrefixAt { stage, task, offset } => self.ask_prefix(stage, task, offset, &mut step),
-            ExecutionMessage::Configure(_)
-            | ExecutionMessage::Run { .. }
-            | ExecutionMessage::Stop { .. }
-            | ExecutionMessage::StopTask { .. }
-            | ExecutionMessage::Allow { .. }
-            | ExecutionMessage::Commit { .. }
-            | ExecutionMessage::Stage { .. }
-            | ExecutionMessage::Feed { .. }
-            | ExecutionMessage::Prepare { .. }
-            | ExecutionMessage::StartOnce { .. }
-            | ExecutionMessage::LeaseEnded => {}
-        }
-        step
-    }
-
-    fn ask_prefix(&mut self, stage: StageId, task: TaskId, offset: u64, step: &mut Step<ExecutionRecord>) {
-        let runs = self.slots.runs().find(|(_, run)| run.execution.stage == stage && run.execution.task == task);
-        if let Some((slot, run)) = runs {
-            step.then(Effect::Slot(SlotCommand::Prefix { slot, execution: run.execution, offset }));
-        } else if let Some(ballot) = self.ledger.ballot(stage, task) {
-            let execution = ExecutionId { stage, task, attempt: ballot.attempt };
-            let region = ballot.ended.stdout;
-            step.then(Effect::File(FileCommand::Prefix { job: self.job, lane: self.lane, execution, region, offset }));
-        }
-    }
-
     fn file(&mut self, event: FileEvent) -> Step<ExecutionRecord> {
         let mut step = Step::none();
         match event {
@@ -399,6 +370,7 @@ impl Execution {
             | Timer::Restore(_)
             | Timer::Remind
             | Timer::Guard
+            | Timer::Judge(_)
             | Timer::Profile => {}
         }
         step
@@ -423,10 +395,10 @@ impl Armor for Execution {
     fn handle(&mut self, now: Moment, event: Event<ExecutionMessage>) -> Step<ExecutionRecord> {
         match event {
             Event::Message { from, message } if from == self.surrogate() => self.on_surrogate(now, message),
-            Event::Message { from, message } if from == self.voter() => self.on_voter(message),
+            Event::Message { from, message } if from == self.voter() => self.on_voter(now, message),
             Event::Message { from: ArmorName::Fanout(job), message } if job == self.job => self.on_fanout(message),
             Event::Message { from: ArmorName::Daemon(host), message } if host == self.host => self.on_daemon(&message),
-            Event::Message { .. } | Event::Process(_) => Step::none(),
+            Event::Message { .. } | Event::Process(_) | Event::Datagram { .. } => Step::none(),
             Event::Timer(timer) => self.timer(now, timer),
             Event::Slot(event) => self.slot(now, event),
             Event::File(event) => self.file(event),
@@ -438,6 +410,9 @@ impl Armor for Execution {
     fn resume(&mut self, now: Moment) -> Step<ExecutionRecord> {
         let mut step = Step::none();
         self.locate_peers(&mut step);
+        if self.ledger.is_fresh {
+            self.say_recall(&mut step);
+        }
         let stage = self.ledger.assigned.keys().next().map(|(stage, _)| *stage);
         let fresh = self.ledger.orders.is_some() && self.ledger.counts.is_empty() && !self.is_elsewhere();
         if let Some(stage) = stage.or(fresh.then_some(StageId(0))) {

@@ -40,6 +40,7 @@ impl Execution {
             | ExecutionMessage::Allow { .. }
             | ExecutionMessage::Commit { .. }
             | ExecutionMessage::BallotsKept { .. }
+            | ExecutionMessage::Voted { .. }
             | ExecutionMessage::PrefixAt { .. }
             | ExecutionMessage::Prepare { .. }
             | ExecutionMessage::StartOnce { .. }
@@ -60,7 +61,7 @@ impl Execution {
         let superseded = |kept: &Input| matches!((kept, &input), (Input::Spool(kept), Input::Spool(new)) if kept < new);
         self.staged.retain(|(of, kept), _| *of == stage && !superseded(kept));
         self.staged.insert((stage, input.clone()), outcome.clone());
-        let message = FanoutMessage::Staged { stage, lane: self.lane, input, outcome };
+        let message = FanoutMessage::Staged { stage, lane: self.lane, input, outcome, host: self.host };
         step.send(ArmorName::Fanout(self.job), message);
     }
 }

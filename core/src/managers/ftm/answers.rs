@@ -65,10 +65,14 @@ impl Ftm {
         let jobs: BTreeSet<JobId> = here.iter().filter_map(|name| name.job()).collect();
         let known = self.hosts.get(&host);
         let profile = known.and_then(|known| known.profile.as_ref()).map(|record| &record.profile);
-        let is_up = self.linked.contains(&ArmorName::Daemon(host));
+        let state = match self.linked.contains(&ArmorName::Daemon(host)) {
+            _ if self.is_lost(host) => HostState::Lost,
+            true => HostState::Up,
+            false => HostState::Away,
+        };
         HostRow {
             host,
-            state: if is_up { HostState::Up } else { HostState::Away },
+            state,
             since_unix_ms: known.map_or(0, |known| known.record.since_unix_ms),
             jobs: counted(jobs.len()),
             armors: counted(here.len()),

@@ -178,8 +178,10 @@ impl Ftm {
     pub(super) fn retire(&mut self, entry: &Entry, step: &mut FtmStep) {
         match entry.decided {
             Decided::Requested => self.save(step, FtmRecord::ArmorGone(entry.name)),
-            // Nobody will answer for it.
-            Decided::Installing { host, .. } | Decided::Lost { host, .. } if self.is_shut_out(host) => {
+            // Nobody is there to be told; if its host is heard again, it is told then.
+            Decided::Installing { host, .. } | Decided::Lost { host, .. }
+                if self.is_lost(host) || self.is_shut_out(host) =>
+            {
                 self.save(step, FtmRecord::ArmorGone(entry.name));
             }
             Decided::Installing { host, .. } | Decided::Lost { host, .. } => {

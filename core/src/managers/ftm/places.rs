@@ -45,7 +45,7 @@ impl Ftm {
     }
 
     fn cores_up(&self) -> u32 {
-        let up = self.hosts.values().filter(|known| known.daemon.is_some());
+        let up = self.hosts.values().filter(|known| known.serves());
         let cores = |profile: Option<u16>| u32::from(profile.unwrap_or(self.cores));
         up.map(|known| cores(known.profile.as_ref().map(|record| record.profile.cores))).sum()
     }
@@ -177,7 +177,7 @@ impl Ftm {
         let sites = self.hosts.iter().map(|(&host, known)| Site {
             host,
             load: loads.get(&host).copied().unwrap_or_default(),
-            closed: match (known.daemon.is_some(), tried.contains(&host)) {
+            closed: match (known.serves(), tried.contains(&host)) {
                 (false, _) => Some("is away"),
                 (true, true) => Some("could not keep it running"),
                 (true, false) => None,

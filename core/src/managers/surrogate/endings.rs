@@ -245,6 +245,7 @@ impl Surrogate {
             | Timer::Remind
             | Timer::Flush
             | Timer::Guard
+            | Timer::Judge(_)
             | Timer::Profile => {}
         }
     }

@@ -101,7 +101,7 @@ impl Ledger {
                 self.job = Some((**job).clone());
                 self.began = *began;
             }
-            SurrogateRecord::Placed(name, host) => drop(self.hosts.insert(*name, *host)),
+            SurrogateRecord::Placed(name, host) => self.place(*name, *host),
             SurrogateRecord::StageBegan(stage, began) => self.begin_stage(*stage, *began),
             SurrogateRecord::Verdict(verdict) => {
                 self.verdicts.take(());
@@ -177,6 +177,20 @@ impl Ledger {
         }
     }
 
+    /// An ARMOR lives on this host now. A lane that lived elsewhere has all before it again, but for what
+    /// the Voter has of it.
+    fn place(&mut self, name: ArmorName, host: HostId) {
+        let moved = self.hosts.insert(name, host).is_some_and(|before| before != host);
+        if let (true, ArmorName::Execution(_, lane), Some(run)) = (moved, name, &mut self.stage) {
+            // A start that was granted once is never granted again.
+            if !self.job.as_ref().is_some_and(|job| job.is_at_most_once(run.stage)) {
+                run.started.remove(&lane);
+            }
+            run.done.remove(&lane);
+            run.supplied.remove(&lane);
+        }
+    }
+
     fn begin_stage(&mut self, stage: StageId, began: Millis) {
         let Some(job) = &self.job else { return };
         let redundancy = job.strategy_of(stage).redundancy;
@@ -212,25 +226,15 @@ impl Ledger {
         loop {
             let task = TaskId(self.next.1);
             match run.verdicts.get(&task) {
-                Some(verdict) => {
-                    let host = |lane| host_of(&self.hosts, lane);
-                    match &run.lack {
-                        Some((gap, _)) if *gap < task => self.output.keep(verdict, host),
-                        _ => self.output.release_verdict(verdict, host),
-                    }
-                }
+                Some(verdict) => match &run.lack {
+                    Some((gap, _)) if *gap < task => self.output.keep(verdict),
+                    _ => self.output.release_verdict(verdict),
+                },
                 None if run.undecided.contains(task) => {}
                 None => break,
             }
             self.next.1 += 1;
         }
-    }
-
-    /// Of the winners' copies, one on each host but the first winner's: no other is worth its place in the journal.
-    pub fn keep_copies_elsewhere(&self, verdict: &mut Verdict) {
-        let mut hosts: BTreeSet<HostId> =
-            verdict.winners.first().map(|&lane| host_of(&self.hosts, lane)).into_iter().collect();
-        verdict.copies.retain(|(lane, _)| hosts.insert(host_of(&self.hosts, *lane)));
     }
 
     fn prefix(&mut self, stage: StageId, task: TaskId, holders: &[(LaneId, Region)]) {
@@ -243,7 +247,7 @@ impl Ledger {
 }
 
 /// Where a lane of the job runs.
-pub(super) fn host_of(hosts: &BTreeMap<ArmorName, HostId>, lane: LaneId) -> HostId {
+fn host_of(hosts: &BTreeMap<ArmorName, HostId>, lane: LaneId) -> HostId {
     let of_lane = |name: &ArmorName| matches!(name, ArmorName::Execution(_, of) if *of == lane);
     hosts.iter().find(|(name, _)| of_lane(name)).map(|(_, host)| *host).unwrap_or_default()
 }

@@ -137,18 +137,23 @@ impl Surrogate {
                 self.begin(now, job, step);
             }
             SurrogateMessage::Granted(places) => {
-                let mut lanes_elsewhere = false;
+                let mut lanes_placed = false;
                 for &(name, host) in &places {
                     self.granted.insert(name);
                     step.then(Effect::Locate { name, host });
-                    if self.ledger.hosts.get(&name) != Some(&host) {
+                    let before = self.ledger.hosts.get(&name).copied();
+                    if before != Some(host) {
                         step.record(self, SurrogateRecord::Placed(name, host));
-                        lanes_elsewhere |= self.placed(name);
+                        lanes_placed |= self.placed(name);
+                    }
+                    if before.is_some_and(|before| before != host) {
+                        step.then(Effect::Renew { peer: name });
                     }
                 }
                 let awaited = places.iter().any(|(name, _)| self.unplaced.remove(name));
+                let is_told = places.iter().any(|(name, _)| *name == self.fanout());
                 places.into_iter().for_each(|(name, _)| self.say_all(name, step));
-                if lanes_elsewhere && !self.is_over() {
+                if lanes_placed && !is_told && !self.is_over() {
                     self.say_to_fanout(step);
                 }
                 if awaited {
@@ -165,14 +170,15 @@ impl Surrogate {
         }
     }
 
-    /// An ARMOR has a new place. A lane that is not on the job's origin has no inputs before they are fetched there.
+    /// An ARMOR has a new place; whether it is a lane, which must have its inputs there. One that is not on the job's
+    /// origin has none before they are fetched.
     fn placed(&mut self, name: ArmorName) -> bool {
         let ArmorName::Execution(_, lane) = name else { return false };
         let elsewhere = self.elsewhere(lane).is_some();
         if let Some(run) = self.ledger.stage.as_mut().filter(|_| elsewhere) {
             run.supplied.remove(&lane);
         }
-        elsewhere
+        true
     }
 
     fn begin(&mut self, now: Moment, job: Box<Job>, step: &mut Step<SurrogateRecord>) {
@@ -198,12 +204,11 @@ impl Surrogate {
                 if self.is_over() => {}
             SurrogateMessage::Verdicts { first, verdicts } => {
                 let Some(skip) = self.ledger.verdicts.skip((), first) else { return };
-                for mut verdict in verdicts.into_iter().skip(skip) {
+                for verdict in verdicts.into_iter().skip(skip) {
                     if !self.can_take(verdict.stage, verdict.winners.first()) {
                         break;
                     }
                     self.done += 1;
-                    self.ledger.keep_copies_elsewhere(&mut verdict);
                     step.record_on_disk(self, SurrogateRecord::Verdict(Box::new(verdict)));
                 }
                 let below = self.ledger.verdicts.next_from(());
@@ -443,7 +448,7 @@ impl Armor for Surrogate {
                 self.on_lane(now, lane, message, &mut step);
             }
             Event::Message { from: from @ ArmorName::User(_), message } => self.on_user(from, message, &mut step),
-            Event::Message { .. } | Event::Slot(_) | Event::Process(_) => return step,
+            Event::Message { .. } | Event::Slot(_) | Event::Process(_) | Event::Datagram { .. } => return step,
             Event::Timer(timer) => self.timer(now, timer, &mut step),
             Event::File(FileEvent::IndexKept { failure }) => self.index_kept(now, failure, &mut step),
             Event::File(_) => return step,

@@ -2,7 +2,6 @@
 
 use crate::armor::Step;
 use crate::job::{Files, Job, Stage, Stdin};
-use crate::managers::surrogate::ledger;
 use crate::managers::surrogate::stage::Phase;
 use crate::managers::surrogate::{Surrogate, SurrogateRecord};
 use crate::message::{
@@ -36,7 +35,7 @@ impl Surrogate {
                 self.say_end(peer, step);
             }
             ArmorName::Voter(_) | ArmorName::Fanout(_) | ArmorName::Execution(..) => self.say_all(peer, step),
-            ArmorName::Daemon(_) | ArmorName::Surrogate(_) | ArmorName::Init(_) => {}
+            ArmorName::Daemon(_) | ArmorName::Surrogate(_) | ArmorName::Heartbeat(_) | ArmorName::Init(_) => {}
         }
     }
 
@@ -263,18 +262,14 @@ impl Surrogate {
         let changed =
             |verdict: &&Verdict| held && verdict.ballot.ended.changes.is_some_and(|changes| changes.count > 0);
         let of_verdict = |verdict: &Verdict| {
-            let first = verdict.winners.first().map(|lane| (lane, &verdict.ballot.ended));
-            let all = first.into_iter().chain(verdict.copies.iter().map(|(lane, ended)| (lane, ended)));
-            let place = |(lane, ended): (&LaneId, &Ended)| Some((self.host_of(*lane), ended.changes?.manifest));
+            let first = (verdict.ballot.host, &verdict.ballot.ended);
+            let all = std::iter::once(first).chain(verdict.copies.iter().map(|(_, host, ended)| (*host, ended)));
+            let place = |(host, ended): (HostId, &Ended)| Some((host, ended.changes?.manifest));
             let mut kept: Vec<(HostId, Digest)> = all.filter_map(place).collect();
             kept.sort_by_key(|(host, _)| *host != job.origin.host);
             ChangeSet { kept }
         };
         run.verdicts.values().filter(changed).map(of_verdict).collect()
-    }
-
-    fn host_of(&self, lane: LaneId) -> HostId {
-        ledger::host_of(&self.ledger.hosts, lane)
     }
 
     /// Who commits: a lane on the job's origin that can be spoken to, so that its view of the files is closed

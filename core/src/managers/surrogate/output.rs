@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::message::{Release, Verdict};
 use crate::names::{ExecutionId, HostId, LaneId, StageId, TaskId};
-use crate::world::{Holder, Piece, Region};
+use crate::world::{Ended, Holder, Piece, Region};
 
 /// What was released, and what comes next.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -35,8 +35,8 @@ impl Output {
     }
 
     /// Releases the rest of the task that is next, whose verdict this is.
-    pub fn release_verdict(&mut self, verdict: &Verdict, host_of: impl Fn(LaneId) -> HostId) {
-        let piece = located(verdict, host_of);
+    pub fn release_verdict(&mut self, verdict: &Verdict) {
+        let piece = located(verdict);
         let has_stderr = (piece.stderr.length > 0).then_some(piece.stderr);
         if piece.stdout.length > self.ahead || has_stderr.is_some() {
             let Piece { host, lane, execution, stdout, .. } = piece;
@@ -47,8 +47,8 @@ impl Output {
     }
 
     /// Notes where the output of a decided task lies.
-    pub fn keep(&mut self, verdict: &Verdict, host_of: impl Fn(LaneId) -> HostId) {
-        self.note(located(verdict, host_of));
+    pub fn keep(&mut self, verdict: &Verdict) {
+        self.note(located(verdict));
     }
 
     fn note(&mut self, piece: Piece) {
@@ -129,18 +129,18 @@ impl Output {
 }
 
 /// Where the output of a decided task lies.
-fn located(verdict: &Verdict, host_of: impl Fn(LaneId) -> HostId) -> Piece {
+fn located(verdict: &Verdict) -> Piece {
     let lane = verdict.winners.first().copied().unwrap_or_default();
-    let host = host_of(lane);
-    let copies = verdict.copies.iter().map(|(lane, ended)| Holder {
-        host: host_of(*lane),
+    let copy = |(lane, host, ended): &(LaneId, HostId, Ended)| Holder {
+        host: *host,
         lane: *lane,
         stdout: ended.stdout,
         stderr: ended.stderr,
-    });
-    let execution = ExecutionId { stage: verdict.stage, task: verdict.task, attempt: verdict.ballot.attempt };
-    let (stdout, stderr) = (verdict.ballot.ended.stdout, verdict.ballot.ended.stderr);
-    Piece { host, lane, execution, stdout, stderr, others: elsewhere(host, copies) }
+    };
+    let ballot = &verdict.ballot;
+    let execution = ExecutionId { stage: verdict.stage, task: verdict.task, attempt: ballot.attempt };
+    let (stdout, stderr) = (ballot.ended.stdout, ballot.ended.stderr);
+    Piece { host: ballot.host, lane, execution, stdout, stderr, others: verdict.copies.iter().map(copy).collect() }
 }
 
 /// Those on another host than the first, one for each host.

@@ -10,7 +10,7 @@ use minicbor::{Decode, Encode};
 pub use self::bytes::{ChangeSet, Holder, Input, Offer, Piece, Whereabouts};
 use crate::book::Book;
 use crate::job::{Files, InjectionKind, Origin, OsBytes, Stdin};
-use crate::names::{ArmorName, Digest, ExecutionId, Incarnation, JobId, LaneId, Millis, SlotId, StageId};
+use crate::names::{ArmorName, Digest, ExecutionId, HostId, Incarnation, JobId, LaneId, Millis, SlotId, StageId};
 use crate::principal::{Principal, Role};
 use crate::profile::Profile;
 

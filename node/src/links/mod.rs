@@ -94,16 +94,16 @@ impl Links {
     }
 
     /// Binds beside the name and takes it by renaming, so that there is never a moment without a socket. A name that
-    /// belongs to a later life, on another host of this home, is left to it: nobody is to reach this one.
+    /// belongs to a later life, on another host of this home, is left to it: this one has nothing more to say.
     fn bind(&self) -> io::Result<UnixListener> {
         let beside = self.home.in_links(&format!(".{}-{}", self.name, std::process::id()));
         let _ = fs::remove_file(&beside);
         let listener = UnixListener::bind(&beside)?;
-        if self.name.job().is_none() || self.home.take_name(self.name, self.incarnation)? {
-            fs::rename(beside, self.home.socket(self.name))?;
-        } else {
+        if self.name.job().is_some() && !self.home.take_name(self.name, self.incarnation)? {
             fs::remove_file(beside)?;
+            return Err(io::Error::new(io::ErrorKind::AddrInUse, "a later life of it lives on another host"));
         }
+        fs::rename(beside, self.home.socket(self.name))?;
         Ok(listener)
     }
 

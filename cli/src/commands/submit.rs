@@ -1,4 +1,5 @@
-//! `chameleon submit JOB.toml`: hands a job to the standing system.
+//! `chameleon submit JOB.toml`: hands a job to the standing system; `submit --from JOB`: a job of earlier, or what failed
+//! of it.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,18 +8,27 @@ use chameleon_core::armor::LinkEvent;
 use chameleon_core::job::{Job, Stdin};
 use chameleon_core::message::{FtmMessage, Outcome, UserMessage};
 use chameleon_core::names::{ArmorName, JobId};
+use chameleon_core::world::IndexEntry;
 
+use crate::commands::status;
 use crate::failure::Failure;
+use crate::packs::Packs;
 use crate::request::{self, Here, JobFlags};
 use crate::session::{Heard, Session, ask};
-use crate::system::Place;
+use crate::system::{Place, System};
 use crate::{screen, stdin};
 
 #[derive(Debug, clap::Args)]
 pub struct Submit {
     /// The job file
-    #[arg(value_name = "JOB.toml")]
-    file: PathBuf,
+    #[arg(value_name = "JOB.toml", required_unless_present = "from", conflicts_with = "from")]
+    file: Option<PathBuf>,
+    /// Submit a job that has ended once more, as it was
+    #[arg(long, value_name = "JOB")]
+    from: Option<JobId>,
+    /// Of that job only some: `failed`, the tasks of an array that came to no result or failed, and the stages behind
+    #[arg(long, requires = "from")]
+    filter: Option<Filter>,
     /// Wait for the end and exit as `run` would; Ctrl-C ends the waiting and not the job
     #[arg(long)]
     wait: bool,
@@ -26,17 +36,30 @@ pub struct Submit {
     flags: JobFlags,
 }
 
+/// Which part of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Filter {
+    Failed,
+}
+
 impl Submit {
     pub fn execute(self, place: &Place) -> Result<u8, Failure> {
         // Anything but a file would have to be spooled, and so keep us here.
         let stdin = Some(stdin::examine()?).filter(|stdin| matches!(stdin, Stdin::File(..))).unwrap_or(Stdin::Null);
         let system = place.standing()?;
-        let (mut job, remarks) = request::of_file(&self.file, self.flags, Here::new(stdin)?)?;
-        system.adopt(&mut job)?;
-        if !remarks.is_empty() {
-            screen::remark(&remarks);
-        }
         let mut session = system.connect()?;
+        let mut job = match (self.file, self.from) {
+            (Some(file), _) => {
+                let (job, remarks) = request::of_file(&file, self.flags, Here::new(stdin)?)?;
+                if !remarks.is_empty() {
+                    screen::remark(&remarks);
+                }
+                job
+            }
+            (None, Some(from)) => request::of_job(again(&system, &mut session, from, self.filter)?, self.flags)?,
+            (None, None) => return Err(Failure::Asked("expected a job file, or --from and a job".to_owned())),
+        };
+        system.adopt(&mut job)?;
         let request = session.number();
         let pass = job.origin.pass;
         let job = submit(&mut session, request, job)?;
@@ -51,6 +74,22 @@ impl Submit {
         }
         Ok(outcome.exit_code())
     }
+}
+
+/// A job of earlier, or the part of it that is asked for.
+fn again(system: &System, session: &mut dyn Session, from: JobId, filter: Option<Filter>) -> Result<Job, Failure> {
+    let row = status::row(session, from)?;
+    if row.outcome.is_none() {
+        return Err(Failure::StillRuns { job: from });
+    }
+    let job = status::submitted(session, from)?;
+    let Some(Filter::Failed) = filter else { return Ok(job) };
+    for entry in Packs::new(system.home(), from)?.index()? {
+        if let IndexEntry::Failed(stage, tasks) = entry? {
+            return job.again(stage, &tasks).map_err(|unfit| Failure::Asked(unfit.to_string()));
+        }
+    }
+    Err(Failure::Asked(format!("{from} has no failed task, and nothing would be run")))
 }
 
 /// Hands in the job; returns once it is on disk.

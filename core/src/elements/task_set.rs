@@ -82,6 +82,11 @@ impl TaskSet {
         self.ranges.keys().next().map(|&first| TaskId(first))
     }
 
+    #[must_use]
+    pub fn last(&self) -> Option<TaskId> {
+        self.ranges.values().next_back().map(|&last| TaskId(last - 1))
+    }
+
     /// Number of tasks.
     #[must_use]
     pub fn len(&self) -> u64 {

@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 use ed25519_dalek::SigningKey;
 
 use crate::armor::{Armor, Effect, Event, LinkEvent, Moment, Progress, Step, Timer};
-use crate::job::{InjectionKind, Stdin, determinism};
+use crate::job::{InjectionKind, Stage, Stdin, determinism};
 use crate::message::{ExecutionMessage, LaneOrders, Purpose, Story, SurrogateMessage};
 use crate::names::{
     ArmorName, Digest, ExecutionId, HostId, Incarnation, JobId, LaneId, Millis, SlotId, StageId, TaskId,
@@ -220,12 +220,13 @@ impl Execution {
         Some(SlotPlan {
             job: self.job,
             origin: job.origin,
+            mirrored: job.is_mirrored_on(self.host),
             stage: number,
             lane: self.lane,
             directory: job.directory.clone(),
             program: stage.command.first().cloned().unwrap_or_else(|| Vec::new().into()),
             files: stage.files,
-            inputs: stage.inputs.clone(),
+            inputs: stage.inputs.iter().chain(&stage.bundle).cloned().collect(),
             outputs: stage.outputs.clone(),
             net: job.net,
             environment: determinism::environment(job),
@@ -236,7 +237,7 @@ impl Execution {
 
     fn open_slots(&mut self, stage: StageId, step: &mut Step<ExecutionRecord>) {
         let (Some(orders), Some(plan)) = (&self.ledger.orders, self.plan(stage)) else { return };
-        let tasks = orders.job.stages[usize::from(stage.0)].tasks.map_or(1, |(from, to)| to - from);
+        let tasks: u64 = orders.job.stages[usize::from(stage.0)].task_ranges().iter().map(|(from, to)| to - from).sum();
         // One more than its share of the cores, so that none is idle while a slot goes from one program to the next.
         let share = self.cores / orders.sharing.max(1) + 1;
         let count = u16::try_from(tasks).unwrap_or(u16::MAX).clamp(1, share);
@@ -379,7 +380,8 @@ impl Execution {
 
 /// The fault that is put into this execution, if one is.
 fn injected(orders: &LaneOrders, execution: ExecutionId) -> Option<InjectionKind> {
-    let first = orders.job.stages.first().and_then(|stage| stage.tasks).map_or(TaskId(0), |(from, _)| TaskId(from));
+    let ranges = orders.job.stages.first().map(Stage::task_ranges).unwrap_or_default();
+    let first = ranges.first().map_or(TaskId(0), |(from, _)| TaskId(*from));
     let due = orders.injections().find(|injection| injection.is_due(execution, first));
     due.map(|injection| injection.kind)
 }
@@ -414,7 +416,7 @@ impl Armor for Execution {
             self.say_recall(&mut step);
         }
         let stage = self.ledger.assigned.keys().next().map(|(stage, _)| *stage);
-        let fresh = self.ledger.orders.is_some() && self.ledger.counts.is_empty() && !self.is_elsewhere();
+        let fresh = self.ledger.orders.is_some() && self.ledger.counts.is_empty() && !self.is_mirrored();
         if let Some(stage) = stage.or(fresh.then_some(StageId(0))) {
             self.open_slots(stage, &mut step);
         }

@@ -18,7 +18,7 @@ impl Execution {
         }
         step.record(self, ExecutionRecord::Configured(orders));
         self.locate_peers(step);
-        if is_first && !self.is_elsewhere() {
+        if is_first && !self.is_mirrored() {
             self.open_slots(StageId(0), step);
         }
     }

@@ -7,9 +7,9 @@ use crate::names::{ArmorName, Digest, StageId};
 use crate::world::{FileCommand, Input, SlotCommand};
 
 impl Execution {
-    /// Whether the job's files are on another host. What is fetched of them must be there before a slot shows it.
-    pub(super) fn is_elsewhere(&self) -> bool {
-        self.ledger.orders.as_ref().is_some_and(|orders| orders.job.origin.host != self.host)
+    /// Whether the lane sees copies of the job's files. What is fetched of them must be there before a slot shows it.
+    pub(super) fn is_mirrored(&self) -> bool {
+        self.ledger.orders.as_ref().is_some_and(|orders| orders.job.is_mirrored_on(self.host))
     }
 
     pub(super) fn on_fanout(&mut self, message: ExecutionMessage) -> Step<ExecutionRecord> {
@@ -19,7 +19,7 @@ impl Execution {
                 Some(offer) => {
                     step.then(Effect::File(FileCommand::Fetch { job: self.job, stage, input, offer, whereabouts }));
                 }
-                None if whereabouts.origin.host == self.host => {
+                None if whereabouts.origin.host == self.host && !self.is_mirrored() => {
                     step.then(Effect::File(FileCommand::Digest { job: self.job, stage, input }));
                 }
                 // It is not known yet that this lane is elsewhere: an offer will follow.

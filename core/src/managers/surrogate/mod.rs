@@ -51,7 +51,10 @@ pub struct Surrogate {
     recount: Recount,
     waiting_for_pressure: bool,
     blocked_paths: BTreeSet<Vec<u8>>,
-    index_asked: bool,
+    /// What is being put into the index; each life asks once.
+    index_asked: Option<endings::IndexAsked>,
+    /// The index could not be written before the end of the job.
+    index_fails: bool,
     done: u64,
 }
 
@@ -59,7 +62,7 @@ pub struct Surrogate {
 #[derive(Debug, Default)]
 struct Follower {
     /// Number of the next release to tell.
-    next: usize,
+    next: u64,
     consumed: u64,
     paced: bool,
 }
@@ -104,7 +107,8 @@ impl Surrogate {
             recount: Recount::default(),
             waiting_for_pressure: false,
             blocked_paths: BTreeSet::new(),
-            index_asked: false,
+            index_asked: None,
+            index_fails: false,
             done: 0,
         }
     }
@@ -450,7 +454,7 @@ impl Armor for Surrogate {
             Event::Message { from: from @ ArmorName::User(_), message } => self.on_user(from, message, &mut step),
             Event::Message { .. } | Event::Slot(_) | Event::Process(_) | Event::Datagram { .. } => return step,
             Event::Timer(timer) => self.timer(now, timer, &mut step),
-            Event::File(FileEvent::IndexKept { failure }) => self.index_kept(now, failure, &mut step),
+            Event::File(FileEvent::IndexKept { outcome }) => self.index_kept(now, outcome, &mut step),
             Event::File(_) => return step,
             Event::Link(LinkEvent::Up { peer, .. }) => self.link_up(peer, &mut step),
             Event::Link(LinkEvent::Down { peer: peer @ ArmorName::User(_) }) => {

@@ -9,7 +9,7 @@ use crate::managers::surrogate::dispute::Inquiry;
 use crate::message::{Rule, Verdict};
 use crate::names::{Digest, LaneId, Millis, StageId, TaskId};
 use crate::strategy::Order;
-use crate::world::CommitOutcome;
+use crate::world::{ChangeSet, CommitOutcome};
 
 /// How far the stage is.
 ///
@@ -49,8 +49,12 @@ pub struct StageRun {
     pub unclear: TaskSet,
     /// The first of them, and why.
     pub lack: Option<(TaskId, String)>,
-    /// Verdicts, until they are released and committed.
+    /// Verdicts, until their output is released.
     pub verdicts: BTreeMap<TaskId, Verdict>,
+    /// What the winners changed, each once, until it is committed.
+    pub changes: BTreeMap<TaskId, ChangeSet>,
+    /// Tasks whose programs failed by a verdict.
+    pub failed: TaskSet,
     /// Tasks that each lane was told to run.
     pub started: BTreeMap<LaneId, TaskSet>,
     /// Lanes that take no further part.
@@ -82,18 +86,20 @@ pub enum Lack {
 
 impl StageRun {
     #[must_use]
-    pub fn new(stage: StageId, tasks: (u64, u64), rule: Rule, order: Order, began: Millis) -> Self {
+    pub fn new(stage: StageId, tasks: &[(u64, u64)], rule: Rule, order: Order, began: Millis) -> Self {
         StageRun {
             stage,
             rule,
             order,
             began,
-            tasks: TaskSet::of(&[tasks]),
+            tasks: TaskSet::of(tasks),
             decided: TaskSet::default(),
             undecided: TaskSet::default(),
             unclear: TaskSet::default(),
             lack: None,
             verdicts: BTreeMap::new(),
+            changes: BTreeMap::new(),
+            failed: TaskSet::default(),
             started: BTreeMap::new(),
             dropped: BTreeSet::new(),
             extensions: Vec::new(),
@@ -105,6 +111,23 @@ impl StageRun {
             prepared: BTreeMap::new(),
             preparing: BTreeSet::new(),
         }
+    }
+
+    /// Tasks without a verdict, or with one that is a failure, or whose changes were not put in place.
+    #[must_use]
+    pub fn all_failed(&self) -> TaskSet {
+        let mut failed = self.tasks.without(&self.decided);
+        self.failed.ranges().into_iter().for_each(|(from, to)| failed.insert_range(from, to));
+        if !matches!(self.phase, Phase::Over(CommitOutcome::Done(_))) {
+            self.changes.keys().for_each(|task| failed.insert(*task));
+        }
+        failed
+    }
+
+    /// Whether a task is none of this stage's, and later ones are.
+    #[must_use]
+    pub fn passes_over(&self, task: TaskId) -> bool {
+        !self.tasks.contains(task) && self.tasks.last().is_some_and(|last| task < last)
     }
 
     /// Whether there may still be a verdict on this task, and is none yet.

@@ -9,10 +9,11 @@ use std::collections::{BTreeMap, VecDeque};
 use minicbor::{Decode, Encode};
 
 use crate::armor::{Armor, Effect, Event, LinkEvent, Moment, Save, Step, Timer};
+use crate::elements::copying::{Copying, News};
 use crate::elements::guardian::Guardian;
-use crate::message::{DaemonMessage, Datagram, Message, Vitals, may_say};
+use crate::message::{DaemonMessage, Datagram, FtmMessage, Message, Vitals, may_say};
 use crate::names::{ArmorName, HostId, Incarnation};
-use crate::world::{FileEvent, ProcessEvent, SlotEvent};
+use crate::world::{FileEvent, ProcessEvent, SecondHome, SlotEvent};
 
 /// Who an ARMOR is, given to it at its start.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +25,8 @@ pub struct Identity {
     pub cores: u16,
     /// Random, from which the ARMOR's signing key is made; another one in each life.
     pub seed: [u8; 32],
+    /// What it saves is saved by the Mirror of its job as well.
+    pub mirror: Option<SecondHome>,
 }
 
 /// What reaches an ARMOR from outside.
@@ -109,6 +112,9 @@ pub struct Shell<A: Armor> {
     identity: Identity,
     armor: A,
     guardian: Option<Guardian>,
+    copying: Option<Copying>,
+    /// What came while the copy was not open.
+    early: Vec<Event<A::Message>>,
     peers: BTreeMap<ArmorName, Incarnation>,
     /// The lives of peers to which a link is up.
     links: BTreeMap<ArmorName, Incarnation>,
@@ -121,8 +127,11 @@ pub struct Shell<A: Armor> {
 /// Without how much it handled: that is told in pulses, and decides nothing.
 impl<A: Armor> std::fmt::Debug for Shell<A> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Shell { identity, armor, guardian, peers, links, waiting, next_save, handled: _ } = self;
-        write!(f, "{identity:?} {armor:?} {guardian:?} {peers:?} {links:?} {waiting:?} {next_save}")
+        let Shell { identity, armor, guardian, copying, early, peers, links, waiting, next_save, handled: _ } = self;
+        write!(
+            f,
+            "{identity:?} {armor:?} {guardian:?} {copying:?} {early:?} {peers:?} {links:?} {waiting:?} {next_save}"
+        )
     }
 }
 
@@ -141,10 +150,14 @@ where
     pub fn new(identity: Identity, armor: A) -> Self {
         let daemon = ArmorName::Daemon(identity.host);
         let guardian = (identity.name != daemon).then(|| Guardian::new(daemon));
+        let homes = identity.name.job().zip(identity.mirror);
+        let copying = homes.map(|(job, home)| Copying::new(job, identity.incarnation, identity.host, home));
         Shell {
             identity,
             armor,
             guardian,
+            copying,
+            early: Vec::new(),
             peers: BTreeMap::new(),
             links: BTreeMap::new(),
             waiting: VecDeque::new(),
@@ -162,8 +175,11 @@ where
         let event = match input {
             Input::Message { from, incarnation, message } => return self.message(now, from, incarnation, message),
             Input::Saved(number) => {
-                self.saved(number);
-                return Step::none();
+                let news = match &mut self.copying {
+                    Some(copying) => copying.saved_here(number),
+                    None => News::Completed(number),
+                };
+                return self.copied(now, news);
             }
             Input::Timer(Timer::Guard) => return self.guard(|guardian, step| guardian.look(now, step)),
             Input::Process(event) => {
@@ -179,7 +195,10 @@ where
                     }
                     LinkEvent::Down { peer } => drop(self.links.remove(&peer)),
                 }
-                let step = self.guard(|guardian, step| guardian.link(now, event, step));
+                let mut step = self.guard(|guardian, step| guardian.link(now, event, step));
+                if let (LinkEvent::Up { peer, .. }, Some(copying)) = (event, &mut self.copying) {
+                    copying.up(peer, &mut step.then);
+                }
                 return self.with(step, now, Event::Link(event));
             }
             Input::Timer(timer) => Event::Timer(timer),
@@ -187,11 +206,44 @@ where
             Input::File(event) => Event::File(event),
             Input::Datagram { from, datagram } => Event::Datagram { from, datagram },
         };
-        self.armor.handle(now, event)
+        self.give(now, event)
+    }
+
+    /// Gives the ARMOR an event, once it knows all that it ever saved.
+    fn give(&mut self, now: Moment, event: Event<A::Message>) -> Step<A::Record> {
+        if self.copying.as_ref().is_none_or(Copying::is_open) {
+            return self.armor.handle(now, event);
+        }
+        self.early.push(event);
+        Step::none()
+    }
+
+    /// Does what follows from a word of the Mirror, or from a save of this host.
+    fn copied(&mut self, now: Moment, news: News) -> Step<A::Record> {
+        let mut step = Step::none();
+        match news {
+            News::Nothing => {}
+            News::Completed(number) => self.saved(number),
+            News::Opened(lacked) => {
+                for bytes in lacked {
+                    let record = minicbor::decode(&bytes).expect("what was saved elsewhere can be read here");
+                    step.record_on_disk(&mut self.armor, record);
+                }
+                step.append(self.armor.resume(now));
+                for event in std::mem::take(&mut self.early) {
+                    step.append(self.armor.handle(now, event));
+                }
+            }
+            News::Forgotten => {
+                let Identity { name, incarnation, .. } = self.identity;
+                step.send(ArmorName::Ftm, FtmMessage::Forgotten { name, incarnation });
+            }
+        }
+        step
     }
 
     fn with(&mut self, mut step: Step<A::Record>, now: Moment, event: Event<A::Message>) -> Step<A::Record> {
-        step.append(self.armor.handle(now, event));
+        step.append(self.give(now, event));
         step
     }
 
@@ -237,8 +289,14 @@ where
             return step;
         }
         self.handled += 1;
+        if let (Message::Copy(message), Some(copying)) = (&message, &mut self.copying) {
+            let mut step = Step::none();
+            let news = copying.heard(message.clone(), &mut step.then);
+            step.append(self.copied(now, news));
+            return step;
+        }
         match message.try_into() {
-            Ok(message) => self.armor.handle(now, Event::Message { from, message }),
+            Ok(message) => self.give(now, Event::Message { from, message }),
             Err(_misdelivered) => Step::none(),
         }
     }
@@ -251,6 +309,10 @@ where
             self.waiting.push_back(Waiting { save: number, effects: step.then });
         }
         let mut effects = Vec::new();
+        if let (Some(request), Some(copying)) = (&request, &mut self.copying) {
+            let records = request.records.iter().map(|record| record.bytes.clone()).collect();
+            copying.add(request.number, request.to_disk, records, &mut effects);
+        }
         while self.waiting.front().is_some_and(|first| first.save.is_none()) {
             effects.extend(self.waiting.pop_front().into_iter().flat_map(|first| first.effects));
         }
@@ -293,12 +355,18 @@ where
             })?;
             self.armor.apply(&record);
         }
+        if let Some(copying) = &mut self.copying {
+            copying.restored(records);
+        }
         Ok(())
     }
 
     fn resume(&mut self, now: Moment) -> Output {
         let mut step = self.guard(|guardian, effects| guardian.start(now, effects));
-        step.append(self.armor.resume(now));
+        match &mut self.copying {
+            Some(copying) => copying.say_again(&mut step.then),
+            None => step.append(self.armor.resume(now)),
+        }
         self.queue(step)
     }
 

@@ -67,6 +67,8 @@ fn word(message: &Message) -> String {
         Message::Execution(message) => format!("{message:?}"),
         Message::User(message) => format!("{message:?}"),
         Message::Heartbeat(message) => format!("{message:?}"),
+        Message::Mirror(message) => format!("{message:?}"),
+        Message::Copy(message) => format!("{message:?}"),
         Message::Pulse(_) => "Pulse".to_owned(),
         Message::Init(message) => format!("{message:?}"),
     };
@@ -150,6 +152,7 @@ fn sentence(message: &Message) -> Option<String> {
         }
         Message::User(message) => to_user(message),
         Message::Fanout(_) | Message::Pulse(_) | Message::Heartbeat(_) | Message::Init(_) => None,
+        Message::Mirror(_) | Message::Copy(_) => None,
     }
 }
 

@@ -142,9 +142,15 @@ impl<'a> Standing<'a> {
         })
     }
 
-    /// Kills every process of a host; they are stopped first, so that none can do anything about the death of another.
+    /// Kills every process of a host, the daemon first; whatever one starts while the others die, dies in the next turn.
     pub fn kill(&self, host: &str) {
-        self.freeze(host).iter().for_each(|process| drop(process.signal(Signal::KILL)));
+        let mut pids = self.roots(host);
+        eventually(&format!("every process of {host} is dead"), Duration::from_secs(10), || {
+            let all = processes::tree(self.trial.mark(), &pids);
+            pids.extend(all.iter().map(|process| process.pid));
+            all.iter().for_each(|process| drop(process.signal(Signal::KILL)));
+            all.is_empty().then_some(())
+        });
     }
 
     fn roots(&self, host: &str) -> BTreeSet<i32> {

@@ -47,7 +47,9 @@ impl Daemon {
             }
         };
         let Principal::Host(host) = member else {
-            return Err(Failure::Asked(format!("this home belongs to {member}, which is no host; name another --home")));
+            return Err(Failure::Asked(format!(
+                "this home belongs to {member}, which is no host; name another --home"
+            )));
         };
         stand(place.start_host(host)?, self.detach, &signals, "it takes work from now on")
     }

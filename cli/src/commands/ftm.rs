@@ -47,7 +47,9 @@ impl Ftm {
     pub fn execute(self, place: &Place) -> Result<u8, Failure> {
         let Act::Init(Init { listen, name, lifetime, detach }) = self.act;
         if lifetime < SHORTEST {
-            let why = format!("certificates that are good for {lifetime} could not be renewed in time; give at least {SHORTEST}");
+            let why = format!(
+                "certificates that are good for {lifetime} could not be renewed in time; give at least {SHORTEST}"
+            );
             return Err(Failure::Asked(why));
         }
         let signals = Signals::block()?;

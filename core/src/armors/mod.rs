@@ -4,6 +4,7 @@ pub mod execution;
 pub mod fanout;
 pub mod heartbeat;
 pub mod init;
+pub mod mirror;
 pub mod voter;
 
 use crate::daemon::Daemon;
@@ -23,6 +24,7 @@ use crate::shell::{Identity, Running, Shell};
 /// | fanout | distribution |
 /// | execution | outbox, seal, task set, slots, restart |
 /// | heartbeat | detector |
+/// | mirror | nothing |
 /// | init | nothing |
 #[must_use]
 pub fn raise(identity: Identity) -> Option<Box<dyn Running>> {
@@ -36,7 +38,10 @@ pub fn raise(identity: Identity) -> Option<Box<dyn Running>> {
             Box::new(Shell::new(identity, daemon))
         }
         ArmorName::Surrogate(job) => Box::new(Shell::new(identity, Surrogate::new(job))),
-        ArmorName::Voter(job) => Box::new(Shell::new(identity, voter::Voter::new(job))),
+        ArmorName::Voter(job) => {
+            let voter = voter::Voter::new(&identity, job);
+            Box::new(Shell::new(identity, voter))
+        }
         ArmorName::Fanout(job) => Box::new(Shell::new(identity, fanout::Fanout::new(job))),
         ArmorName::Execution(job, lane) => {
             let execution = execution::Execution::new(&identity, job, lane);
@@ -46,6 +51,7 @@ pub fn raise(identity: Identity) -> Option<Box<dyn Running>> {
             let heartbeat = heartbeat::Heartbeat::new(&identity);
             Box::new(Shell::new(identity, heartbeat))
         }
+        ArmorName::Mirror(job) => Box::new(Shell::new(identity, mirror::Mirror::new(job))),
         ArmorName::Init(host) => Box::new(Shell::new(identity, init::Init::new(host))),
         ArmorName::User(_) => return None,
     })

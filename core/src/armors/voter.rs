@@ -17,6 +17,7 @@ use crate::elements::seal::is_genuine;
 use crate::elements::task_set::TaskSet;
 use crate::message::{Ballot, Dispute, ExecutionMessage, Rule, Story, SurrogateMessage, Verdict, VoterMessage};
 use crate::names::{ArmorName, Attempt, Incarnation, JobId, LaneId, StageId, TaskId};
+use crate::shell::Identity;
 use crate::vote::open::{Open, RunMark};
 use crate::vote::prefix::{Decided, Standing};
 use crate::vote::{Tally, tally};
@@ -62,6 +63,7 @@ pub enum VoterRecord {
 /// The Voter of one job.
 #[derive(Debug)]
 pub struct Voter {
+    incarnation: Incarnation,
     job: JobId,
     /// The stage being decided; earlier ones are over.
     stage: Option<StageVote>,
@@ -94,8 +96,9 @@ struct StageVote {
 
 impl Voter {
     #[must_use]
-    pub fn new(job: JobId) -> Self {
+    pub fn new(identity: &Identity, job: JobId) -> Self {
         Voter {
+            incarnation: identity.incarnation,
             job,
             stage: None,
             ballots: Inbox::default(),
@@ -325,6 +328,7 @@ impl Voter {
         let mut step = Step::none();
         if known < Some(stage) {
             step.record(self, VoterRecord::Convened(stage, rule, stream));
+            self.greet(&mut step);
             for (lane, life, first, ballots) in std::mem::take(&mut self.early) {
                 step.append(self.take_ballots(lane, life, first, ballots));
             }
@@ -481,7 +485,9 @@ impl Armor for Voter {
     /// The life before may have died before it said what follows from its ballots, and nobody dials the SM
     /// but a Voter that speaks to it.
     fn resume(&mut self, _now: Moment) -> Step<VoterRecord> {
-        self.say_again()
+        let mut step = self.say_again();
+        self.greet(&mut step);
+        step
     }
 
     fn progress(&self) -> Progress {

@@ -128,6 +128,15 @@ pub enum FtmMessage {
         length: u64,
     },
 
+    /// SM, Voter → FTM: this life cannot know what its earlier lives saved: the host that had it is lost, and the copy
+    /// too. No answer.
+    #[n(61)]
+    Forgotten {
+        #[n(0)]
+        name: ArmorName,
+        #[n(1)]
+        incarnation: Incarnation,
+    },
     /// Heartbeat → FTM: how this host is heard here. Answers `HeartbeatMessage::Ask` and `Watch`; said unasked, and
     /// again from time to time, of a host that has been silent for too long, and once when it is heard again.
     #[n(60)]

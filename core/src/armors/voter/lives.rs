@@ -63,6 +63,13 @@ impl Voter {
         }
     }
 
+    /// A later life speaks to all lanes first: their links may lead to an earlier one, on a host that is frozen or cut
+    /// off and closes none.
+    pub(super) fn greet(&self, step: &mut Step<VoterRecord>) {
+        let lanes = self.stage.as_ref().filter(|_| self.incarnation > Incarnation(1)).map_or(0, |vote| vote.rule.lanes);
+        (0..lanes).for_each(|lane| self.say_kept(LaneId(lane), step));
+    }
+
     pub(super) fn say_kept(&self, lane: LaneId, step: &mut Step<VoterRecord>) {
         let life = self.lives.get(&lane).copied().unwrap_or_default();
         let below = self.ballots.next_from(lane);

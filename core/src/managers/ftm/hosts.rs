@@ -8,6 +8,7 @@ use crate::managers::ftm::ring::Watching;
 use crate::managers::ftm::{Ftm, FtmRecord, FtmStep, HostRecord, ProfileRecord, Standing};
 use crate::message::{Bid, DaemonMessage, Occurrence, Story, SurrogateMessage, Unit, UserMessage};
 use crate::names::{ArmorName, HostId, Incarnation, JobId, Kind, Millis};
+use crate::world::SecondHome;
 
 /// What the FTM knows of a host.
 #[derive(Debug, Default)]
@@ -51,6 +52,7 @@ impl Ftm {
         self.tell_host(host, step);
         self.place_requested(now, step);
         self.watch_hosts(step);
+        self.part_mirrors(now, step);
     }
 
     /// A life of its daemon that joins for the first time is put on record, and its host will be looked over.
@@ -79,6 +81,7 @@ impl Ftm {
         self.save(step, FtmRecord::Armor(entry));
         let why = format!("{host} does not know it any more; it is installed there again");
         self.note(now, name.job(), Story::ArmorLost { name, why }, step);
+        self.copy_again(name, step);
     }
 
     /// A daemon says that this unit is in its charge.
@@ -90,6 +93,7 @@ impl Ftm {
             | ArmorName::Voter(_)
             | ArmorName::Fanout(_)
             | ArmorName::Execution(..)
+            | ArmorName::Mirror(_)
             | ArmorName::Heartbeat(_) => match self.registry.sight(host, unit) {
                 Sighting::Known => {}
                 Sighting::Began => self.began(unit.name, step),
@@ -152,9 +156,11 @@ impl Ftm {
     }
 
     pub(super) fn install(&self, entry: &Entry, step: &mut FtmStep) {
-        if let Decided::Installing { host, incarnation, granted } = entry.decided {
+        if let Decided::Installing { host, incarnation, granted, moved } = entry.decided {
             let bid = entry.name.job().and_then(|job| self.jobs.get(job)).map(|record| Box::new(bid_of(&record.job)));
-            let install = DaemonMessage::Install { term: self.term, name: entry.name, incarnation, granted, bid };
+            let (term, name) = (self.term, entry.name);
+            let mirror = self.registry.mirror_of(name).map(|host| SecondHome { host, moved });
+            let install = DaemonMessage::Install { term, name, incarnation, granted, bid, mirror };
             step.send(ArmorName::Daemon(host), install);
             self.locate(entry.name, host, step);
         }
@@ -257,16 +263,17 @@ impl Ftm {
             return self.retire_at(host, name, step);
         };
         let tried: Vec<HostId> = entry.tried.iter().copied().chain([host]).collect();
-        let plan = if self.registry.can_move(name) { self.plan(job, &[name], &tried) } else { Plan::default() };
+        let plan = if self.can_move(name) { self.plan(job, &[name], &tried) } else { Plan::default() };
         let Some(Placing { host: to, .. }) = plan.places.first().copied() else {
             return self.give_up(now, host, entry, why, step);
         };
-        let moved = entry.moved(host, to);
+        let moved = self.carried(entry.moved(host, to));
         self.save(step, FtmRecord::Armor(moved.clone()));
         let why = format!("{why}; it is installed on {to} instead");
         self.note(now, Some(job), Story::ArmorLost { name, why }, step);
         self.retire_at(host, name, step);
         self.install(&moved, step);
+        self.copy_again(name, step);
     }
 
     pub(super) fn give_up(&mut self, now: Moment, host: HostId, entry: &Entry, why: &str, step: &mut FtmStep) {
@@ -274,7 +281,8 @@ impl Ftm {
         self.save(step, FtmRecord::Armor(entry.lost(host, why.clone())));
         self.note(now, name.job(), Story::ArmorLost { name, why: why.clone() }, step);
         match name {
-            ArmorName::Surrogate(job) => self.end_without_surrogate(now, job, &why, step),
+            // An SM that can save nothing more can do nothing more.
+            ArmorName::Surrogate(job) | ArmorName::Mirror(job) => self.end_without_surrogate(now, job, &why, step),
             _ => {
                 if let Some(job) = name.job() {
                     step.send(ArmorName::Surrogate(job), SurrogateMessage::Unavailable { name, why });

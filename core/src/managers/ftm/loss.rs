@@ -180,21 +180,22 @@ impl Ftm {
     }
 
     /// An ARMOR gets its next lives on another host; its lives on this one count no more.
-    fn relocate(&mut self, now: Moment, from: HostId, entry: &Entry, why: &str, step: &mut FtmStep) {
+    pub(super) fn relocate(&mut self, now: Moment, from: HostId, entry: &Entry, why: &str, step: &mut FtmStep) {
         let (name, job) = (entry.name, entry.name.job());
-        let plan = match job.filter(|_| self.registry.can_move(name)) {
+        let plan = match job.filter(|_| self.can_move(name)) {
             Some(job) => self.plan(job, &[name], &entry.tried),
             None => Plan::default(),
         };
         let Some(Placing { host: to, .. }) = plan.places.first().copied() else {
             return self.give_up(now, from, entry, why, step);
         };
-        let moved = entry.installing(to);
+        let moved = self.carried(entry.installing(to));
         self.save(step, FtmRecord::Armor(moved.clone()));
         self.note(now, job, Story::ArmorMoved { name, from, to, why: why.to_owned() }, step);
         self.linked.remove(&name);
         step.then(Effect::Forget { peer: name });
         self.install(&moved, step);
+        self.copy_again(name, step);
         let following: Vec<ArmorName> = job.map(|job| self.users.who_await(job).collect()).unwrap_or_default();
         for user in following {
             self.reply(user, UserMessage::Moved { name }, step);

@@ -19,6 +19,7 @@
 //! | `places` | what starts where, and what waits for what |
 //! | [`ring`] | which host watches which |
 //! | [`suspicion`] | what the silence of a host means |
+//! | `copies` | where a copy is kept of what SMs and Voters save |
 //! | `loss` | what becomes of a lost host and of its ARMORs |
 //! | `unresolved` | what a person must look at, and what they say of it |
 //! | `profiles` | what each host is, and when it is looked over |
@@ -27,6 +28,7 @@
 
 pub mod admission;
 mod answers;
+mod copies;
 pub mod enrolment;
 pub mod events;
 mod hosts;
@@ -180,6 +182,7 @@ impl Ftm {
                 self.end(now, job, outcome, length, step);
                 step.send(from, SurrogateMessage::EndKept);
             }
+            FtmMessage::Forgotten { name, incarnation } => self.forgotten(now, name, incarnation, step),
             FtmMessage::Hears { host, hearing } => {
                 if let ArmorName::Heartbeat(observer) = from {
                     self.hears(now, observer, host, hearing, step);
@@ -283,6 +286,7 @@ impl Ftm {
             | ArmorName::Voter(_)
             | ArmorName::Fanout(_)
             | ArmorName::Execution(..)
+            | ArmorName::Mirror(_)
             | ArmorName::Init(_) => {}
         }
     }

@@ -22,9 +22,12 @@ impl Ftm {
     pub(super) fn start_jobs(&mut self, step: &mut FtmStep) {
         let (admitted, _) = self.admission();
         for job in admitted {
-            let surrogate = ArmorName::Surrogate(job);
-            let plan = self.plan(job, &[surrogate], &[]);
-            self.keep_places(&[surrogate], &plan, step);
+            let mirror =
+                (self.hosts.values().filter(|known| known.serves()).count() > 1).then_some(ArmorName::Mirror(job));
+            for name in mirror.into_iter().chain([ArmorName::Surrogate(job)]) {
+                let plan = self.plan(job, &[name], &[]);
+                self.keep_places(&[name], &plan, step);
+            }
         }
     }
 
@@ -62,8 +65,8 @@ impl Ftm {
 
     /// Why this job can never start, if so: on no host that has ever joined.
     pub(super) fn impossible(&self, id: JobId, job: &Job) -> Option<String> {
-        let (names, none) = (lanes_of(id, job), BTreeMap::new());
-        let plan = placement::feasible(&self.sites(id, &[]), conditions(&job.needs, &none), &names).err()?;
+        let (names, none, nowhere) = (lanes_of(id, job), BTreeMap::new(), BTreeMap::new());
+        let plan = placement::feasible(&self.sites(id, &[]), conditions(&job.needs, &none, &nowhere), &names).err()?;
         let (placed, all) = (plan.places.len(), names.len());
         Some(format!(
             "what {:?} wishes of its hosts cannot be had: {placed} of {all} lanes would have a place; {}. Change \
@@ -165,7 +168,8 @@ impl Ftm {
             _ => None,
         });
         let placed = lanes.collect();
-        placement::place(&self.sites(job, tried), conditions(needs, &placed), names)
+        let apart = self.apart(job, names);
+        placement::place(&self.sites(job, tried), conditions(needs, &placed, &apart), names)
     }
 
     /// All hosts that have ever joined, as far as places are concerned.
@@ -185,8 +189,12 @@ impl Ftm {
     }
 }
 
-fn conditions<'a>(needs: &'a Needs, placed: &'a BTreeMap<LaneId, HostId>) -> Conditions<'a> {
-    Conditions { wishes: &needs.wishes, memory: needs.memory, placed }
+fn conditions<'a>(
+    needs: &'a Needs,
+    placed: &'a BTreeMap<LaneId, HostId>,
+    apart: &'a BTreeMap<HostId, u32>,
+) -> Conditions<'a> {
+    Conditions { wishes: &needs.wishes, memory: needs.memory, placed, apart }
 }
 
 /// The lanes that a job begins with.

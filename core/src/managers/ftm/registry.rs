@@ -55,6 +55,9 @@ pub enum Decided {
         incarnation: Incarnation,
         #[n(2)]
         granted: Incarnation,
+        /// It had lives on another host, of which only its Mirror knows.
+        #[n(60)]
+        moved: bool,
     },
     /// This host is to end it for good.
     #[n(2)]
@@ -103,7 +106,17 @@ impl Entry {
     #[must_use]
     pub fn installing_after(&self, host: HostId, used: u32) -> Self {
         let (incarnation, granted) = (Incarnation(used.saturating_add(1)), Incarnation(used.saturating_add(LIVES)));
-        Entry { decided: Decided::Installing { host, incarnation, granted }, ..self.clone() }
+        let moved = matches!(self.decided, Decided::Installing { moved: true, .. });
+        Entry { decided: Decided::Installing { host, incarnation, granted, moved }, ..self.clone() }
+    }
+
+    /// The entry of one that goes on elsewhere, and knows what its Mirror knows.
+    #[must_use]
+    pub fn from_copy(mut self) -> Self {
+        if let Decided::Installing { moved, .. } = &mut self.decided {
+            *moved = true;
+        }
+        self
     }
 
     /// The entry once this host has lost it and another shall have it.
@@ -214,13 +227,24 @@ impl Registry {
     }
 
     /// Whether it could begin on another host with no memory of this one. What an SM or a Voter knows
-    /// lies in its journal: once it ran, it can only go on where that is.
+    /// lies in its journal: once it ran, it can only go on where that is, or a copy of it.
     #[must_use]
     pub fn can_move(&self, name: ArmorName) -> bool {
         match name.kind() {
-            Kind::Surrogate | Kind::Voter => !self.may_have_run(name),
-            Kind::Fanout | Kind::Execution => true,
+            Kind::Surrogate | Kind::Voter => !self.may_have_run(name) || self.mirror_of(name).is_some(),
+            Kind::Fanout | Kind::Execution | Kind::Mirror => true,
             Kind::Ftm | Kind::Daemon | Kind::User | Kind::Heartbeat | Kind::Init => false,
+        }
+    }
+
+    /// The host of the Mirror that has, or is to have, a copy of what this ARMOR saves.
+    #[must_use]
+    pub fn mirror_of(&self, name: ArmorName) -> Option<HostId> {
+        let saves = matches!(name.kind(), Kind::Surrogate | Kind::Voter);
+        let mirror = name.job().filter(|_| saves).and_then(|job| self.get(ArmorName::Mirror(job)))?;
+        match mirror.decided {
+            Decided::Installing { host, .. } => Some(host),
+            Decided::Requested | Decided::Retiring { .. } | Decided::Lost { .. } => None,
         }
     }
 

@@ -20,7 +20,7 @@ fn profile(words: &str) -> Profile {
 }
 
 fn planned(sites: &[Site<'_>], wishes: &Wishes, names: &[ArmorName]) -> Plan {
-    place(sites, Conditions { wishes, memory: None, placed: &BTreeMap::new() }, names)
+    place(sites, Conditions { wishes, memory: None, placed: &BTreeMap::new(), apart: &BTreeMap::new() }, names)
 }
 
 fn hosts(plan: &Plan) -> Vec<u32> {
@@ -115,7 +115,8 @@ fn wishes_are_kept_to_or_every_host_says_why_not() {
         let plan = planned(&sites, &wishes, &lanes(3));
         assert_eq!(hosts(&plan), expected, "{what}");
         assert_eq!(if plan.missing.is_empty() { String::new() } else { plan.why() }, why, "{what}");
-        let conditions = Conditions { wishes: &wishes, memory: None, placed: &BTreeMap::new() };
+        let conditions =
+            Conditions { wishes: &wishes, memory: None, placed: &BTreeMap::new(), apart: &BTreeMap::new() };
         assert_eq!(feasible(&sites, conditions, &lanes(3)).is_ok(), why.is_empty(), "{what}");
     }
 }
@@ -134,8 +135,9 @@ fn an_earlier_lane_gives_way_to_a_later_one() {
 #[test]
 fn what_passes_is_waited_for_and_what_does_not_is_refused() {
     let known = profile("x86_64 berlin a");
-    let conditions = |wishes, memory| Conditions { wishes, memory, placed: &NONE };
+    let conditions = |wishes, memory| Conditions { wishes, memory, placed: &NONE, apart: &NOWHERE };
     static NONE: BTreeMap<LaneId, HostId> = BTreeMap::new();
+    static NOWHERE: BTreeMap<HostId, u32> = BTreeMap::new();
     let distinct = Wishes { distinct: words(&["host"]), ..Wishes::default() };
     let up = Site { profile: Some(&known), ..with_armors(&[0])[0] };
     let away = Site { closed: Some("is away"), ..up }.on(2);
@@ -152,4 +154,20 @@ fn what_passes_is_waited_for_and_what_does_not_is_refused() {
         (hosts(&crowded).len(), crowded.why().as_str()),
         (2, "h1 has 1024 MiB of memory for lanes that need 400 MiB each")
     );
+}
+
+#[test]
+fn a_copy_and_those_who_save_it_are_kept_apart_if_they_can_be() {
+    let apart = BTreeMap::from([(HostId(1), 1), (HostId(2), 2)]);
+    let (wishes, placed) = (Wishes::default(), BTreeMap::new());
+    let conditions = Conditions { wishes: &wishes, memory: None, placed: &placed, apart: &apart };
+    let table: [(&[u32], ArmorName, u32); 4] = [
+        (&[0, 0, 9], ArmorName::Mirror(JOB), 3),
+        (&[9, 0], ArmorName::Mirror(JOB), 1),
+        (&[9, 0], ArmorName::Voter(JOB), 1),
+        (&[9, 0], ArmorName::Fanout(JOB), 2),
+    ];
+    for (armors, name, expected) in table {
+        assert_eq!(hosts(&place(&with_armors(armors), conditions, &[name])), [expected], "{name} among {armors:?}");
+    }
 }

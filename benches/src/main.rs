@@ -6,6 +6,7 @@
 mod armors;
 mod figures;
 mod files;
+mod hosts;
 mod jobs;
 mod machine;
 mod memory;
@@ -21,7 +22,7 @@ use figures::Table;
 /// A group of rows, its heading, and how it is measured.
 type Group = (&'static str, &'static str, fn() -> Table);
 
-const GROUPS: [Group; 8] = [
+const GROUPS: [Group; 9] = [
     ("tasks", "Ten thousand trivial tasks in one job", tasks::measure),
     ("restart", "A program that crashes is started again", restart::measure),
     ("armors", "ARMORs are installed and restored", armors::measure),
@@ -29,6 +30,7 @@ const GROUPS: [Group; 8] = [
     ("files", "Programs that write files", files::measure),
     ("jobs", "Jobs of one task, one after another and side by side", jobs::measure),
     ("voting", "Voting on outputs of 1 GiB", voting::measure),
+    ("hosts", "A host is lost, and its lane goes on elsewhere", hosts::measure),
     ("memory", "Memory of each process", memory::measure),
 ];
 
@@ -36,6 +38,9 @@ fn main() -> ExitCode {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
     if wanted.first().is_some_and(|word| word == restart::PROBE) {
         return restart::probe(&wanted[1..]);
+    }
+    if wanted.first().is_some_and(|word| word == hosts::PROBE) {
+        return hosts::probe(&wanted[1..]);
     }
     if let Some(unknown) = wanted.iter().find(|word| GROUPS.iter().all(|(name, ..)| name != word)) {
         let names: Vec<&str> = GROUPS.iter().map(|(name, ..)| *name).collect();

@@ -24,7 +24,8 @@ const TASKS: u64 = 200;
 
 const STRATEGY: &str = "about = \"restarts once\"\nreplicas = 1\n[restart]\nlimit = 1\nbackoff = \"0ms\"\n";
 
-fn now() -> Duration {
+/// Time on a clock that all programs of this machine share.
+pub fn now() -> Duration {
     let now = clock_gettime(ClockId::Monotonic);
     Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
 }
@@ -59,7 +60,7 @@ pub fn measure() -> Table {
     table
 }
 
-fn this_program() -> String {
+pub fn this_program() -> String {
     std::env::current_exe().expect("a running program has a path").display().to_string()
 }
 

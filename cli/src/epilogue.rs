@@ -70,8 +70,9 @@ fn verdict(scene: &Scene<'_>) -> Vec<String> {
             if *released > 0 {
                 lines.push(format!("{} of output were released before that was known", count(*released, "byte")));
             }
-            let packs = Packs::new(scene.system.home(), scene.ending.job);
-            lines.extend(difference::first(&packs, &scene.job.masks, scene.rows));
+            if let Ok(mut packs) = Packs::new(scene.system.home(), scene.ending.job) {
+                lines.extend(difference::first(&mut packs, &scene.job.masks, scene.rows));
+            }
             lines.extend(tried(scene.rows));
         }
     }

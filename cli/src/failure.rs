@@ -8,6 +8,7 @@ use std::time::Duration;
 use chameleon_core::message::Outcome;
 use chameleon_core::names::JobId;
 use chameleon_core::refusal::Refusal;
+use chameleon_node::bulk::BulkError;
 
 use crate::screen;
 
@@ -44,6 +45,8 @@ pub enum Failure {
     Input { doing: &'static str, why: io::Error },
     #[error("{} of {job} is not what was voted on: nothing of it is shown; `chameleon run` it again", .path.display())]
     Altered { job: JobId, path: PathBuf },
+    #[error("the decided bytes of {job} cannot be had: {why}; `chameleon run` it again")]
+    Lost { job: JobId, why: BulkError },
     #[error("{job} is still running; `chameleon submit --wait` and `chameleon run` wait for the end")]
     StillRuns { job: JobId },
     #[error("{job} has no result: {outcome}")]

@@ -10,8 +10,15 @@ use chameleon_core::names::ArmorName;
 use crate::failure::Failure;
 use crate::session::{Heard, Session};
 
-/// Tells an ARMOR of the home. Dropping it ends the conversation.
-pub type Mouth = Box<dyn FnMut(ArmorName, Message) + Send>;
+/// Does something with the link to an ARMOR of the home. Dropping it ends the conversation.
+pub type Mouth = Box<dyn FnMut(ArmorName, Deed) + Send>;
+
+/// What is done with a link.
+#[derive(Debug)]
+pub enum Deed {
+    Tell(Message),
+    Renew,
+}
 
 /// The other end of a line.
 pub struct Partner {
@@ -63,7 +70,13 @@ impl Drop for Line {
 impl Session for Line {
     fn send(&mut self, to: ArmorName, message: Message) {
         if let Some(partner) = &mut self.partner {
-            (partner.mouth)(to, message);
+            (partner.mouth)(to, Deed::Tell(message));
+        }
+    }
+
+    fn renew(&mut self, peer: ArmorName) {
+        if let Some(partner) = &mut self.partner {
+            (partner.mouth)(peer, Deed::Renew);
         }
     }
 

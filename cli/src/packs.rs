@@ -1,84 +1,153 @@
-//! Where the bytes of a job lie in a home. Everything is a region of the pack of the slot that made it.
+//! Where the bytes of a job lie: everything is a region of the pack of the slot that made it, on the host where that
+//! ran. Packs of this command's own host are read where they are; of the others, what is needed is fetched.
 
-use std::fs::File;
+use std::collections::BTreeMap;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use chameleon_core::names::{HostId, JobId, LaneId, SlotId};
 use chameleon_core::world::Piece;
+use chameleon_node::bulk::frame::{Pack, Wish};
+use chameleon_node::bulk::{BulkError, Caller, Roads, shelf};
+use chameleon_node::home::Home;
+
+pub use chameleon_node::bulk::Stream;
 
 use crate::failure::Failure;
 
-/// One of the two outputs of a program.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stream {
-    Out,
-    Err,
-}
+/// The longest index, and the most that is fetched of a pack only to look for something in it.
+const LONGEST_INDEX: u64 = 1 << 30;
+const LOOKED_THROUGH: u64 = 64 << 20;
 
 /// The packs of one job.
-#[derive(Debug, Clone)]
 pub struct Packs {
-    home: PathBuf,
+    roads: Roads,
+    home: Arc<Home>,
+    own: HostId,
     pub job: JobId,
+    caller: Caller,
 }
 
 impl Packs {
-    pub fn new(home: &Path, job: JobId) -> Self {
-        Packs { home: home.to_owned(), job }
-    }
-
-    /// What the user's command and the job's ARMORs share of a job.
-    pub fn job_directory(&self) -> PathBuf {
-        self.home.join("jobs").join(self.job.to_string())
+    /// Other hosts are asked with the pass that this host keeps: that of a job that was submitted, or is served, here.
+    ///
+    /// # Errors
+    /// The home is none.
+    pub fn new(home: &Path, job: JobId) -> Result<Self, Failure> {
+        let home = Arc::new(Home::open(home).map_err(|why| Failure::System(why.to_string()))?);
+        let own = home.own_host();
+        let pass = shelf::pass_of(&home, own, job).unwrap_or_default();
+        let roads = Roads::of_command(home.clone()).map_err(|why| Failure::System(why.to_string()))?;
+        let caller = Caller::new(roads.clone(), job, pass);
+        Ok(Packs { roads, home, own, job, caller })
     }
 
     /// Where standard input is spooled.
     pub fn spool(&self) -> PathBuf {
-        self.job_directory().join("stdin.spool")
+        self.home.spool(self.own, self.job)
     }
 
-    /// What a lane keeps.
-    pub fn lane(&self, host: HostId, lane: LaneId) -> PathBuf {
-        let job = self.home.join("hosts").join(host.to_string()).join("jobs").join(self.job.to_string());
-        job.join(format!("lane-{}", lane.0))
+    /// What this host keeps of the job.
+    pub fn job_directory(&self) -> PathBuf {
+        self.home.job_on(self.own, self.job)
     }
 
-    /// What one slot of a lane printed.
+    /// What one slot of a lane printed, on its host.
     pub fn pack(&self, host: HostId, lane: LaneId, slot: SlotId, stream: Stream) -> PathBuf {
-        let name = match stream {
-            Stream::Out => "out.pack",
-            Stream::Err => "err.pack",
-        };
-        self.lane(host, lane).join(format!("slot-{}", slot.0)).join(name)
+        self.home.lane(host, self.job, lane).join(format!("slot-{}", slot.0)).join(stream.file())
     }
 
-    /// The directories of what the job's executions wrote, one a host.
-    pub fn blobs(&self) -> Vec<PathBuf> {
-        let hosts = std::fs::read_dir(self.home.join("hosts")).into_iter().flatten().flatten();
-        hosts.map(|host| host.path().join("jobs").join(self.job.to_string()).join("blobs")).collect()
+    /// Whether a host's packs can be read where they are.
+    pub fn is_own(&self, host: HostId) -> bool {
+        host == self.own
     }
 
-    /// The packs of all that a lane printed, on whichever host it ran.
-    pub fn outputs_of(&self, lane: LaneId) -> Vec<PathBuf> {
-        let below = |directory: PathBuf| std::fs::read_dir(directory).into_iter().flatten().flatten();
-        let hosts = below(self.home.join("hosts")).map(|host| host.path().join("jobs").join(self.job.to_string()));
-        let slots = hosts.flat_map(|job| below(job.join(format!("lane-{}", lane.0))));
-        let mut packs: Vec<PathBuf> =
-            slots.map(|slot| slot.path().join("out.pack")).filter(|pack| pack.exists()).collect();
-        packs.sort();
-        packs
+    /// Fetches a part of another host's pack into a file, at the same place.
+    ///
+    /// # Errors
+    /// See [`BulkError`].
+    pub fn fetch(&mut self, host: HostId, pack: &Pack, offset: u64, into: &File) -> Result<(), BulkError> {
+        self.caller.output(host, pack, offset, into)
     }
 
-    /// The pieces of decided output in the order in which they are printed; none if the job has
-    /// not kept any.
-    pub fn index(&self) -> Result<Option<Vec<Piece>>, Failure> {
-        let path = self.job_directory().join("output.index");
+    /// A file without a name that is gone when it is closed.
+    ///
+    /// # Errors
+    /// There is no room for it.
+    pub fn scratch(&self) -> io::Result<File> {
+        let directory = self.job_directory();
+        fs::create_dir_all(&directory)?;
+        let flags = rustix::fs::OFlags::TMPFILE | rustix::fs::OFlags::RDWR | rustix::fs::OFlags::CLOEXEC;
+        Ok(rustix::fs::open(directory, flags, rustix::fs::Mode::from_raw_mode(0o600))?.into())
+    }
+
+    /// The directory of what the job's executions wrote on this host.
+    pub fn blobs(&self) -> PathBuf {
+        self.job_directory().join("blobs")
+    }
+
+    /// All hosts that can be asked, this one first.
+    pub fn hosts(&self) -> Vec<HostId> {
+        let mut hosts = self.roads.hosts();
+        hosts.sort_by_key(|host| (*host != self.own, *host));
+        hosts
+    }
+
+    /// All that lanes printed, on all hosts that answer.
+    pub fn all(&mut self) -> BTreeMap<HostId, Vec<Pack>> {
+        let mut all = BTreeMap::from([(self.own, shelf::packs(&self.job_directory()))]);
+        for host in self.hosts().into_iter().filter(|host| *host != self.own) {
+            if let Ok(packs) = self.caller.packs(host) {
+                all.insert(host, packs);
+            }
+        }
+        all
+    }
+
+    /// A whole pack, wherever it is.
+    ///
+    /// # Errors
+    /// It cannot be had.
+    pub fn open(&mut self, host: HostId, pack: &Pack) -> Result<File, Failure> {
+        let path = self.pack(host, pack.lane, pack.slot, pack.stream);
+        let unreadable = |why| Failure::Unreadable { what: "what a lane printed in", path: path.clone(), why };
+        if self.is_own(host) {
+            return File::open(&path).map_err(unreadable);
+        }
+        let file = self.scratch().map_err(unreadable)?;
+        let fetched = self.fetch(host, pack, 0, &file);
+        fetched.map(|()| file).map_err(|why| Failure::Lost { job: self.job, why })
+    }
+
+    /// The outputs of a lane, on whichever hosts it ran, as far as they can be had.
+    pub fn outputs_of(&mut self, lane: LaneId) -> Vec<File> {
+        let mut files = Vec::new();
+        for (host, packs) in self.all() {
+            for pack in packs.into_iter().filter(|pack| pack.lane == lane && pack.stream == Stream::Out) {
+                if self.is_own(host) || pack.length <= LOOKED_THROUGH {
+                    files.extend(self.open(host, &pack));
+                }
+            }
+        }
+        files
+    }
+
+    /// The pieces of decided output in the order in which they are printed; none if the job has not kept any. The
+    /// index is on the host where the job's SM was when it ended.
+    pub fn index(&mut self) -> Result<Option<Vec<Piece>>, Failure> {
+        let path = self.home.index(self.own, self.job);
         let unreadable = |why| Failure::Unreadable { what: "the index of the output", path: path.clone(), why };
-        let bytes = match std::fs::read(&path) {
+        let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
-            Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(why) if why.kind() == io::ErrorKind::NotFound => {
+                let others: Vec<HostId> = self.hosts().into_iter().filter(|host| *host != self.own).collect();
+                let fetched = others.iter().find_map(|host| self.caller.whole(*host, Wish::Index, LONGEST_INDEX).ok());
+                let Some(bytes) = fetched else { return Ok(None) };
+                bytes
+            }
             Err(why) => return Err(unreadable(why)),
         };
         let pieces = minicbor::decode(&bytes);

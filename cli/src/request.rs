@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use chameleon_core::job::check::{self, SPOOL_QUOTA};
 use chameleon_core::job::{
-    Determinism, Files, Injection, Job, Mask, Needs, OsBytes, Promise, Stage, Stdin, Surroundings, mask, values,
+    Determinism, Files, Injection, Job, Mask, Needs, Origin, OsBytes, Promise, Stage, Stdin, Surroundings, mask, values,
 };
 use chameleon_core::names::Millis;
 use chameleon_core::strategy::Order;
@@ -152,6 +152,7 @@ pub fn of_command(command: Vec<OsString>, flags: JobFlags, here: Here) -> Result
         environment: here.environment,
         stdin: here.stdin,
         spool_quota: SPOOL_QUOTA,
+        origin: Origin::default(),
         umask: here.umask,
         needs: Needs { user: user(), ..Needs::default() },
     };

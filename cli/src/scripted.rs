@@ -31,6 +31,8 @@ impl Session for Scripted {
         self.told.push((to, message));
     }
 
+    fn renew(&mut self, _peer: ArmorName) {}
+
     fn next(&mut self, _patience: Duration) -> Option<Heard> {
         Some(self.script.pop_front().expect("the script goes on"))
     }

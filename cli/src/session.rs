@@ -39,6 +39,9 @@ pub trait Session {
     /// Tells an ARMOR. Vanishes if its link is not up; [`LinkEvent::Up`] follows then.
     fn send(&mut self, to: ArmorName, message: Message);
 
+    /// The ARMOR lives elsewhere now: [`LinkEvent::Up`] follows when it can be told again.
+    fn renew(&mut self, peer: ArmorName);
+
     /// The next thing, or nothing once this much time has passed.
     fn next(&mut self, patience: Duration) -> Option<Heard>;
 }

@@ -10,20 +10,21 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use chameleon_core::armor::LinkEvent;
-use chameleon_core::job::Injection;
+use chameleon_core::job::{Injection, Job, Origin};
 use chameleon_core::message::{DaemonMessage, FtmMessage, Message, Query, UserMessage};
-use chameleon_core::names::{ArmorName, Digest, HostId, Incarnation};
+use chameleon_core::names::{ArmorName, Digest, HostId, Incarnation, JobId};
 use chameleon_core::principal::{self, Principal};
 use chameleon_core::token::Token;
+use chameleon_node::bulk::shelf;
 use chameleon_node::client::{Client, ClientEvent, block_on};
 use chameleon_node::home::{Bases, Home, HomeError, clear_abandoned};
 use chameleon_node::pki::enrol::Wish;
 use chameleon_node::pki::{self, Founded, Standing, certificate};
-use chameleon_node::{launch, outside, process};
+use chameleon_node::{launch, outside, process, random};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::failure::Failure;
-use crate::line::{Line, Partner};
+use crate::line::{Deed, Line, Partner};
 use crate::session::{Heard, Session};
 
 /// Processes that wait for a job's ARMORs: the FTM, its SM, Voter and Fanout, and the lanes.
@@ -266,11 +267,33 @@ impl System {
         Err(Failure::Silent { home: self.home().to_owned(), waited: ENDING })
     }
 
-    /// Faults that are put into every job of this system.
+    /// Makes a job this system's: it comes from here, and has the faults that are put into every job of it.
     ///
     /// # Errors
-    /// They cannot be read.
-    pub fn injections(&self) -> Result<Vec<Injection>, Failure> {
+    /// The faults cannot be read.
+    pub fn adopt(&self, job: &mut Job) -> Result<(), Failure> {
+        // A person who is on no host has their files where the FTM is.
+        let own = Some(self.home.own_host()).filter(|host| *host != HostId::default());
+        let host = own.unwrap_or_else(|| pki::read_book(&self.home).unwrap_or_default().ftm);
+        job.origin = Origin { host, pass: Digest(random::bytes()) };
+        job.injections.extend(self.injections()?);
+        Ok(())
+    }
+
+    /// Notes on this host that a job came from here: its bytes can be asked for by those who serve it, and by us.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn admit(&self, job: JobId, pass: Digest) -> Result<(), Failure> {
+        let own = self.home.own_host();
+        shelf::admit(&self.home, own, job, pass).map_err(|why| {
+            let path = self.home.job_on(own, job);
+            Failure::Unwritable { what: "what belongs to the job", path, why }
+        })
+    }
+
+    /// Faults that are put into every job of this system.
+    fn injections(&self) -> Result<Vec<Injection>, Failure> {
         let path = self.home().join("injections");
         let text = match fs::read_to_string(&path) {
             Err(why) if why.kind() == std::io::ErrorKind::NotFound => return Ok(vec![]),
@@ -356,7 +379,7 @@ fn talk(home: PathBuf, ear: Sender<Heard>) -> Result<Partner, Failure> {
     });
     let name = opened.recv().map_err(|_| Failure::System("its event loop cannot be started".to_owned()))??;
     let number = if let ArmorName::User(number) = name { number } else { 0 };
-    Ok(Partner { number, mouth: Box::new(move |to, message| drop(mouth.send((to, message)))), thread })
+    Ok(Partner { number, mouth: Box::new(move |to, deed| drop(mouth.send((to, deed)))), thread })
 }
 
 async fn meet(home: &Path) -> Result<Client, Failure> {
@@ -365,17 +388,22 @@ async fn meet(home: &Path) -> Result<Client, Failure> {
     Client::connect(home).map_err(system)
 }
 
-async fn converse(mut client: Client, mut said: UnboundedReceiver<(ArmorName, Message)>, ear: &Sender<Heard>) {
+async fn converse(mut client: Client, mut said: UnboundedReceiver<(ArmorName, Deed)>, ear: &Sender<Heard>) {
     loop {
         tokio::select! {
             told = said.recv() => match told {
-                Some((to, message)) => client.send(to, message),
+                Some((to, Deed::Tell(message))) => client.send(to, message),
+                Some((peer, Deed::Renew)) => client.renew(peer),
                 None => break,
             },
             event = client.recv() => {
                 let heard = match event {
                     ClientEvent::Message { message: Message::User(UserMessage::Located { name, host, address }), .. } => {
                         client.locate(name, host, address);
+                        continue;
+                    }
+                    ClientEvent::Message { message: Message::User(UserMessage::Book(book)), .. } => {
+                        client.keep_book(&book);
                         continue;
                     }
                     ClientEvent::Message { message: Message::User(message), .. } => Heard::Message(message),

@@ -138,6 +138,7 @@ impl<'a> Watch<'a> {
         for act in acts {
             match act {
                 Act::Send { to, message } => self.session.send(to, message),
+                Act::Renew { peer } => self.session.renew(peer),
                 Act::Accepted { job } => {
                     if let Err(failure) = self.hands.accepted(job) {
                         return self.hear(Heard::Broken(failure));

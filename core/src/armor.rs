@@ -9,7 +9,7 @@
 //! twice, and every handler is idempotent. The alternative, queues that survive both ends, would be
 //! a second journal that could disagree with the first.
 
-use crate::message::Message;
+use crate::message::{Datagram, Message, PairKey};
 use crate::names::{ArmorName, HostId, Incarnation, Millis, StageId, TaskId};
 use crate::shell::Place;
 use crate::world::{FileCommand, FileEvent, ProcessCommand, ProcessEvent, SlotCommand, SlotEvent};
@@ -65,6 +65,11 @@ pub enum Event<M> {
     Process(ProcessEvent),
     File(FileEvent),
     Link(LinkEvent),
+    /// Another host's Heartbeat says something; Heartbeat only.
+    Datagram {
+        from: HostId,
+        datagram: Datagram,
+    },
 }
 
 /// The state of the link to a peer.
@@ -105,12 +110,27 @@ pub enum Effect {
     Forget {
         peer: ArmorName,
     },
+    /// The peer lives elsewhere now: the link to its earlier life, which may look alive, is closed and
+    /// another one established.
+    Renew {
+        peer: ArmorName,
+    },
+    /// Datagrams to and from this host are authenticated by this key from now on.
+    Acquaint {
+        host: HostId,
+        key: PairKey,
+    },
+    /// Tells another host's Heartbeat; may be lost, and nobody says so.
+    Datagram {
+        to: HostId,
+        datagram: Datagram,
+    },
 }
 
 /// A timer is a named intention: one of a name at a time, harmless if it comes late.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Timer {
-    /// The daemon asks every ARMOR how it fares; an Execution asks every slot.
+    /// The daemon asks every ARMOR how it fares; an Execution asks every slot; a Heartbeat beats.
     Beat,
     /// The job's time is up.
     Deadline,
@@ -128,6 +148,8 @@ pub enum Timer {
     Flush,
     /// Every ARMOR looks whether the daemon of its host is well.
     Guard,
+    /// It is time to decide what the silence of a host means.
+    Judge(HostId),
     /// Hosts that have joined are to be looked over.
     Profile,
 }
@@ -186,6 +208,11 @@ impl<R> Step<R> {
     /// Adds a timer.
     pub fn timer(&mut self, timer: Timer, after: Millis) {
         self.then.push(Effect::SetTimer { timer, after });
+    }
+
+    /// Adds a datagram.
+    pub fn datagram(&mut self, to: HostId, datagram: Datagram) {
+        self.then.push(Effect::Datagram { to, datagram });
     }
 
     /// Applies a record to the ARMOR and notes it for saving; it survives the death of the process.

@@ -47,6 +47,10 @@ pub enum Act {
         to: ArmorName,
         message: Message,
     },
+    /// The peer lives elsewhere now: the link to it is closed and another one established.
+    Renew {
+        peer: ArmorName,
+    },
     /// The job is on disk; told once.
     Accepted {
         job: JobId,
@@ -180,7 +184,9 @@ impl Follower {
             }
             UserMessage::Progress { stage, decided, tasks, lanes } => vec![Act::Show { stage, decided, tasks, lanes }],
             UserMessage::Ended { job, outcome, length } if self.accepted == Some(job) => self.on_ended(outcome, length),
+            UserMessage::Moved { name } if name.job() == self.accepted => vec![Act::Renew { peer: name }],
             UserMessage::Accepted { .. }
+            | UserMessage::Moved { .. }
             | UserMessage::Ended { .. }
             | UserMessage::Jobs(_)
             | UserMessage::Armors(_)
@@ -194,7 +200,8 @@ impl Follower {
             | UserMessage::TokenKept { .. }
             | UserMessage::Admitted(_)
             | UserMessage::Revoked { .. }
-            | UserMessage::Located { .. } => Vec::new(),
+            | UserMessage::Located { .. }
+            | UserMessage::Book(_) => Vec::new(),
         }
     }
 
@@ -299,14 +306,8 @@ impl Follower {
             (ArmorName::Ftm, Some(_)) => self.await_end().into_iter().chain(self.tell_cancelled()).collect(),
             (ArmorName::Surrogate(_), _) => self.follow(),
             (ArmorName::Fanout(_), _) => self.tell_spooled(),
-            (
-                ArmorName::Daemon(_)
-                | ArmorName::Voter(_)
-                | ArmorName::Execution(..)
-                | ArmorName::User(_)
-                | ArmorName::Init(_),
-                _,
-            ) => Vec::new(),
+            (ArmorName::Daemon(_) | ArmorName::Voter(_) | ArmorName::Execution(..), _)
+            | (ArmorName::User(_) | ArmorName::Heartbeat(_) | ArmorName::Init(_), _) => Vec::new(),
         }
     }
 
@@ -380,6 +381,7 @@ mod tests {
             environment: vec![],
             stdin,
             spool_quota: 1 << 20,
+            origin: Default::default(),
             umask: Job::USUAL_UMASK,
             needs: Default::default(),
         }
@@ -397,6 +399,7 @@ mod tests {
             slot: SlotId(0),
             begins: 0,
             stderr: None,
+            others: Vec::new(),
         }
     }
 
@@ -467,7 +470,7 @@ mod tests {
     fn standard_error_alone_is_told_without_output() {
         let mut follower = accepted(Stdin::Null);
         let piece = Release { stderr: Some(Region::default()), ..release(0, 0) };
-        let acts = follower.handle(Input::Message(UserMessage::Released(vec![piece])));
+        let acts = follower.handle(Input::Message(UserMessage::Released(vec![piece.clone()])));
         assert_eq!(acts, [Act::Print(piece)]);
     }
 

@@ -94,8 +94,8 @@ impl fmt::Debug for Digest {
 
 /// Who an ARMOR is, and how others reach it: the name says its kind and what it serves.
 ///
-/// There is one of each kind where it says so: one FTM, a daemon a host, an SM, a Voter and a
-/// Fanout a job, an Execution a lane, and for a while an Init a host.
+/// There is one of each kind where it says so: one FTM, a daemon and a Heartbeat a host, an SM, a
+/// Voter and a Fanout a job, an Execution a lane, and for a while an Init a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
 pub enum ArmorName {
     #[n(0)]
@@ -114,6 +114,9 @@ pub enum ArmorName {
     /// The number is drawn by the command itself.
     #[n(6)]
     User(#[n(0)] u64),
+    /// Tells other hosts that this one lives, and watches some of them.
+    #[n(60)]
+    Heartbeat(#[n(0)] HostId),
     #[n(80)]
     Init(#[n(0)] HostId),
 }
@@ -135,6 +138,8 @@ pub enum Kind {
     Execution,
     #[n(6)]
     User,
+    #[n(60)]
+    Heartbeat,
     #[n(80)]
     Init,
 }
@@ -151,6 +156,7 @@ impl Kind {
             Kind::Fanout => "fanout",
             Kind::Execution => "execution",
             Kind::User => "user",
+            Kind::Heartbeat => "heartbeat",
             Kind::Init => "init",
         }
     }
@@ -173,6 +179,7 @@ impl ArmorName {
             ArmorName::Fanout(_) => Kind::Fanout,
             ArmorName::Execution(..) => Kind::Execution,
             ArmorName::User(_) => Kind::User,
+            ArmorName::Heartbeat(_) => Kind::Heartbeat,
             ArmorName::Init(_) => Kind::Init,
         }
     }
@@ -181,7 +188,7 @@ impl ArmorName {
     #[must_use]
     pub fn host(self) -> Option<HostId> {
         match self {
-            ArmorName::Daemon(host) | ArmorName::Init(host) => Some(host),
+            ArmorName::Daemon(host) | ArmorName::Heartbeat(host) | ArmorName::Init(host) => Some(host),
             ArmorName::Ftm
             | ArmorName::Surrogate(_)
             | ArmorName::Voter(_)
@@ -199,7 +206,11 @@ impl ArmorName {
             | ArmorName::Voter(job)
             | ArmorName::Fanout(job)
             | ArmorName::Execution(job, _) => Some(job),
-            ArmorName::Ftm | ArmorName::Daemon(_) | ArmorName::User(_) | ArmorName::Init(_) => None,
+            ArmorName::Ftm
+            | ArmorName::Daemon(_)
+            | ArmorName::User(_)
+            | ArmorName::Heartbeat(_)
+            | ArmorName::Init(_) => None,
         }
     }
 }
@@ -210,7 +221,7 @@ impl fmt::Display for ArmorName {
         let kind = self.kind();
         match self {
             ArmorName::Ftm => write!(f, "{kind}"),
-            ArmorName::Daemon(host) | ArmorName::Init(host) => write!(f, "{kind}-{host}"),
+            ArmorName::Daemon(host) | ArmorName::Heartbeat(host) | ArmorName::Init(host) => write!(f, "{kind}-{host}"),
             ArmorName::Surrogate(job) | ArmorName::Voter(job) | ArmorName::Fanout(job) => write!(f, "{kind}-{job}"),
             ArmorName::Execution(job, lane) => write!(f, "{kind}-{job}-{lane}"),
             ArmorName::User(number) => write!(f, "{kind}-{number}"),
@@ -231,6 +242,7 @@ impl FromStr for ArmorName {
         match (kind, first, second) {
             ("ftm", None, None) => Ok(ArmorName::Ftm),
             ("daemon", Some(host), None) => Ok(ArmorName::Daemon(host.parse()?)),
+            ("heartbeat", Some(host), None) => Ok(ArmorName::Heartbeat(host.parse()?)),
             ("surrogate", Some(job), None) => Ok(ArmorName::Surrogate(job.parse()?)),
             ("voter", Some(job), None) => Ok(ArmorName::Voter(job.parse()?)),
             ("fanout", Some(job), None) => Ok(ArmorName::Fanout(job.parse()?)),
@@ -304,6 +316,7 @@ mod tests {
             ArmorName::Fanout(job),
             ArmorName::Execution(job, LaneId(2)),
             ArmorName::User(99),
+            ArmorName::Heartbeat(HostId(2)),
             ArmorName::Init(HostId(2)),
         ];
         for name in names {

@@ -10,7 +10,7 @@ use minicbor::{Decode, Encode};
 
 use crate::armor::{Armor, Effect, Event, LinkEvent, Moment, Save, Step, Timer};
 use crate::elements::guardian::Guardian;
-use crate::message::{DaemonMessage, Message, Vitals, may_say};
+use crate::message::{DaemonMessage, Datagram, Message, Vitals, may_say};
 use crate::names::{ArmorName, HostId, Incarnation};
 use crate::world::{FileEvent, ProcessEvent, SlotEvent};
 
@@ -39,6 +39,10 @@ pub enum Input {
     Process(ProcessEvent),
     File(FileEvent),
     Link(LinkEvent),
+    Datagram {
+        from: HostId,
+        datagram: Datagram,
+    },
     /// The save of this number has completed, and so have all before it.
     Saved(u64),
 }
@@ -106,6 +110,8 @@ pub struct Shell<A: Armor> {
     armor: A,
     guardian: Option<Guardian>,
     peers: BTreeMap<ArmorName, Incarnation>,
+    /// The lives of peers to which a link is up.
+    links: BTreeMap<ArmorName, Incarnation>,
     waiting: VecDeque<Waiting>,
     next_save: u64,
     /// Inputs handled: progress that the ARMOR itself does not count.
@@ -115,8 +121,8 @@ pub struct Shell<A: Armor> {
 /// Without how much it handled: that is told in pulses, and decides nothing.
 impl<A: Armor> std::fmt::Debug for Shell<A> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Shell { identity, armor, guardian, peers, waiting, next_save, handled: _ } = self;
-        write!(f, "{identity:?} {armor:?} {guardian:?} {peers:?} {waiting:?} {next_save}")
+        let Shell { identity, armor, guardian, peers, links, waiting, next_save, handled: _ } = self;
+        write!(f, "{identity:?} {armor:?} {guardian:?} {peers:?} {links:?} {waiting:?} {next_save}")
     }
 }
 
@@ -135,7 +141,16 @@ where
     pub fn new(identity: Identity, armor: A) -> Self {
         let daemon = ArmorName::Daemon(identity.host);
         let guardian = (identity.name != daemon).then(|| Guardian::new(daemon));
-        Shell { identity, armor, guardian, peers: BTreeMap::new(), waiting: VecDeque::new(), next_save: 0, handled: 0 }
+        Shell {
+            identity,
+            armor,
+            guardian,
+            peers: BTreeMap::new(),
+            links: BTreeMap::new(),
+            waiting: VecDeque::new(),
+            next_save: 0,
+            handled: 0,
+        }
     }
 
     /// The ARMOR inside, for tests and invariants.
@@ -156,9 +171,13 @@ where
                 return self.with(step, now, Event::Process(event));
             }
             Input::Link(event) => {
-                if let LinkEvent::Up { peer, incarnation } = event {
-                    let known = self.peers.entry(peer).or_default();
-                    *known = incarnation.max(*known);
+                match event {
+                    LinkEvent::Up { peer, incarnation } => {
+                        let known = self.peers.entry(peer).or_default();
+                        *known = incarnation.max(*known);
+                        self.links.insert(peer, incarnation);
+                    }
+                    LinkEvent::Down { peer } => drop(self.links.remove(&peer)),
                 }
                 let step = self.guard(|guardian, step| guardian.link(now, event, step));
                 return self.with(step, now, Event::Link(event));
@@ -166,6 +185,7 @@ where
             Input::Timer(timer) => Event::Timer(timer),
             Input::Slot(event) => Event::Slot(event),
             Input::File(event) => Event::File(event),
+            Input::Datagram { from, datagram } => Event::Datagram { from, datagram },
         };
         self.armor.handle(now, event)
     }
@@ -183,15 +203,31 @@ where
         step
     }
 
+    /// A peer speaks whose earlier life our own link still leads to, on a host that may be frozen or cut
+    /// off and never closes it: another link is made.
+    fn follow(&mut self, from: ArmorName, incarnation: Incarnation, step: &mut Step<A::Record>) {
+        if self.links.get(&from).is_some_and(|linked| *linked < incarnation) {
+            self.links.remove(&from);
+            step.then(Effect::Renew { peer: from });
+        }
+    }
+
     fn message(&mut self, now: Moment, from: ArmorName, incarnation: Incarnation, message: Message) -> Step<A::Record> {
         if !may_say(from, &message) {
             return Step::none();
         }
+        let mut step = Step::none();
+        self.follow(from, incarnation, &mut step);
+        step.append(self.hear(now, from, incarnation, message));
+        step
+    }
+
+    fn hear(&mut self, now: Moment, from: ArmorName, incarnation: Incarnation, message: Message) -> Step<A::Record> {
         let known = self.peers.entry(from).or_default();
-        if incarnation < *known {
+        if incarnation < *known && !message.counts_late() {
             return Step::none();
         }
-        *known = incarnation;
+        *known = incarnation.max(*known);
         if let Message::Pulse(pulse) = message {
             let mut step = self.guard(|guardian, _| guardian.heard(now));
             let mut progress = self.armor.progress();

@@ -3,10 +3,13 @@
 //! Values only: `node` carries them out on a real machine, `sim` in an invented one. Bytes never come
 //! in here; what a program wrote is known by where it lies and by its digest.
 
+mod bytes;
+
 use minicbor::{Decode, Encode};
 
+pub use self::bytes::{ChangeSet, Holder, Input, Offer, Piece, Whereabouts};
 use crate::book::Book;
-use crate::job::{Files, InjectionKind, OsBytes, Stdin};
+use crate::job::{Files, InjectionKind, Origin, OsBytes, Stdin};
 use crate::names::{ArmorName, Digest, ExecutionId, HostId, Incarnation, JobId, LaneId, Millis, SlotId, StageId};
 use crate::principal::{Principal, Role};
 use crate::profile::Profile;
@@ -75,6 +78,10 @@ impl End {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SlotPlan {
     pub job: JobId,
+    /// Where the job was submitted: a slot elsewhere shows what was fetched for this stage in place of the run
+    /// directory and the inputs.
+    pub origin: Origin,
+    pub stage: StageId,
     pub lane: LaneId,
     pub directory: OsBytes,
     /// The command's first word: the file it means stays visible to the program.
@@ -249,6 +256,8 @@ pub enum ProcessCommand {
     Stop,
     /// Starts a daemon on this host, unless one holds its lock.
     Revive,
+    /// Knocks at the door of another host's daemon, to see what its system does; answered by `Knocked`.
+    Knock { host: HostId },
     /// Certifies this public key for this member of the cluster; answered by `Signed`. FTM only.
     Sign { to: ArmorName, member: Principal, role: Role, key: Vec<u8> },
     /// Keeps the address book for all processes of this home. No answer.
@@ -310,8 +319,26 @@ pub enum ProcessEvent {
     /// What the host's own policy says; `None` if there is none. Told to a daemon before all else, and
     /// when it has changed.
     PolicyRead(Result<Option<Vec<u8>>, String>),
+    Knocked {
+        host: HostId,
+        knock: Knock,
+    },
     /// What this host is, but for its clock.
     Profiled(Box<Profile>),
+}
+
+/// What a machine does when somebody knocks at the door of its daemon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
+pub enum Knock {
+    /// Its system opens, whether or not anybody in there looks.
+    #[n(0)]
+    Opens,
+    /// Its system answers that nobody lives there.
+    #[n(1)]
+    Nobody,
+    /// Nothing at all.
+    #[n(2)]
+    Nothing,
 }
 
 /// What the system says of a process.
@@ -328,52 +355,20 @@ pub struct ProcessSample {
 /// What an ARMOR asks of the file system.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FileCommand {
-    /// Applies change sets to the real directories by a redo log, all or none; answered by `Committed`.
-    Commit { job: JobId, stage: StageId, directory: OsBytes, manifests: Vec<Digest> },
+    /// Applies change sets to the real directories by a redo log, all or none, fetching what other hosts keep;
+    /// answered by `Committed`.
+    Commit { job: JobId, stage: StageId, pass: Digest, changes: Vec<ChangeSet> },
     /// Digests a file or the spooled input; answered by `Digested`.
     Digest { job: JobId, stage: StageId, input: Input },
+    /// Makes an input of this host ready to be fetched by others; answered by `Offered`.
+    Offer { job: JobId, stage: StageId, input: Input, whereabouts: Whereabouts },
+    /// Fetches an input from the job's origin, checks it, and lays it where the slots of the stage show it at its own
+    /// path; answered by `Fetched`.
+    Fetch { job: JobId, stage: StageId, input: Input, offer: Offer, whereabouts: Whereabouts },
     /// Digest of the first `offset` bytes of a finished execution's output; answered by `Prefix`.
     Prefix { job: JobId, lane: LaneId, execution: ExecutionId, region: Region, offset: u64 },
     /// Keeps where the decided output of a job lies, for `result`; answered by `IndexKept`.
-    KeepIndex { job: JobId, pieces: Vec<Piece> },
-}
-
-/// Something that all lanes must receive alike.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
-pub enum Input {
-    /// The first bytes of the job's spooled standard input.
-    #[n(0)]
-    Spool(#[n(0)] u64),
-    /// A file, or a directory with all below it.
-    #[n(1)]
-    Path(#[n(0)] OsBytes),
-    /// The file that a command's first word means, looked up as the program would be.
-    #[n(2)]
-    Program(#[n(0)] OsBytes),
-}
-
-impl std::fmt::Display for Input {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Input::Spool(length) => write!(f, "the first {length} bytes of standard input"),
-            Input::Path(path) | Input::Program(path) => f.write_str(&String::from_utf8_lossy(path)),
-        }
-    }
-}
-
-/// A piece of the decided output, in the order in which it is printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
-pub struct Piece {
-    #[n(0)]
-    pub host: HostId,
-    #[n(1)]
-    pub lane: LaneId,
-    #[n(2)]
-    pub execution: ExecutionId,
-    #[n(3)]
-    pub stdout: Region,
-    #[n(4)]
-    pub stderr: Region,
+    KeepIndex { job: JobId, pass: Digest, pieces: Vec<Piece> },
 }
 
 /// What the file system answers.
@@ -381,6 +376,8 @@ pub struct Piece {
 pub enum FileEvent {
     Committed { stage: StageId, outcome: CommitOutcome },
     Digested { stage: StageId, input: Input, outcome: Result<Digest, String> },
+    Offered { stage: StageId, input: Input, outcome: Result<Offer, String> },
+    Fetched { stage: StageId, input: Input, outcome: Result<Digest, String> },
     Prefix { execution: ExecutionId, so_far: Region },
     IndexKept { failure: Option<String> },
 }

@@ -113,6 +113,7 @@ fn through_slots(programs: u32, argv: &[&CStr], files: Files) -> Duration {
     runtime.block_on(async {
         let open = |number: u32| {
             Slot::open(&SlotSpec {
+                mirror: None,
                 shim: "/proc/self/exe".into(),
                 work: keep.path().join(number.to_string()),
                 blobs: keep.path().join("blobs"),

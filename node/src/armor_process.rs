@@ -9,6 +9,8 @@ use chameleon_core::names::ArmorName;
 use chameleon_core::shell::{BadRecord, Identity, Running};
 use tokio::runtime::{Builder, Runtime};
 
+use crate::bulk::{Desk, Roads};
+use crate::datagrams::Datagrams;
 use crate::event_loop::{EventLoop, Reporter};
 use crate::home::{Home, HomeError, LockError};
 use crate::journal::{Journal, JournalError};
@@ -80,15 +82,24 @@ pub(crate) fn run(
         if is_daemon {
             policy::watch(home.policy(identity.host), reporter.clone());
         }
-        let slots = Slots::new(home.clone(), identity.host, reporter.clone());
-        let files = Files::new(home.clone(), identity.host, reporter.clone());
+        let (host, far) = (identity.host, links.far().cloned());
+        let roads = Roads::new(home.clone(), far.clone());
+        let slots = Slots::new(roads.clone(), host, reporter.clone());
+        let files = Files::new(roads, host, reporter.clone());
+        let datagrams = match name {
+            ArmorName::Heartbeat(_) => Datagrams::open(home.clone(), &identity, reporter.clone()).await?,
+            _ => Datagrams::default(),
+        };
         let mut processes = Processes::new(home, identity, reporter.clone(), factory);
         processes.stock(blanks);
         if is_daemon {
             processes.watch_owner();
-            outside::begin(&shared, incarnation, &reporter, None)?;
+            let desk = Desk::new(&shared, host)?;
+            desk.open(&shared, host)?;
+            let calls = far.map(|far| desk.answer(far)).transpose()?;
+            outside::begin(&shared, incarnation, &reporter, calls)?;
         }
-        let world = World { links, timers: Timers::default(), processes, slots, files };
+        let world = World { links, timers: Timers::default(), processes, slots, files, datagrams };
         let saving = Saving::new(archive, reporter);
         let event_loop = EventLoop { armor, world, saving, inputs, happenings };
         // Waking the future that blocks this thread costs two system calls more than waking a task.

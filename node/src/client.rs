@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use chameleon_core::armor::LinkEvent;
+use chameleon_core::book::Book;
 use chameleon_core::message::Message;
 use chameleon_core::names::{ArmorName, HostId, Incarnation};
 use chameleon_core::shell::Input;
@@ -13,7 +14,7 @@ use tokio::sync::mpsc;
 use crate::armor_process::runtime;
 use crate::home::Home;
 use crate::links::{Links, ListenError};
-use crate::random;
+use crate::{pki, random};
 
 /// A command's links in a home.
 #[derive(Debug)]
@@ -66,6 +67,12 @@ impl Client {
         self.links.open(peer);
     }
 
+    /// The peer lives elsewhere now: the link to it is closed and opened again.
+    pub fn renew(&mut self, peer: ArmorName) {
+        self.links.forget(peer);
+        self.links.open(peer);
+    }
+
     /// Says something to a peer. It vanishes if the link is not up.
     pub fn send(&mut self, to: ArmorName, message: impl Into<Message>) {
         self.links.send(to, message.into());
@@ -74,6 +81,16 @@ impl Client {
     /// A peer is on this host, which has this address.
     pub fn locate(&mut self, peer: ArmorName, host: HostId, address: String) {
         self.links.locate_at(peer, host, address);
+    }
+
+    /// Hosts are reached where this book says, for this command and for later ones of this home.
+    pub fn keep_book(&mut self, book: &Book) {
+        for entry in &book.hosts {
+            self.links.address_is(entry.host, entry.address.clone());
+        }
+        if let Err(error) = pki::keep_book(&self.home, book) {
+            crate::log!("the address book is not kept, so later commands may not find new hosts: {error}");
+        }
     }
 
     /// Waits for the next event.
@@ -94,7 +111,8 @@ impl Client {
                 Some(Input::Message { from, message, .. }) => return ClientEvent::Message { from, message },
                 Some(Input::Link(LinkEvent::Up { peer, .. })) => return ClientEvent::Up(peer),
                 Some(Input::Link(LinkEvent::Down { peer })) => return ClientEvent::Down(peer),
-                Some(Input::Timer(_) | Input::Slot(_) | Input::Process(_) | Input::File(_) | Input::Saved(_)) => {}
+                Some(Input::Timer(_) | Input::Slot(_) | Input::Process(_) | Input::File(_) | Input::Saved(_))
+                | Some(Input::Datagram { .. }) => {}
                 None => std::future::pending().await,
             }
         }

@@ -202,7 +202,9 @@ mod tests {
     use chameleon_core::shell::{Saved, Shell};
 
     use super::*;
+    use crate::bulk::Roads;
     use crate::client::{Client, ClientEvent};
+    use crate::datagrams::Datagrams;
     use crate::home::Home;
     use crate::links::Links;
     use crate::perform::{Files, Slots};
@@ -288,8 +290,9 @@ mod tests {
             links,
             timers: Timers::default(),
             processes: Processes::new(home.clone(), identity.clone(), reporter.clone(), None),
-            slots: Slots::new(home.clone(), host, reporter.clone()),
-            files: Files::new(home.clone(), host, reporter.clone()),
+            slots: Slots::new(Roads::new(home.clone(), None), host, reporter.clone()),
+            files: Files::new(Roads::new(home.clone(), None), host, reporter.clone()),
+            datagrams: Datagrams::default(),
         };
         let saving = Saving::new(Archive::Store(Box::new(store)), reporter);
         let armor = Box::new(Shell::new(identity, Clerk));

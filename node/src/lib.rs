@@ -1,8 +1,10 @@
 //! Real machines: the only place that touches the system. No decision about fault tolerance is
 //! taken here; everything is carried out and reported.
 
+pub mod bulk;
 pub mod client;
 pub mod daemon;
+pub mod datagrams;
 pub mod event_loop;
 pub mod files;
 pub mod frame;

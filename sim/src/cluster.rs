@@ -177,7 +177,8 @@ impl World {
             .filter(|&(_, from, to)| self.bound.get(&to).is_some_and(|&peer| self.are_parted(from, peer)))
             .collect();
         for (connection, from, to) in parted {
-            self.cut(connection, from, to);
+            let host = self.network.peer(connection).map(|peer| self.host_of(peer)).unwrap_or_default();
+            self.cut(connection, from, to, host);
         }
     }
 

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use chameleon_core::daemon::FTM_HOST;
 use chameleon_core::elements::seal;
 use chameleon_core::message::{Message, SurrogateMessage, VoterMessage};
-use chameleon_core::names::{ArmorName, LaneId};
+use chameleon_core::names::{ArmorName, HostId, LaneId};
 use chameleon_core::shell::Identity;
 use ed25519_dalek::SigningKey;
 
@@ -12,6 +13,12 @@ use crate::cluster::Question;
 use crate::history::Fact;
 use crate::process::{Body, Condition, Pid, Process};
 use crate::world::{Next, World};
+
+/// With more datagrams lost than this nobody can be sure of a host that is silent.
+const TELLING_LOSS_PER_MILLE: u64 = 200;
+/// How long a host is away that returns, in ms, and how often one of a thousand does not.
+const AWAY_MS: (u64, u64) = (1_500, 6_000);
+const NEVER_PER_MILLE: u64 = 400;
 
 /// A fault that strikes at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +46,30 @@ pub enum Fault {
     Interrupt(u64),
     /// No fault: somebody comes and asks.
     Ask(Question),
+    Host(HostId, HostFault),
+    /// What one host says does not reach the other; `true`: nor the other way round.
+    CutLink(HostId, HostId, bool),
+    MendLinks,
+    /// So many datagrams of a thousand are lost, and others are up to so many ms late.
+    LoseDatagrams(u64, u64),
+}
+
+/// What strikes a whole host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HostFault {
+    /// Its power fails; its disk stays.
+    Dies,
+    /// Every process is killed at once.
+    Killed,
+    /// It is here again after one of these.
+    Returns,
+    /// Every process is stopped; every process goes on.
+    Freezes,
+    Thaws,
+    /// No process gets the CPU for so many ms.
+    Starves(u64),
+    /// No link of it carries anything.
+    CutOff,
 }
 
 /// What can be wrong with a lane for good.
@@ -69,6 +100,8 @@ pub struct Standing {
     pub struck: u64,
     /// Processes that ever were.
     pub processes: u32,
+    /// The host that is away for good.
+    pub away: Option<HostId>,
 }
 
 impl Default for Standing {
@@ -80,6 +113,7 @@ impl Default for Standing {
             stopping: false,
             struck: 0,
             processes: 0,
+            away: None,
         }
     }
 }
@@ -92,7 +126,7 @@ impl Standing {
             return;
         }
         match message {
-            Message::Voter(VoterMessage::Ballots { lane, first, witness, ballots, seal }) => {
+            Message::Voter(VoterMessage::Ballots { lane, first, witness, ballots, seal, .. }) => {
                 ballots.iter_mut().for_each(|ballot| ballot.ended.stdout.digest.0[0] ^= 1);
                 *seal = seal::seal(&SigningKey::from_bytes(&from.seed), *lane, *first, witness, ballots);
             }
@@ -150,6 +184,40 @@ impl World {
             }
             Fault::Interrupt(user) => self.interrupt(*user),
             Fault::Ask(question) => self.ask(question.clone()),
+            Fault::Host(host, what) => self.strike_host(*host, *what),
+            Fault::CutLink(from, to, both) => {
+                self.observe(&Fact::HostsStruck { hosts: &[*from, *to] });
+                self.cut_link(*from, *to, *both);
+            }
+            Fault::MendLinks => self.mend_links(),
+            Fault::LoseDatagrams(per_mille, delay_ms) => {
+                self.tell(|| format!("✗ of a thousand datagrams {per_mille} are lost, others are {delay_ms} ms late"));
+                (self.fabric.loss_per_mille, self.fabric.delay_ms) = (*per_mille, *delay_ms);
+                if *per_mille > TELLING_LOSS_PER_MILLE {
+                    let all: Vec<HostId> = self.hosts.keys().copied().collect();
+                    self.observe(&Fact::HostsStruck { hosts: &all });
+                }
+            }
+        }
+    }
+
+    fn strike_host(&mut self, host: HostId, what: HostFault) {
+        if !matches!(what, HostFault::Returns | HostFault::Thaws) {
+            self.standing.struck += 1;
+            // Of a host that is alone with the FTM nobody else can tell which of the two is cut off.
+            let others: Vec<HostId> = self.hosts.keys().copied().filter(|_| what == HostFault::CutOff).collect();
+            let is_alone = host == FTM_HOST || others.len() <= 2;
+            self.observe(&Fact::HostsStruck { hosts: if is_alone { &others } else { &[] } });
+            self.observe(&Fact::HostsStruck { hosts: &[host] });
+        }
+        match what {
+            HostFault::Dies => self.host_dies(host),
+            HostFault::Killed => self.host_is_killed(host),
+            HostFault::Returns => self.host_returns(host),
+            HostFault::Freezes => self.host_freezes(host),
+            HostFault::Thaws => self.host_thaws(host),
+            HostFault::Starves(ms) => self.host_starves(host, ms),
+            HostFault::CutOff => self.isolate(host),
         }
     }
 
@@ -171,6 +239,10 @@ impl World {
 
     fn strike_condition(&mut self, name: ArmorName, condition: Condition, ms: Option<u64>, fault: &Fault) {
         let Some(pid) = self.stricken(name, fault) else { return };
+        // On a host that is frozen nothing is worse off.
+        if self.fabric.is_frozen(self.host_of(pid)) {
+            return;
+        }
         self.fare(pid, condition);
         if let Some(ms) = ms {
             self.after(ms * 1_000, Next::Recover { pid });
@@ -188,7 +260,8 @@ impl World {
         let concerned = |from, to| name_of(from).is_some_and(|name| which(name, to));
         let broken: Vec<_> = self.network.whole().filter(|&(_, from, to)| concerned(from, to)).collect();
         for (connection, from, to) in broken {
-            self.cut(connection, from, to);
+            let host = self.network.peer(connection).map(|peer| self.host_of(peer)).unwrap_or_default();
+            self.cut(connection, from, to, host);
         }
     }
 }
@@ -204,6 +277,9 @@ pub fn draw(world: &mut World) -> Option<Fault> {
     let other = *chance.pick(&names)?;
     let lanes: Vec<ArmorName> = names.into_iter().filter(|name| matches!(name, ArmorName::Execution(..))).collect();
     let lane = chance.pick(&lanes).copied();
+    if world.hosts.len() > 1 && chance.per_mille(300) {
+        return draw_host_fault(world);
+    }
     if power && chance.per_mille(250) {
         return Some(Fault::PowerLoss);
     }
@@ -224,4 +300,29 @@ pub fn draw(world: &mut World) -> Option<Fault> {
         95..=97 => Fault::DeafenSlot(lane?),
         _ => Fault::BreakAll,
     })
+}
+
+/// A random fault of a whole host, or of what lies between hosts; what ends it is planned as well. At most
+/// one host is away for good, and never the one on which the FTM lives.
+fn draw_host_fault(world: &mut World) -> Option<Fault> {
+    let hosts: Vec<HostId> = world.hosts.keys().copied().collect();
+    let chance = &mut world.chance;
+    let (host, other) = (*chance.pick(&hosts)?, *chance.pick(&hosts)?);
+    let back_us = chance.within(AWAY_MS.0, AWAY_MS.1) * 1_000;
+    let may_stay_away = host != FTM_HOST && hosts.len() > 2 && world.standing.away.is_none_or(|away| away == host);
+    let never = may_stay_away && chance.per_mille(NEVER_PER_MILLE);
+    let (fault, end) = match chance.within(0, 100) {
+        0..=24 => (Fault::Host(host, HostFault::Dies), Fault::Host(host, HostFault::Returns)),
+        25..=39 => (Fault::Host(host, HostFault::Killed), Fault::Host(host, HostFault::Returns)),
+        40..=59 => (Fault::Host(host, HostFault::Freezes), Fault::Host(host, HostFault::Thaws)),
+        60..=69 => return Some(Fault::Host(host, HostFault::Starves(chance.within(50, 2_000)))),
+        70..=79 => (Fault::Host(host, HostFault::CutOff), Fault::MendLinks),
+        80..=91 => (Fault::CutLink(host, other, chance.per_mille(500)), Fault::MendLinks),
+        _ => return Some(Fault::LoseDatagrams(chance.within(0, 350), chance.within(0, 40))),
+    };
+    match end {
+        Fault::Host(..) if never => world.standing.away = Some(host),
+        end => world.after(back_us, Next::Fault(end)),
+    }
+    Some(fault)
 }

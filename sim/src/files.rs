@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use chameleon_core::job::OsBytes;
-use chameleon_core::names::{ArmorName, Digest, JobId};
+use chameleon_core::names::{ArmorName, Digest, HostId, JobId};
 use chameleon_core::shell::Input;
-use chameleon_core::world::{self, CommitOutcome, FileCommand, FileEvent, Piece, Region};
+use chameleon_core::world::{self, ChangeSet, CommitOutcome, FileCommand, FileEvent, Offer, Piece, Region};
 
 use crate::faults::Mischief;
+use crate::jobs::DIRECTORY;
 use crate::process::{Arrival, Pid, Process};
 use crate::slots::{digest, part, region};
 use crate::world::{Next, World};
@@ -39,8 +39,8 @@ impl World {
     pub(crate) fn file_command(&mut self, pid: Pid, command: FileCommand) {
         let Some(name) = self.processes.get(&pid).and_then(Process::name) else { return };
         let done = match command {
-            FileCommand::Commit { job, stage, directory, manifests } => {
-                let made = self.committed(job, &directory, &manifests);
+            FileCommand::Commit { job, stage, pass: _, changes } => {
+                let made = self.committed(job, &changes);
                 let outcome = match &made {
                     Some(made) => CommitOutcome::Done(made.len() as u64),
                     None => CommitOutcome::Failed("a change set is missing".to_owned()),
@@ -51,11 +51,24 @@ impl World {
                 let outcome = self.digest_of(name, job, &input);
                 FileDone::only(FileEvent::Digested { stage, input, outcome })
             }
+            FileCommand::Offer { job, stage, input, whereabouts: _ } => {
+                let offer = |digest| Offer { digest, listing: None };
+                let outcome = self.digest_of(name, job, &input).map(offer);
+                FileDone::only(FileEvent::Offered { stage, input, outcome })
+            }
+            FileCommand::Fetch { job, stage, input, offer, whereabouts: _ } => {
+                let arrived = self.digest_of(name, job, &input);
+                let outcome = arrived.and_then(|digest| match digest == offer.digest {
+                    true => Ok(digest),
+                    false => Err(format!("{input} arrived with other bytes than were offered")),
+                });
+                FileDone::only(FileEvent::Fetched { stage, input, outcome })
+            }
             FileCommand::Prefix { execution, region: whole, offset, .. } => {
                 let so_far = self.first_bytes(pid, whole, offset);
                 FileDone::only(FileEvent::Prefix { execution, so_far })
             }
-            FileCommand::KeepIndex { job, pieces } => {
+            FileCommand::KeepIndex { job, pass: _, pieces } => {
                 FileDone { event: FileEvent::IndexKept { failure: None }, made: Vec::new(), index: Some((job, pieces)) }
             }
         };
@@ -74,11 +87,12 @@ impl World {
         self.arrive(of, Arrival::Input(Input::File(done.event)));
     }
 
-    fn committed(&self, job: JobId, directory: &OsBytes, manifests: &[Digest]) -> Option<Vec<(Vec<u8>, Vec<u8>)>> {
+    fn committed(&self, job: JobId, changes: &[ChangeSet]) -> Option<Vec<(Vec<u8>, Vec<u8>)>> {
         let mut made = Vec::new();
-        for manifest in manifests {
-            let changes = self.lanes.change_sets.get(&(job, *manifest))?;
-            let absolute = |path: &[u8]| [directory.as_slice(), b"/", path].concat();
+        for change in changes {
+            let held = |(_, manifest): &(HostId, Digest)| self.lanes.change_sets.get(&(job, *manifest));
+            let changes = change.kept.iter().find_map(held)?;
+            let absolute = |path: &[u8]| [DIRECTORY, b"/", path].concat();
             made.extend(changes.files.iter().map(|(path, content)| (absolute(path), content.clone())));
         }
         Some(made)
@@ -91,7 +105,7 @@ impl World {
             world::Input::Spool(length) => {
                 part(self.files.spools.get(&job).map(Vec::as_slice).unwrap_or_default(), 0, *length).to_vec()
             }
-            world::Input::Program(path) => path.to_vec(),
+            world::Input::Program(path) | world::Input::Directory(path) => path.to_vec(),
             world::Input::Path(path) => {
                 self.files.contents.get(path.as_slice()).cloned().ok_or_else(|| format!("{input} does not exist"))?
             }

@@ -77,6 +77,10 @@ pub enum Fact<'a> {
         fault: &'a Fault,
         who: &'a Identity,
     },
+    /// A fault struck these whole hosts, or the links between them.
+    HostsStruck {
+        hosts: &'a [HostId],
+    },
     /// Saves take very long from now on.
     DiskSlow,
     PowerLost,

@@ -43,8 +43,8 @@ fn profile(host: HostId) -> Profile {
 pub struct Host {
     /// Daemons that have lived here.
     daemons: u32,
-    /// Processes that have lived here, times that it booted.
-    boots: u32,
+    /// Times that it booted.
+    pub(crate) boots: u32,
 }
 
 impl World {
@@ -69,7 +69,7 @@ impl World {
     /// Starts a daemon on this host, unless one lives.
     pub(crate) fn revive(&mut self, host: HostId) {
         let name = ArmorName::Daemon(host);
-        if self.alive(name).is_some() {
+        if self.alive(name).is_some() || self.fabric.is_down(host) || self.fabric.is_frozen(host) {
             return;
         }
         let pid = self.new_pid();
@@ -83,7 +83,7 @@ impl World {
     }
 
     pub(crate) fn blank(&mut self, host: HostId, watcher: Pid) {
-        if !self.processes.contains_key(&watcher) {
+        if !self.processes.contains_key(&watcher) || self.fabric.is_frozen(host) {
             return;
         }
         let pid = self.new_pid();
@@ -126,7 +126,9 @@ impl World {
         self.observe(&Fact::Born { who: &identity, pid });
         let Some(process) = self.processes.get_mut(&pid) else { return };
         process.body = Body::Armor(armor);
-        self.bound.insert(identity.name, pid);
+        if !self.has_later_life(&identity) {
+            self.bound.insert(identity.name, pid);
+        }
         self.take_step(pid, &identity, &Input::Saved(u64::MAX), 0, output);
         if identity.name == ArmorName::Daemon(identity.host) {
             if let Some(text) = self.policies.get(&identity.host) {
@@ -202,6 +204,7 @@ impl World {
             }
             ProcessCommand::Stop => self.standing.stopping = true,
             ProcessCommand::Revive => self.later(1_000, Next::Revive { host }),
+            ProcessCommand::Knock { host } => self.knock(pid, host),
             // Certificates mean nothing in a world that cannot lie about who is who.
             ProcessCommand::Sign { to, member, .. } => {
                 self.report(pid, ProcessEvent::Signed { to, member, outcome: Ok(Vec::new()) });
@@ -263,6 +266,12 @@ impl World {
 
     // ---- who lives ----
 
+    /// Whether its name belongs to a later life, on another host: nobody is to reach this one.
+    fn has_later_life(&self, identity: &Identity) -> bool {
+        let holder = self.bound.get(&identity.name).and_then(|holder| self.processes.get(holder));
+        holder.and_then(Process::identity).is_some_and(|holder| holder.incarnation > identity.incarnation)
+    }
+
     /// The process of this name, reachable or about to be.
     #[must_use]
     pub fn alive(&self, name: ArmorName) -> Option<Pid> {
@@ -297,7 +306,8 @@ impl World {
     /// What heals itself needs somebody well: a host where nobody is gets a new daemon from the unit
     /// that Chameleon is shipped with (DESIGN D3).
     pub(crate) fn unit(&mut self) {
-        let hosts: Vec<HostId> = self.hosts.keys().copied().collect();
+        let is_there = |host: &HostId| !self.fabric.is_down(*host) && !self.fabric.is_frozen(*host);
+        let hosts: Vec<HostId> = self.hosts.keys().copied().filter(is_there).collect();
         for host in hosts {
             let is_well =
                 |process: &Process| process.condition == Condition::Well && matches!(process.body, Body::Armor(_));
@@ -325,7 +335,7 @@ impl World {
         }
         self.lanes.end(pid);
         for (connection, from, to) in self.network.gone(pid, &mut self.chance) {
-            self.cut(connection, from, to);
+            self.cut(connection, from, to, process.host);
         }
         if let Some(watcher) = process.watcher {
             let event = match identity {

@@ -1,6 +1,7 @@
 //! Jobs for invented users.
 
-use chameleon_core::job::{Determinism, Files, Job, OsBytes, Stage, Stdin};
+use chameleon_core::job::{Determinism, Files, Job, Origin, OsBytes, Stage, Stdin};
+use chameleon_core::names::{Digest, HostId};
 use chameleon_core::strategy::{Strategy, library};
 
 /// The directory in which invented users are.
@@ -38,6 +39,7 @@ pub fn job(strategy: Strategy, stages: Vec<Stage>) -> Job {
         environment: Vec::new(),
         stdin: Stdin::Null,
         spool_quota: 1 << 20,
+        origin: Origin { host: HostId(1), pass: Digest::default() },
         umask: Job::USUAL_UMASK,
         needs: Default::default(),
     }

@@ -188,6 +188,9 @@ impl World {
     /// A program does its next deed.
     pub(crate) fn program(&mut self, of: Pid, slot: SlotId, number: u64) {
         let Some(name) = self.pack_name(of, slot) else { return };
+        if self.fabric.is_frozen(name.0) {
+            return self.after(20_000, Next::Program { of, slot, run: number });
+        }
         let draw = self.chance.number();
         let Some(state) = self.lanes.slots.get_mut(&(of, slot)) else { return };
         let Some(run) = state.run.as_mut().filter(|run| run.number == number) else { return };

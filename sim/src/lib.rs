@@ -9,6 +9,7 @@ pub mod chance;
 pub mod clock;
 pub mod cluster;
 pub mod disk;
+pub mod fabric;
 pub mod faults;
 pub mod files;
 pub mod history;

@@ -8,7 +8,7 @@ use std::fmt;
 
 use crate::chance::Chance;
 use crate::cluster::Cluster;
-use crate::faults;
+use crate::faults::{self, Fault};
 use crate::invariants::{Violation, nothing_is_left};
 use crate::plan;
 use crate::script::{Expected, Story};
@@ -63,12 +63,13 @@ impl fmt::Display for Run {
 /// Runs the campaign of one seed.
 #[must_use]
 pub fn campaign(seed: u64, power: Power, raise: Raise, detail: Detail) -> Run {
-    let mut world = World::new(seed, 1, raise, detail);
+    let mut world = World::new(seed, plan::hosts(seed, power), raise, detail);
     world.standing.power_may_fail = power == Power::MayFail;
     let severity = plan::invite(&mut world);
     strike_at_random(&mut world, severity);
     world.run(BREAK_US, |_| false);
     world.standing.slow_saves = 1;
+    world.strike(&Fault::LoseDatagrams(0, 0));
     finish(&mut world, seed)
 }
 

@@ -70,10 +70,7 @@ impl Network {
     /// Sends something from a process to a peer.
     pub fn send(&mut self, from: Pid, to: ArmorName, now_us: u64, delay_us: u64) -> Sent {
         let Some(link) = self.links.get(&(from, to)) else {
-            self.links.insert(
-                (from, to),
-                Link { connection: Connection(0), state: State::Dialling, backoff_us: BACKOFF_US.0 },
-            );
+            self.open(from, to);
             return Sent::Dial;
         };
         let stream = self.streams.get_mut(&link.connection);
@@ -84,6 +81,12 @@ impl Network {
         stream.last_arrival_us = at_us;
         stream.sent += 1;
         Sent::Arrives { at_us, peer: stream.peer, connection: link.connection, frame: stream.sent - 1 }
+    }
+
+    /// The sender wants a link to this peer, which is still to be dialled.
+    pub fn open(&mut self, from: Pid, to: ArmorName) {
+        let link = Link { connection: Connection(0), state: State::Dialling, backoff_us: BACKOFF_US.0 };
+        self.links.insert((from, to), link);
     }
 
     /// Whether the sender still wants this link and it is not up: it must be dialled.
@@ -162,6 +165,12 @@ impl Network {
             self.cut(connection, chance);
         }
         self.whole().filter(|(connection, ..)| self.streams[connection].peer == pid).collect()
+    }
+
+    /// Who accepted a connection.
+    #[must_use]
+    pub fn peer(&self, connection: Connection) -> Option<Pid> {
+        self.streams.get(&connection).map(|stream| stream.peer)
     }
 
     /// The connections that are not broken, with who speaks to whom.

@@ -7,6 +7,7 @@ use chameleon_core::names::{LaneId, Millis};
 use crate::chance::Chance;
 use crate::faults::{Fault, Mischief};
 use crate::jobs;
+use crate::liveness::Power;
 use crate::user::User;
 use crate::world::{Next, World};
 
@@ -29,6 +30,16 @@ const PROGRAMS: [&str; 12] = [
 /// Programs of which nobody can say what they result in.
 const LOTS: [&str; 4] =
     ["prog unique", "prog wait:3 coin", "prog out:same wait:2 unique", "prog unique out:x*3000 wait:2 unique"];
+
+/// How many hosts the system of this seed has: one, or a few of which each may be lost.
+#[must_use]
+pub fn hosts(seed: u64, power: Power) -> u32 {
+    let mut chance = Chance::of(seed ^ 0x686f_7374);
+    match power {
+        Power::Lasts if chance.per_mille(500) => u32::try_from(chance.within(2, 6)).unwrap_or(2),
+        Power::Lasts | Power::MayFail => 1,
+    }
+}
 
 /// Lets users come, and returns how many faults at most are to strike.
 pub fn invite(world: &mut World) -> u64 {

@@ -25,8 +25,10 @@
 //!
 //! Faults are `kill NAME`, `stop NAME`, `spin NAME`, `deafen NAME`, `freeze NAME MS`, `starve NAME MS`,
 //! `kill-program NAME`, `stop-program NAME`, `kill-slot NAME`, `break NAME NAME`, `slow-saves N`,
-//! `power-loss` and `interrupt USER`. What people ask of a cluster stands in their place: `ask token SECRET ROLE MS`,
-//! `ask enrol SECRET NAME KEY` and `ask revoke NAME`.
+//! `power-loss` and `interrupt USER`; of whole hosts `host HOST dies`, `is-killed`, `returns`, `freezes`,
+//! `thaws`, `starves MS`, `is-cut-off`, and of what lies between them `cut HOST HOST`,
+//! `cut-one-way FROM TO`, `mend-links` and `lose-datagrams PER_MILLE DELAY_MS`. What people ask of a cluster stands in
+//! their place: `ask token SECRET ROLE MS`, `ask enrol SECRET NAME KEY` and `ask revoke NAME`.
 
 use std::str::FromStr;
 
@@ -36,7 +38,7 @@ use chameleon_core::principal::Role;
 use chameleon_core::word::Word;
 
 use crate::cluster::Question;
-use crate::faults::{Fault, Mischief};
+use crate::faults::{Fault, HostFault, Mischief};
 use crate::history::Moment;
 use crate::jobs;
 use crate::process::Condition;
@@ -280,9 +282,29 @@ fn fault(text: &str) -> Result<Fault, String> {
         ["break", one, other] => Fault::Break(name_of(one)?, name_of(other)?),
         ["slow-saves", times] => Fault::SlowSaves(value(times, "a number")?),
         ["power-loss"] => Fault::PowerLoss,
+        ["cut", from, to] => Fault::CutLink(value(from, "a host")?, value(to, "a host")?, true),
+        ["cut-one-way", from, to] => Fault::CutLink(value(from, "a host")?, value(to, "a host")?, false),
+        ["mend-links"] => Fault::MendLinks,
+        ["lose-datagrams", per_mille, delay_ms] => {
+            Fault::LoseDatagrams(value(per_mille, "a number")?, value(delay_ms, "milliseconds")?)
+        }
+        ["host", host, rest @ ..] => Fault::Host(value(host, "a host")?, host_fault(rest, text)?),
         ["interrupt", user] => Fault::Interrupt(value(user, "a user")?),
         ["ask", question @ ..] => Fault::Ask(ask(question)?),
         _ => return Err(format!("expected a fault such as kill voter-j1, found {text:?}")),
+    })
+}
+
+fn host_fault(words: &[&str], text: &str) -> Result<HostFault, String> {
+    Ok(match words {
+        ["dies"] => HostFault::Dies,
+        ["is-killed"] => HostFault::Killed,
+        ["returns"] => HostFault::Returns,
+        ["freezes"] => HostFault::Freezes,
+        ["thaws"] => HostFault::Thaws,
+        ["starves", ms] => HostFault::Starves(value(ms, "milliseconds")?),
+        ["is-cut-off"] => HostFault::CutOff,
+        _ => return Err(format!("expected a fault of a host such as host h2 dies, found {text:?}")),
     })
 }
 

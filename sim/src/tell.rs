@@ -1,12 +1,13 @@
 //! What happened, in words: for the stories, and for whoever looks for a defect.
 
 use chameleon_core::armor::{Effect, LinkEvent};
+use chameleon_core::managers::ftm::FtmRecord;
 use chameleon_core::message::{
     DaemonMessage, ExecutionMessage, FanoutMessage, FtmMessage, Message, Story, SurrogateMessage, UserMessage, Value,
     VoterMessage,
 };
 use chameleon_core::names::ArmorName;
-use chameleon_core::shell::Input;
+use chameleon_core::shell::{Input, SaveRequest};
 use chameleon_core::word::Word;
 
 use crate::world::World;
@@ -26,6 +27,7 @@ pub fn number(input: &Input) -> u64 {
         Input::Link(LinkEvent::Up { .. }) => 5,
         Input::Link(LinkEvent::Down { .. }) => 6,
         Input::Saved(_) => 7,
+        Input::Datagram { .. } => 8,
     }
 }
 
@@ -64,6 +66,7 @@ fn word(message: &Message) -> String {
         Message::Fanout(message) => format!("{message:?}"),
         Message::Execution(message) => format!("{message:?}"),
         Message::User(message) => format!("{message:?}"),
+        Message::Heartbeat(message) => format!("{message:?}"),
         Message::Pulse(_) => "Pulse".to_owned(),
         Message::Init(message) => format!("{message:?}"),
     };
@@ -85,6 +88,7 @@ pub fn word_of_input(input: &Input) -> String {
         Input::Link(event) => first_word(&format!("{event:?}")),
         Input::Timer(timer) => first_word(&format!("{timer:?}")),
         Input::Saved(_) => "Saved".to_owned(),
+        Input::Datagram { datagram, .. } => first_word(&format!("{datagram:?}")),
     }
 }
 
@@ -98,7 +102,9 @@ pub fn word_of_effect(effect: &Effect) -> String {
         Effect::File(command) => first_word(&format!("{command:?}")),
         Effect::SetTimer { .. } | Effect::CancelTimer { .. } => "Timer".to_owned(),
         Effect::Locate { .. } => "Locate".to_owned(),
-        Effect::Forget { .. } => "Forget".to_owned(),
+        Effect::Forget { .. } | Effect::Renew { .. } => "Forget".to_owned(),
+        Effect::Acquaint { .. } => "Acquaint".to_owned(),
+        Effect::Datagram { datagram, .. } => first_word(&format!("{datagram:?}")),
     }
 }
 
@@ -109,6 +115,21 @@ pub fn message(world: &mut World, from: ArmorName, to: ArmorName, message: &Mess
         && let Some(text) = sentence(message)
     {
         world.tell(|| format!("{from} → {to}: {text}"));
+    }
+}
+
+/// Writes a line about what the FTM itself noticed of hosts and decided about them.
+pub fn noted(world: &mut World, who: ArmorName, request: &SaveRequest) {
+    if who != ArmorName::Ftm || !world.trace.written() {
+        return;
+    }
+    for record in &request.records {
+        if let Ok(FtmRecord::Event(event)) = minicbor::decode(&record.bytes)
+            && event.occurrence.noticed_by == ArmorName::Ftm
+            && let Some(text) = story(&event.occurrence.story)
+        {
+            world.tell(|| format!("ftm: {text}"));
+        }
     }
 }
 
@@ -124,11 +145,16 @@ fn sentence(message: &Message) -> Option<String> {
         Message::Surrogate(message) => to_surrogate(message),
         Message::Voter(message) => to_voter(message),
         Message::Execution(message) => to_execution(message),
-        Message::Fanout(FanoutMessage::Distribute { lanes, inputs, .. }) if !inputs.is_empty() => {
-            Some(format!("{} lanes must have {} inputs alike", lanes.len(), inputs.len()))
+        Message::Fanout(FanoutMessage::Distribute(supply)) if !supply.inputs.is_empty() => {
+            let elsewhere = match supply.elsewhere.as_slice() {
+                [] => String::new(),
+                some => format!(", {} of them elsewhere", some.len()),
+            };
+            Some(format!("{} lanes must have {} inputs alike{elsewhere}", supply.lanes.len(), supply.inputs.len()))
         }
+        Message::Fanout(FanoutMessage::Commit { .. }) => Some("commit".to_owned()),
         Message::User(message) => to_user(message),
-        Message::Fanout(_) | Message::Pulse(_) | Message::Init(_) => None,
+        Message::Fanout(_) | Message::Pulse(_) | Message::Heartbeat(_) | Message::Init(_) => None,
     }
 }
 
@@ -161,6 +187,8 @@ fn to_ftm(message: &FtmMessage) -> Option<String> {
         FtmMessage::Revoke { name } => Some(format!("let {name} in no more")),
         FtmMessage::Gone { name } => Some(format!("{name} is gone")),
         FtmMessage::Lost { name, why, .. } => Some(format!("{name} is lost: {why}")),
+        FtmMessage::Hears { host, hearing } if hearing.hears() => Some(format!("{host} is heard")),
+        FtmMessage::Hears { host, hearing } => Some(format!("of {host}, {hearing}")),
         _ => None,
     }
 }

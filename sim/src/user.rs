@@ -17,6 +17,8 @@ use crate::programs::{self, Truth};
 use crate::slots::{digest, part};
 use crate::world::{Next, World};
 
+/// Where users are: no host of the system.
+const USERS_MACHINE: HostId = HostId(0);
 /// How long it usually takes to print a piece, in microseconds.
 const PRINT_US: u64 = 300;
 
@@ -101,6 +103,7 @@ impl Command {
         for act in acts {
             match act {
                 Act::Send { to, message } => output.effects.push(Effect::Send { to, message }),
+                Act::Renew { peer } => output.effects.push(Effect::Renew { peer }),
                 act => self.acts.push(act),
             }
         }
@@ -116,7 +119,7 @@ impl World {
     }
 
     pub(crate) fn user_comes(&mut self, number: u64) {
-        let identity = self.identity(ArmorName::User(number), Incarnation(1), HostId(1));
+        let identity = self.identity(ArmorName::User(number), Incarnation(1), USERS_MACHINE);
         let Some(user) = self.users.get_mut(&number) else { return };
         let follower = Follower::new(number, user.job.clone(), !user.quiet);
         let mut command = Box::new(Command { identity: identity.clone(), follower, acts: Vec::new() });
@@ -127,7 +130,7 @@ impl World {
         user.fate.printed.clear();
         let pid = self.new_pid();
         let mut process =
-            Process::new(HostId(1), ProcessMark::default(), Body::User(command), None, self.agenda.now_us());
+            Process::new(USERS_MACHINE, ProcessMark::default(), Body::User(command), None, self.agenda.now_us());
         process.mark.pid = pid.0;
         self.processes.insert(pid, process);
         self.bound.insert(identity.name, pid);
@@ -201,7 +204,7 @@ impl World {
                 self.users.entry(number).and_modify(|user| user.fate.refused = Some(why));
             }
             Act::Done(ending) => self.user_ends(number, ending),
-            Act::Send { .. } | Act::Show { .. } => {}
+            Act::Send { .. } | Act::Renew { .. } | Act::Show { .. } => {}
         }
     }
 

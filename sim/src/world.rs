@@ -17,6 +17,7 @@ use crate::chance::Chance;
 use crate::clock::Agenda;
 use crate::cluster::Cluster;
 use crate::disk::Disk;
+use crate::fabric::Fabric;
 use crate::faults::{Fault, Standing};
 use crate::files::{FileDone, Files};
 use crate::history::{Fact, Moment};
@@ -25,7 +26,7 @@ use crate::invariants::{self, Invariant, Violation};
 use crate::lanes::Lanes;
 use crate::liveness;
 use crate::network::{Connection, Network, Sent};
-use crate::process::{Arrival, Body, Condition, Pid, Process};
+use crate::process::{Arrival, Body, Pid, Process};
 use crate::script::Trigger;
 use crate::tell;
 use crate::trace::{Detail, Trace};
@@ -112,6 +113,7 @@ pub struct World {
     pub disk: Disk,
     pub files: Files,
     pub network: Network,
+    pub fabric: Fabric,
     pub hosts: BTreeMap<HostId, Host>,
     pub processes: BTreeMap<Pid, Process>,
     /// Who can be reached by which name.
@@ -144,6 +146,7 @@ impl World {
             disk: Disk::default(),
             files: Files::default(),
             network: Network::default(),
+            fabric: Fabric::default(),
             hosts: (1..=hosts).map(|number| (HostId(number), Host::default())).collect(),
             processes: BTreeMap::new(),
             bound: BTreeMap::new(),
@@ -192,7 +195,7 @@ impl World {
             Next::Fault(fault) => self.strike(&fault),
             Next::RandomFault => liveness::random_fault(self),
             Next::Unit => self.unit(),
-            Next::Recover { pid } => self.fare(pid, Condition::Well),
+            Next::Recover { pid } => self.recover(pid),
             Next::UserComes { number } => self.user_comes(number),
             Next::UserPrints { number } => self.user_prints(number),
             Next::UserTypes { number } => self.user_types(number),
@@ -283,6 +286,7 @@ impl World {
     pub fn take_step(&mut self, pid: Pid, who: &Identity, input: &Input, unsaved: usize, output: Output) {
         self.observe(&Fact::Stepped { who, pid, input, output: &output, unsaved });
         if let Some(request) = output.save {
+            tell::noted(self, who.name, &request);
             self.save(pid, request);
         }
         for effect in output.effects {
@@ -331,6 +335,13 @@ impl World {
             // The invented network finds everybody.
             Effect::Locate { .. } => {}
             Effect::Forget { peer } => self.network.forget(pid, peer),
+            Effect::Renew { peer } => {
+                self.network.forget(pid, peer);
+                self.network.open(pid, peer);
+                self.later(100, Next::Dial { from: pid, to: peer });
+            }
+            Effect::Acquaint { .. } => {}
+            Effect::Datagram { to, datagram } => self.send_datagram(pid, to, datagram),
         }
         self.when(Moment::Says, who.name, || word);
         self.processes.contains_key(&pid)
@@ -364,7 +375,12 @@ impl World {
                 tell::message(self, name, to, &message);
                 let bytes = minicbor::to_vec(&message).expect("writing to memory cannot fail");
                 let what = Arrival::Frame { from: name, incarnation, connection, frame, bytes };
-                self.agenda.at(at_us, &mut self.chance, Next::Arrive { at: peer, what });
+                let (here, there) = (self.host_of(from), self.host_of(peer));
+                if self.fabric.connects(here, there) {
+                    self.agenda.at(at_us, &mut self.chance, Next::Arrive { at: peer, what });
+                } else {
+                    self.fabric.hold(here, there, peer, what);
+                }
             }
         }
     }
@@ -373,7 +389,9 @@ impl World {
         if !self.network.wants(from, to) {
             return;
         }
-        let peer = self.bound.get(&to).copied().filter(|&peer| !self.are_parted(from, peer));
+        let reached =
+            |peer: Pid| self.fabric.connects(self.host_of(from), self.host_of(peer)) && !self.are_parted(from, peer);
+        let peer = self.bound.get(&to).copied().filter(|&peer| reached(peer));
         match peer.and_then(|peer| Some((peer, self.network.greet(from, to, peer, self.agenda.now_us())?))) {
             Some((peer, connection)) => {
                 self.later(40, Next::Arrive { at: peer, what: Arrival::Hello { from, connection } });
@@ -409,10 +427,16 @@ impl World {
         self.dial_again(pid, peer);
     }
 
-    /// Breaks a connection: its sender will notice.
-    pub fn cut(&mut self, connection: Connection, from: Pid, to: ArmorName) {
+    /// Breaks a connection to a process of this host: its sender will notice, once it hears of it.
+    pub fn cut(&mut self, connection: Connection, from: Pid, to: ArmorName, host: HostId) {
         if self.network.cut(connection, &mut self.chance) {
-            self.later(80, Next::Arrive { at: from, what: Arrival::Broke { to, connection } });
+            let what = Arrival::Broke { to, connection };
+            let here = self.host_of(from);
+            if self.fabric.connects(here, host) {
+                self.later(80, Next::Arrive { at: from, what });
+            } else {
+                self.fabric.hold(host, here, from, what);
+            }
         }
     }
 

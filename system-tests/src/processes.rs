@@ -3,7 +3,7 @@
 //! A process belongs to a trial if its environment carries the trial's mark, or if its parent belongs to
 //! it. A zombie does not run: whoever is process 1 may take its time to reap it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -174,6 +174,22 @@ fn with_all_that_comes_of_them(belongs: impl Fn(i32) -> bool) -> Vec<Process> {
         members.extend(children.into_iter().map(|process| (process.pid, process)));
         if members.len() == known {
             return members.into_values().cloned().collect();
+        }
+    }
+}
+
+/// These processes of a trial and all that descend from them.
+#[must_use]
+pub fn tree(mark: &str, roots: &BTreeSet<i32>) -> Vec<Process> {
+    let mut all = of_mark(mark);
+    let mut pids = roots.clone();
+    loop {
+        let known = pids.len();
+        let children: Vec<i32> = all.iter().filter(|one| pids.contains(&one.parent)).map(|one| one.pid).collect();
+        pids.extend(children);
+        if pids.len() == known {
+            all.retain(|process| pids.contains(&process.pid));
+            return all;
         }
     }
 }

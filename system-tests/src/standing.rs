@@ -1,12 +1,14 @@
 //! A standing system in a trial's home, as a user's commands see it.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::launch::{Finished, Launch};
-use crate::processes::Process;
+use crate::processes::{self, Process};
 use crate::trial::{Trial, eventually};
 
 /// How long a job of a test may take.
@@ -127,6 +129,27 @@ impl<'a> Standing<'a> {
     #[must_use]
     pub fn await_end(&self, id: &str) -> Value {
         eventually(&format!("{id} ends"), JOB_WITHIN, || Some(self.job(id)).filter(|row| !row["exit_code"].is_null()))
+    }
+
+    /// Stops every process of a host: its daemon, its ARMORs and what descends from them.
+    pub fn freeze(&self, host: &str) -> Vec<Process> {
+        let roots = self.roots(host);
+        eventually(&format!("every process of {host} is stopped"), Duration::from_secs(10), || {
+            let all = processes::tree(self.trial.mark(), &roots);
+            let running: Vec<&Process> = all.iter().filter(|process| process.state != 'T').collect();
+            running.iter().for_each(|process| drop(process.signal(Signal::STOP)));
+            running.is_empty().then_some(all)
+        })
+    }
+
+    /// Kills every process of a host; they are stopped first, so that none can do anything about the death of another.
+    pub fn kill(&self, host: &str) {
+        self.freeze(host).iter().for_each(|process| drop(process.signal(Signal::KILL)));
+    }
+
+    fn roots(&self, host: &str) -> BTreeSet<i32> {
+        let here = self.armors().into_iter().filter(|armor| armor.host == host && armor.pid > 0);
+        here.map(|armor| armor.pid).collect()
     }
 
     /// Gives up a system of which all processes were killed.

@@ -1,6 +1,7 @@
 //! Hosts with homes of their own that reach each other by authenticated TCP only.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use chameleon_system_tests::{Finished, Fleet, Trial, eventually};
@@ -28,6 +29,8 @@ fn three_hosts_that_joined_run_a_job_with_a_lane_on_each() {
     });
     let ended = fleet.await_end(&id);
     assert_eq!(ended["state"], "result", "{ended}");
+    let hosts = fleet.json(1, &["hosts"]);
+    assert_eq!((&hosts[0]["address"], &hosts[2]["name"]), (&fleet.address().into(), &"h3".into()), "{hosts}");
     // Any host answers, since each reaches the FTM.
     assert_eq!(fleet.json(3, &["status", &id])["state"], "result");
     fleet.down();
@@ -47,11 +50,7 @@ fn a_host_rejoins_as_who_it_was_and_a_revoked_one_does_not() {
     });
     let _ = fleet.on(1, &["revoke", "h2"]).run().exits(0);
     let begin = Instant::now();
-    let book = fleet.home(3).join("book");
-    eventually("a third host knows", HEARD_WITHIN, || {
-        let book = std::fs::read(&book).ok()?;
-        (!book.windows(2).any(|word| word == b"h2")).then_some(())
-    });
+    eventually("a third host knows", HEARD_WITHIN, || (!lists(&fleet.home(3), "h2")).then_some(()));
     let log = fleet.home(2).join("hosts/h2/daemon.log");
     eventually("it is told that it was revoked", HEARD_WITHIN, || {
         std::fs::read_to_string(&log).ok().filter(|log| log.contains("revoked")).map(drop)
@@ -59,6 +58,12 @@ fn a_host_rejoins_as_who_it_was_and_a_revoked_one_does_not() {
     eprintln!("told everybody after {:?}", begin.elapsed());
     assert_eq!(fleet.daemon(2), None, "nothing is placed on it any more");
     fleet.down();
+}
+
+/// Whether the address book in this home has a host of this name.
+fn lists(home: &Path, name: &str) -> bool {
+    let book = std::fs::read(home.join("book")).unwrap_or_default();
+    book.windows(name.len()).any(|word| word == name.as_bytes())
 }
 
 fn login(fleet: &Fleet<'_>, name: &str, token: &str) -> Finished {
@@ -95,13 +100,16 @@ fn a_token_lets_in_one_and_nobody_else() {
 #[test]
 fn a_person_with_a_login_uses_the_cluster_until_revoked() {
     let trial = Trial::new();
-    let fleet = Fleet::found(&trial, &[]);
+    let mut fleet = Fleet::found(&trial, &[]);
     let _ = login(&fleet, "ann", &fleet.token(&["--role", "user"])).exits(0);
+    // A host that comes later is found as well.
+    fleet.join(2);
     let file = trial.job_file(&job(1, "0"));
     let id = fleet.person("ann", &["submit"]).args([file]).run().exits(0).out().trim().to_owned();
     assert_eq!(fleet.await_end(&id)["state"], "result");
     let listed = fleet.person("ann", &["ps", "--all", "--json"]).run().exits(0).json();
     assert_eq!(listed[0]["job"], id.as_str(), "{listed}");
+    assert!(lists(&fleet.home_of("ann"), "h2"));
     let rules = fleet.person("ann", &["token", "create"]).run().exits(125);
     assert!(rules.err().contains("you are user/ann"), "{rules}");
     let _ = fleet.on(1, &["revoke", "ann"]).run().exits(0);

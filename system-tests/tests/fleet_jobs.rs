@@ -2,6 +2,8 @@
 //! processes of its own, and everything that they say to each other goes over TLS.
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use chameleon_system_tests::{Fleet, Trial, eventually, network};
@@ -125,5 +127,42 @@ fn hosts_are_killed_frozen_and_thawed_whole() {
     eventually("it is heard of in its next life", RUNS_WITHIN, || {
         fleet.daemon(2).filter(|daemon| daemon.incarnation == 2)
     });
+    fleet.down();
+}
+
+#[test]
+fn files_and_inputs_go_to_another_machine_and_results_come_back() {
+    if !network::is_possible() {
+        return;
+    }
+    let trial = Trial::new();
+    let fleet = Fleet::wired(&trial, 3);
+    trial.write("in.txt", "what is read\n");
+    trial.write("tool", "#!/bin/sh\necho by a tool\n");
+    fs::set_permissions(trial.directory().join("tool"), fs::Permissions::from_mode(0o755)).unwrap();
+    let job = "[job]\nname = \"t\"\nstrategy = \"tmr\"\n[placement]\ndistinct = [\"host\"]\n[[stage]]\nname = \"s\"\n\
+        inputs = [\"in.txt\"]\ncommand = [\"sh\", \"-c\", \"cat in.txt; echo made > made\"]\n\
+        [[stage]]\nname = \"again\"\nstdin = { stage = \"s\" }\nfiles = \"none\"\n\
+        command = [\"sh\", \"-c\", \"./tool; cat - made\"]\n";
+    // From a host that is not the FTM's.
+    let id = fleet.submit(2, job);
+    let ended = fleet.await_end(&id);
+    assert_eq!(ended["state"], "result", "{ended}");
+    assert_eq!(trial.read("made"), b"made\n");
+    let expected = "what is read\nby a tool\nwhat is read\nmade\n";
+    assert_eq!(fleet.on(2, &["result", &id]).run().exits(0).out(), expected);
+    let on_host = |host: u16| fleet.home(host).join(format!("hosts/h{host}/jobs/{id}"));
+    for host in [1, 3] {
+        let copy = on_host(host).join("mirror-0").join(trial.directory().strip_prefix("/").unwrap()).join("in.txt");
+        assert_eq!(fs::read(&copy).unwrap(), b"what is read\n", "{} came to h{host}", copy.display());
+        assert!(!fleet.home(host).join("links/bulk-h2").exists(), "not by a way that they share");
+    }
+    // What the winner nearest to the user has is lost: another host gives it.
+    for lane in fs::read_dir(on_host(2)).unwrap().flatten().filter(|entry| entry.path().join("slot-0").exists()) {
+        let _ = fs::remove_file(lane.path().join("slot-0/out.pack"));
+    }
+    assert_eq!(fleet.on(2, &["result", &id]).run().exits(0).out(), expected);
+    let refused = fleet.on(3, &["logs", &id, "--json"]).run().exits(0).json();
+    assert!(refused.as_array().is_some_and(|packs| !packs.is_empty()), "who serves it may look: {refused}");
     fleet.down();
 }

@@ -94,6 +94,7 @@ fn text_of(row: &HostRow, profile: Option<&Profile>) -> String {
         format!("state      {} since {}", row.state.word(), screen::date(row.since_unix_ms, &screen::zone())),
         format!("runs       {} lanes and {} other ARMORs of {} jobs", row.lanes, row.armors - row.lanes, row.jobs),
     ];
+    lines.extend(row.entry.iter().map(|entry| format!("name       {}, reached at {}", entry.name, entry.address)));
     match profile {
         Some(profile) => lines.extend(profile_lines(profile)),
         None => lines.push("profile    not there yet: the Init ARMOR has not reported; ask again in a second".to_owned()),
@@ -153,6 +154,7 @@ mod tests {
             cores: 4,
             platform: String::new(),
             numeric_class: String::new(),
+            entry: None,
         }
     }
 

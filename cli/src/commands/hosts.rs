@@ -38,6 +38,8 @@ fn hosts(session: &mut dyn Session) -> Result<Vec<HostRow>, Failure> {
 pub fn json_of(row: &HostRow) -> Value {
     json!({
         "host": row.host.to_string(),
+        "name": row.entry.as_ref().map(|entry| &entry.name),
+        "address": row.entry.as_ref().map(|entry| &entry.address),
         "state": row.state.word(),
         "since_unix_ms": row.since_unix_ms,
         "cores": known(row, row.cores),
@@ -59,6 +61,7 @@ fn table_of(rows: &[HostRow], zone: &TimeZone) -> String {
         let dash = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
         [
             row.host.to_string(),
+            dash(row.entry.as_ref().map(|entry| entry.name.clone())),
             row.state.word().to_owned(),
             dash(known(row, row.cores.to_string())),
             row.lanes.to_string(),
@@ -67,15 +70,18 @@ fn table_of(rows: &[HostRow], zone: &TimeZone) -> String {
             dash(known(row, row.platform.clone())),
             dash(known(row, row.numeric_class.clone())),
             screen::date(row.since_unix_ms, zone),
+            dash(row.entry.as_ref().map(|entry| entry.address.clone())),
         ]
     };
-    let headings = ["HOST", "STATE", "CORES", "LANES", "ARMORS", "JOBS", "PLATFORM", "NUMERIC", "SINCE"];
+    let headings =
+        ["HOST", "NAME", "STATE", "CORES", "LANES", "ARMORS", "JOBS", "PLATFORM", "NUMERIC", "SINCE", "ADDRESS"];
     screen::table(headings, rows.iter().map(line))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use chameleon_core::book::Entry;
     use chameleon_core::message::HostState;
     use chameleon_core::names::HostId;
 
@@ -93,6 +99,11 @@ mod tests {
             cores,
             platform: text("Linux x86_64 glibc 2.36"),
             numeric_class: text("5e6174fd"),
+            entry: (host == 2).then(|| Entry {
+                host: HostId(host),
+                name: "rack-7".to_owned(),
+                address: "10.0.0.2:7117".to_owned(),
+            }),
         }
     }
 
@@ -102,9 +113,9 @@ mod tests {
         let answer = UserMessage::Hosts(rows.to_vec());
         assert_eq!(hosts(&mut Scripted::answering(vec![answer])).unwrap(), rows);
         insta::assert_snapshot!(table_of(&rows, &TimeZone::UTC), @r"
-        HOST  STATE  CORES  LANES  ARMORS  JOBS  PLATFORM                 NUMERIC   SINCE
-        h1    up     8      2      4       1     Linux x86_64 glibc 2.36  5e6174fd  2023-11-14 22:13:20
-        h2    away   -      2      4       1     -                        -         2023-11-14 22:13:20
+        HOST  NAME    STATE  CORES  LANES  ARMORS  JOBS  PLATFORM                 NUMERIC   SINCE                ADDRESS
+        h1    -       up     8      2      4       1     Linux x86_64 glibc 2.36  5e6174fd  2023-11-14 22:13:20  -
+        h2    rack-7  away   -      2      4       1     -                        -         2023-11-14 22:13:20  10.0.0.2:7117
         ");
         assert_eq!(json_of(&rows[1])["platform"], Value::Null);
         assert_eq!(json_of(&rows[0])["cores"], 8);

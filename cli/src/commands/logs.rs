@@ -1,14 +1,15 @@
 //! `chameleon logs JOB`: what the lanes themselves printed, decided or not.
 
-use std::fs::{self, File};
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use chameleon_core::names::{JobId, LaneId};
+use chameleon_core::names::{HostId, JobId, LaneId};
+use chameleon_node::bulk::frame::Pack;
 use serde_json::{Value, json};
 
 use crate::commands::status;
 use crate::failure::Failure;
+use crate::packs::{Packs, Stream};
 use crate::screen::{self, Raw};
 use crate::system::Place;
 
@@ -24,25 +25,15 @@ pub struct Logs {
     json: bool,
 }
 
-/// One slot's outputs.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Slot {
-    lane: LaneId,
-    slot: u16,
-    directory: PathBuf,
-}
-
 impl Logs {
     pub fn execute(self, place: &Place) -> Result<u8, Failure> {
         let system = place.standing()?;
         status::row(&mut system.connect()?, self.job)?;
-        let mut slots = slots(system.home(), self.job);
-        slots.retain(|slot| self.lane.is_none_or(|lane| slot.lane == lane));
-        slots.sort();
-        let packs: Vec<Pack> = slots.iter().flat_map(packs).collect();
+        let mut packs = Packs::new(system.home(), self.job)?;
+        let outputs = outputs(&mut packs, self.lane);
         match self.json {
-            true => screen::print_json(&packs.iter().map(json_of).collect())?,
-            false => show(&packs, &mut Raw::stdout()?).map_err(|why| Failure::Output { what: "standard output", why })?,
+            true => screen::print_json(&outputs.iter().map(json_of).collect())?,
+            false => show(&mut packs, &outputs, &mut Raw::stdout()?)?,
         }
         Ok(0)
     }
@@ -54,67 +45,57 @@ fn lane(text: &str) -> Result<LaneId, String> {
     number.or_else(|_| text.parse()).map_err(|_| "expected the number of a lane, such as 0 or l0".to_owned())
 }
 
-/// Every slot of every lane of the job, on all hosts of this machine.
-fn slots(home: &Path, job: JobId) -> Vec<Slot> {
-    let mut slots = Vec::new();
-    for host in entries(&home.join("hosts")) {
-        for lane in entries(&host.join("jobs").join(job.to_string())) {
-            for directory in entries(&lane) {
-                if let (Some(lane), Some(slot)) = (number(&lane, "lane-"), number(&directory, "slot-")) {
-                    slots.push(Slot { lane: LaneId(lane), slot, directory });
-                }
-            }
+/// What one slot printed to one of its outputs, all executions one behind the other.
+pub struct Output {
+    pub host: HostId,
+    pub pack: Pack,
+    /// Where it lies on its host.
+    pub path: PathBuf,
+}
+
+/// Of every lane of the job, or of one, on all hosts that answer.
+fn outputs(packs: &mut Packs, lane: Option<LaneId>) -> Vec<Output> {
+    let mut outputs = Vec::new();
+    for (host, all) in packs.all() {
+        for pack in all.into_iter().filter(|pack| lane.is_none_or(|lane| pack.lane == lane)) {
+            outputs.push(Output { host, pack, path: packs.pack(host, pack.lane, pack.slot, pack.stream) });
         }
     }
-    slots
+    outputs.sort_by_key(|output| (output.pack, output.host));
+    outputs
 }
 
-fn entries(directory: &Path) -> impl Iterator<Item = PathBuf> {
-    fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path())
+fn word(stream: Stream) -> &'static str {
+    match stream {
+        Stream::Out => "stdout",
+        Stream::Err => "stderr",
+    }
 }
 
-fn number(path: &Path, prefix: &str) -> Option<u16> {
-    path.file_name()?.to_str()?.strip_prefix(prefix)?.parse().ok()
-}
-
-/// What one slot printed to one of its outputs, all executions one behind the other.
-pub struct Pack {
-    pub lane: LaneId,
-    pub slot: u16,
-    pub stream: &'static str,
-    pub path: PathBuf,
-    pub length: u64,
-}
-
-/// Both outputs of a slot, as far as there is anything.
-fn packs(slot: &Slot) -> Vec<Pack> {
-    let pack = |(stream, name): (&'static str, &str)| {
-        let path = slot.directory.join(name);
-        let length = fs::metadata(&path).map_or(0, |data| data.len());
-        Pack { lane: slot.lane, slot: slot.slot, stream, path, length }
-    };
-    [("stdout", "out.pack"), ("stderr", "err.pack")].map(pack).into_iter().filter(|pack| pack.length > 0).collect()
-}
-
-pub fn json_of(pack: &Pack) -> Value {
+pub fn json_of(output: &Output) -> Value {
+    let Output { host, pack, path } = output;
     json!({
         "lane": pack.lane.to_string(),
-        "slot": pack.slot,
-        "stream": pack.stream,
+        "slot": pack.slot.0,
+        "stream": word(pack.stream),
         "length": pack.length,
-        "path": pack.path.to_string_lossy(),
+        "host": host.to_string(),
+        "path": path.to_string_lossy(),
     })
 }
 
 /// One output as it is, several each under a heading.
-fn show(packs: &[Pack], out: &mut impl Write) -> io::Result<()> {
-    for pack in packs {
-        if packs.len() > 1 {
-            writeln!(out, "==> lane {} slot {} {} <==", pack.lane, pack.slot, pack.stream)?;
+fn show(packs: &mut Packs, outputs: &[Output], out: &mut impl Write) -> Result<(), Failure> {
+    let unwritten = |why| Failure::Output { what: "standard output", why };
+    for Output { host, pack, .. } in outputs {
+        let mut file = packs.open(*host, pack)?;
+        if outputs.len() > 1 {
+            let heading = format!("==> lane {} slot {} {} <==", pack.lane, pack.slot.0, word(pack.stream));
+            writeln!(out, "{heading}").map_err(unwritten)?;
         }
-        io::copy(&mut File::open(&pack.path)?, out)?;
-        if packs.len() > 1 {
-            writeln!(out)?;
+        io::copy(&mut file, out).map_err(unwritten)?;
+        if outputs.len() > 1 {
+            writeln!(out).map_err(unwritten)?;
         }
     }
     Ok(())
@@ -136,22 +117,23 @@ mod tests {
     #[test]
     fn lanes_are_shown_in_order_with_what_they_printed() {
         let home = tempfile::tempdir().unwrap();
+        chameleon_node::home::Home::create(home.path()).unwrap();
         for (lane, text) in [("lane-10", "ten"), ("lane-2", "two")] {
             let directory = home.path().join("hosts/h1/jobs/j1").join(lane).join("slot-0");
-            fs::create_dir_all(&directory).unwrap();
-            fs::write(directory.join("out.pack"), text).unwrap();
-            fs::write(directory.join("err.pack"), "").unwrap();
+            std::fs::create_dir_all(&directory).unwrap();
+            std::fs::write(directory.join("out.pack"), text).unwrap();
+            std::fs::write(directory.join("err.pack"), "").unwrap();
         }
-        let mut slots = slots(home.path(), JobId(1));
-        slots.sort();
-        let both: Vec<Pack> = slots.iter().flat_map(packs).collect();
+        let packs = |job| Packs::new(home.path(), job).unwrap();
+        let mut of_job = packs(JobId(1));
+        let both = outputs(&mut of_job, None);
         let mut shown = Vec::new();
-        show(&both, &mut shown).unwrap();
+        show(&mut of_job, &both, &mut shown).unwrap();
         let expected = "==> lane l2 slot 0 stdout <==\ntwo\n==> lane l10 slot 0 stdout <==\nten\n";
         assert_eq!(String::from_utf8(shown).unwrap(), expected);
         let mut alone = Vec::new();
-        show(&both[..1], &mut alone).unwrap();
+        show(&mut of_job, &both[..1], &mut alone).unwrap();
         assert_eq!(alone, b"two");
-        assert_eq!(super::slots(home.path(), JobId(9)), []);
+        assert!(outputs(&mut packs(JobId(9)), None).is_empty());
     }
 }

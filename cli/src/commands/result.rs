@@ -28,9 +28,10 @@ const LONGEST_TEXT: u64 = 16 << 20;
 impl Result {
     pub fn execute(self, place: &Place) -> std::result::Result<u8, Failure> {
         let system = place.standing()?;
-        let row = status::row(&mut system.connect()?, self.job)?;
+        let mut line = system.connect()?;
+        let row = status::row(&mut line, self.job)?;
         decided(&row)?;
-        let packs = Packs::new(system.home(), self.job);
+        let mut packs = Packs::new(system.home(), self.job)?;
         let length = packs.index()?.unwrap_or_default().iter().map(|piece| piece.stdout.length).sum();
         if !self.json {
             Printer::new(packs, screen::Raw::stdout()?, io::sink()).print_rest(length)?;

@@ -8,7 +8,7 @@ use std::sync::mpsc::Sender;
 use chameleon_core::follower::{Ending, Follower};
 use chameleon_core::job::Job;
 use chameleon_core::message::{LaneRow, Release};
-use chameleon_core::names::{JobId, StageId};
+use chameleon_core::names::{Digest, JobId, StageId};
 
 use crate::commands;
 use crate::failure::Failure;
@@ -88,7 +88,7 @@ impl Run {
             screen::remark(&remarks);
         }
         let system = place.standing_or_ephemeral(job.strategy.redundancy.replicas)?;
-        job.injections.extend(system.injections()?);
+        system.adopt(&mut job)?;
         let line = system.connect()?;
         signals.tell(line.ear());
         let concluded = follow(&system, line, job, self.report)?;
@@ -112,7 +112,7 @@ impl Concluded {
 /// Follows the job to its end and says on standard error what must be said.
 fn follow(system: &System, mut line: Line, job: Job, report: bool) -> Result<Concluded, Failure> {
     let lines = Lines::new(job.stages.len());
-    let mut hands = Person { home: system.home().to_owned(), ear: line.ear(), printing: None, lines };
+    let mut hands = Person { system, pass: job.origin.pass, ear: line.ear(), printing: None, lines };
     let follower = Follower::new(line.number(), job.clone(), true);
     let watched = Watch::new(&mut line, &mut hands, follower).run();
     hands.lines.clear();
@@ -150,8 +150,9 @@ fn count(number: u64, one: &str, many: &str) -> String {
 }
 
 /// The hands of a command with a person behind it: threads that print and spool.
-struct Person {
-    home: PathBuf,
+struct Person<'a> {
+    system: &'a System,
+    pass: Digest,
     ear: Sender<Heard>,
     printing: Option<Sender<Order>>,
     lines: Lines,
@@ -163,11 +164,12 @@ enum Order {
     Rest(u64),
 }
 
-impl Hands for Person {
+impl Hands for Person<'_> {
     fn accepted(&mut self, job: JobId) -> Result<(), Failure> {
         let out = self.lines.beside(Raw::stdout()?, io::stdout().is_terminal());
         let err = self.lines.beside(Raw::stderr()?, io::stderr().is_terminal());
-        let printer = Printer::new(Packs::new(&self.home, job), out, err);
+        self.system.admit(job, self.pass)?;
+        let printer = Printer::new(Packs::new(self.system.home(), job)?, out, err);
         let (orders, ordered) = std::sync::mpsc::channel();
         self.printing = Some(orders);
         let ear = self.ear.clone();
@@ -176,11 +178,11 @@ impl Hands for Person {
     }
 
     fn spool(&mut self, job: JobId) {
-        let (path, ear) = (Packs::new(&self.home, job).spool(), self.ear.clone());
+        let (packs, ear) = (Packs::new(self.system.home(), job), self.ear.clone());
         std::thread::spawn(move || {
             // Nobody listens only once the command is over.
             let told = |length, end| drop(ear.send(Heard::Spooled { length, end }));
-            if let Err(failure) = stdin::spool(&path, told) {
+            if let Err(failure) = packs.and_then(|packs| stdin::spool(&packs.spool(), told)) {
                 let _ = ear.send(Heard::Broken(failure));
             }
         });
@@ -199,7 +201,7 @@ impl Hands for Person {
     }
 }
 
-impl Person {
+impl Person<'_> {
     /// A printer that is gone has said why.
     fn order(&mut self, order: Order) {
         if let Some(printing) = &self.printing {

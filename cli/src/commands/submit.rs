@@ -32,13 +32,15 @@ impl Submit {
         let stdin = Some(stdin::examine()?).filter(|stdin| matches!(stdin, Stdin::File(..))).unwrap_or(Stdin::Null);
         let system = place.standing()?;
         let (mut job, remarks) = request::of_file(&self.file, self.flags, Here::new(stdin)?)?;
-        job.injections.extend(system.injections()?);
+        system.adopt(&mut job)?;
         if !remarks.is_empty() {
             screen::remark(&remarks);
         }
         let mut session = system.connect()?;
         let request = session.number();
+        let pass = job.origin.pass;
         let job = submit(&mut session, request, job)?;
+        system.admit(job, pass)?;
         screen::print(&job.to_string())?;
         if !self.wait {
             return Ok(0);

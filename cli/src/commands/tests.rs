@@ -161,15 +161,18 @@ mod samples {
     use chameleon_core::message::{
         ArmorRow, ArmorState, EventRow, HostRow, HostState, JobRow, Occurrence, Resolution, Story,
     };
-    use chameleon_core::names::{ArmorName, HostId, Incarnation, JobId, LaneId, Millis};
+    use chameleon_core::names::{ArmorName, HostId, Incarnation, JobId, LaneId, Millis, SlotId};
     use chameleon_core::report::Report;
+    use chameleon_node::bulk::Stream;
+    use chameleon_node::bulk::frame::Pack;
 
     pub fn resolution() -> Resolution {
         Resolution { happened: true, who: "me".to_owned(), note: "seen".to_owned(), forced: false, unix_ms: 0 }
     }
 
-    pub fn pack() -> super::logs::Pack {
-        super::logs::Pack { lane: LaneId(0), slot: 0, stream: "stdout", path: "out.pack".into(), length: 1 }
+    pub fn pack() -> super::logs::Output {
+        let pack = Pack { lane: LaneId(0), slot: SlotId(0), stream: Stream::Out, length: 1 };
+        super::logs::Output { host: HostId(1), pack, path: "out.pack".into() }
     }
 
     pub fn host() -> HostRow {
@@ -183,6 +186,7 @@ mod samples {
             cores: 1,
             platform: String::new(),
             numeric_class: String::new(),
+            entry: None,
         }
     }
 

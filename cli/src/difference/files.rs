@@ -79,13 +79,11 @@ fn find(packs: &Packs, masks: &[Mask], voted: Digest) -> Option<Manifest> {
         return Some(Manifest::default());
     }
     let masked = |path: &[u8]| masks.iter().any(|mask| mask.covers(path));
-    let blobs = packs.blobs().into_iter().flat_map(|store| {
-        let entries = fs::read_dir(&store).into_iter().flatten().flatten().map(|entry| entry.path());
-        entries.map(move |path| (store.clone(), path))
-    });
-    let small = |(_, path): &(PathBuf, PathBuf)| path.metadata().is_ok_and(|data| data.len() <= LARGEST);
-    let sets = blobs.take(LOOKED_AT).filter(small).filter_map(|(store, path)| read(&store, &path));
-    sets.into_iter().find(|set| set.vote_digest(&masked) == voted)
+    let store = packs.blobs();
+    let blobs = fs::read_dir(&store).into_iter().flatten().flatten().map(|entry| entry.path());
+    let small = |path: &PathBuf| path.metadata().is_ok_and(|data| data.len() <= LARGEST);
+    let mut sets = blobs.take(LOOKED_AT).filter(small).filter_map(|path| read(&store, &path));
+    sets.find(|set| set.vote_digest(&masked) == voted)
 }
 
 /// A change set, if the blob is one.
@@ -96,7 +94,7 @@ fn read(store: &Path, path: &Path) -> Option<Manifest> {
 }
 
 fn blob(packs: &Packs, digest: Digest) -> Option<File> {
-    packs.blobs().into_iter().find_map(|store| File::open(store.join(digest.to_string())).ok())
+    File::open(packs.blobs().join(digest.to_string())).ok()
 }
 
 #[cfg(test)]
@@ -141,6 +139,7 @@ mod tests {
         ];
         for (left, right, expected) in table {
             let home = tempfile::tempdir().unwrap();
+            chameleon_node::home::Home::create(home.path()).unwrap();
             let blobs = Blobs::open(&home.path().join("hosts/h1/jobs/j1/blobs")).unwrap();
             let voted = [left, right].map(|files| {
                 for (_, bytes) in files {
@@ -150,7 +149,7 @@ mod tests {
                 blobs.put(&minicbor::to_vec(&set).unwrap()).unwrap();
                 set.vote_digest(&|_| false)
             });
-            let packs = Packs::new(home.path(), JobId(1));
+            let packs = Packs::new(home.path(), JobId(1)).unwrap();
             let lines = first(&packs, &[], (L0, voted[0]), (L1, voted[1])).unwrap();
             assert_eq!(lines[..1], *expected);
             assert_eq!(first(&packs, &[], (L0, voted[0]), (L1, voted[0])), None, "nothing differs");

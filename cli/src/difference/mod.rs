@@ -8,7 +8,6 @@ mod files;
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::PathBuf;
 
 use chameleon_core::job::Mask;
 use chameleon_core::message::{Diagnosis, EventRow, Story, Value};
@@ -22,7 +21,7 @@ use crate::packs::{Packs, Part};
 const SEARCHED: u64 = 256 << 20;
 
 /// The last disagreement of a job in a few lines; none if there was none.
-pub fn first(packs: &Packs, masks: &[Mask], rows: &[EventRow]) -> Vec<String> {
+pub fn first(packs: &mut Packs, masks: &[Mask], rows: &[EventRow]) -> Vec<String> {
     let Some(sides) = rows.iter().rev().find_map(|row| sides(&row.occurrence.story)) else { return vec![] };
     let again = sides.iter().all(|(voters, _)| *voters == sides[0].0);
     let mut lines: Vec<String> = sides
@@ -61,7 +60,7 @@ fn sides(story: &Story) -> Option<Vec<(Vec<LaneId>, Value)>> {
     Some(sides)
 }
 
-fn compare(packs: &Packs, masks: &[Mask], one: (&[LaneId], &Value), other: (&[LaneId], &Value)) -> Vec<String> {
+fn compare(packs: &mut Packs, masks: &[Mask], one: (&[LaneId], &Value), other: (&[LaneId], &Value)) -> Vec<String> {
     let ((left, one), (right, other)) = (one, other);
     if one.stdout == other.stdout && one.end != other.end {
         return vec!["they printed the same and differ in how they ended".to_owned()];
@@ -94,15 +93,14 @@ impl Found {
     }
 }
 
-fn find(packs: &Packs, voters: &[LaneId], voted: &Value) -> Option<Found> {
-    let files = voters.iter().flat_map(|lane| packs.outputs_of(*lane));
-    files.into_iter().find_map(|path| find_in(&path, voted.length, voted.stdout))
+fn find(packs: &mut Packs, voters: &[LaneId], voted: &Value) -> Option<Found> {
+    let mut files = voters.iter().flat_map(|lane| packs.outputs_of(*lane));
+    files.find_map(|pack| find_in(pack, voted.length, voted.stdout))
 }
 
 /// Where in a pack the bytes of this length and digest begin. An execution's output begins where
 /// another one ends, so that the likely places come first.
-fn find_in(path: &PathBuf, length: u64, digest: Digest) -> Option<Found> {
-    let pack = File::open(path).ok()?;
+fn find_in(pack: File, length: u64, digest: Digest) -> Option<Found> {
     let last = pack.metadata().ok()?.len().checked_sub(length)?;
     let multiples = (0..64u64).map(|number| number * length);
     let tries = usize::try_from(SEARCHED / length.max(1)).unwrap_or(usize::MAX);
@@ -145,6 +143,7 @@ mod tests {
     #[test]
     fn disagreeing_lanes_are_shown_with_what_they_printed() {
         let home = tempfile::tempdir().unwrap();
+        chameleon_node::home::Home::create(home.path()).unwrap();
         let pack = |lane: u16, bytes: &[u8]| {
             let directory = home.path().join(format!("hosts/h1/jobs/j1/lane-{lane}/slot-0"));
             std::fs::create_dir_all(&directory).unwrap();
@@ -152,9 +151,9 @@ mod tests {
         };
         pack(0, b"sum 41\n");
         pack(1, b"an attempt that died sum 42\n");
-        let packs = Packs::new(home.path(), JobId(1));
+        let packs = &mut Packs::new(home.path(), JobId(1)).unwrap();
         let ballots = vec![(LaneId(0), voted(b"sum 41\n")), (LaneId(1), voted(b"sum 42\n"))];
-        insta::assert_snapshot!(first(&packs, &[], &[no_quorum(ballots)]).join("\n"), @r#"
+        insta::assert_snapshot!(first(packs, &[], &[no_quorum(ballots)]).join("\n"), @r#"
         lane l0 came to [exit 0, 7 bytes 9cfc1657]
         lane l1 came to [exit 0, 7 bytes d0e0fec2]
         first difference at byte 5 (line 1):
@@ -162,14 +161,14 @@ mod tests {
           l1: 32 0a                    "2\n"
         "#);
         let lying = vec![(LaneId(0), voted(b"sum 41\n")), (LaneId(1), voted(b"sum 99\n"))];
-        let lines = first(&packs, &[], &[no_quorum(lying)]);
+        let lines = first(packs, &[], &[no_quorum(lying)]);
         assert_eq!(lines.last().unwrap(), "a lane printed nothing that bears out its vote");
         let died = Value { end: End::Exit(1), ..voted(b"sum 41\n") };
         let ended = vec![(LaneId(0), voted(b"sum 41\n")), (LaneId(1), died)];
         assert_eq!(
-            first(&packs, &[], &[no_quorum(ended)]).last().unwrap(),
+            first(packs, &[], &[no_quorum(ended)]).last().unwrap(),
             "they printed the same and differ in how they ended"
         );
-        assert!(first(&packs, &[], &[]).is_empty());
+        assert!(first(packs, &[], &[]).is_empty());
     }
 }

@@ -7,6 +7,7 @@ use chameleon_core::job::{Job, Stdin};
 use chameleon_core::message::{FtmMessage, Message, Outcome, SurrogateMessage, UserMessage};
 use chameleon_core::names::{Attempt, Digest, ExecutionId, HostId, LaneId, SlotId, TaskId};
 use chameleon_core::world::{End, Piece, Region};
+use chameleon_node::home::Home;
 
 use super::*;
 use crate::packs::{Packs, Stream};
@@ -30,6 +31,8 @@ impl Session for Shared {
     fn send(&mut self, to: ArmorName, message: Message) {
         self.0.borrow_mut().told.push((to, message));
     }
+
+    fn renew(&mut self, _peer: ArmorName) {}
 
     fn next(&mut self, _patience: Duration) -> Option<Heard> {
         let mut script = self.0.borrow_mut();
@@ -73,10 +76,15 @@ fn digest(bytes: &[u8]) -> Digest {
     Digest(*blake3::hash(bytes).as_bytes())
 }
 
+fn packs(home: &tempfile::TempDir) -> Packs {
+    Packs::new(home.path(), JOB).unwrap()
+}
+
 /// A home in which lane 0 printed `out` and `err`.
 fn home(out: &[u8], err: &[u8]) -> tempfile::TempDir {
     let home = tempfile::tempdir().unwrap();
-    let packs = Packs::new(home.path(), JOB);
+    Home::create(home.path()).unwrap();
+    let packs = packs(&home);
     for (stream, bytes) in [(Stream::Out, out), (Stream::Err, err)] {
         let pack = packs.pack(HostId(1), LaneId(0), SlotId(0), stream);
         std::fs::create_dir_all(pack.parent().unwrap()).unwrap();
@@ -97,6 +105,7 @@ fn release(out: &[u8], from: usize, to: usize) -> Release {
         slot: SlotId(0),
         begins: 0,
         stderr: None,
+        others: vec![],
     }
 }
 
@@ -132,7 +141,7 @@ fn watch<O: Write + Clone>(home: &tempfile::TempDir, out: O, says: Vec<Heard>) -
     let mut script = Shared::default();
     script.0.borrow_mut().says = says.into();
     let err = Vec::new();
-    let printer = Printer::new(Packs::new(home.path(), JOB), out, err);
+    let printer = Printer::new(packs(home), out, err);
     let mut hands = Printing { script: script.clone(), printer };
     let watched = Watch::new(&mut script, &mut hands, Follower::new(7, job(), true)).run();
     let (out, err) = hands.printer.into_inner();
@@ -153,7 +162,7 @@ fn output_told_twice_late_and_in_pieces_is_printed_once() {
             said(UserMessage::Released(vec![release(out, 0, 6), release(out, 0, 6)])),
             said(UserMessage::Released(vec![release(out, 13, 19)])),
             said(UserMessage::Released(vec![release(out, 0, 13)])),
-            said(UserMessage::Released(vec![last, last])),
+            said(UserMessage::Released(vec![last.clone(), last])),
             ended(result(), out.len()),
         ],
     );
@@ -168,8 +177,9 @@ fn what_was_never_told_comes_from_the_index() {
     let (out, err) = (b"decided\n", b"warning\n");
     let home = home(out, err);
     let execution = release(out, 0, 1).execution;
-    let piece = Piece { host: HostId(1), lane: LaneId(0), execution, stdout: region(out), stderr: region(err) };
-    let directory = Packs::new(home.path(), JOB).job_directory();
+    let piece =
+        Piece { host: HostId(1), lane: LaneId(0), execution, stdout: region(out), stderr: region(err), others: vec![] };
+    let directory = packs(&home).job_directory();
     std::fs::create_dir_all(&directory).unwrap();
     std::fs::write(directory.join("output.index"), minicbor::to_vec(vec![piece]).unwrap()).unwrap();
     let begun = said(UserMessage::Released(vec![release(out, 0, 3)]));

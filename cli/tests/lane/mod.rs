@@ -32,6 +32,7 @@ pub struct Outcome {
 /// The specification of a slot on `directory`, keeping its things in `keep`.
 pub fn spec(directory: &Path, keep: &Path) -> SlotSpec {
     SlotSpec {
+        mirror: None,
         shim: env!("CARGO_BIN_EXE_chameleon").into(),
         work: keep.join("slot"),
         blobs: keep.join("blobs"),

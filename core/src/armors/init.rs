@@ -96,7 +96,8 @@ impl Armor for Init {
             | Event::Process(_)
             | Event::Timer(_)
             | Event::Slot(_)
-            | Event::File(_) => {}
+            | Event::File(_)
+            | Event::Datagram { .. } => {}
         }
         step
     }

@@ -2,6 +2,7 @@
 
 pub mod execution;
 pub mod fanout;
+pub mod heartbeat;
 pub mod init;
 pub mod voter;
 
@@ -21,6 +22,7 @@ use crate::shell::{Identity, Running, Shell};
 /// | voter | inbox, outbox, seal, task set, tally, prefixes |
 /// | fanout | distribution |
 /// | execution | outbox, seal, task set, slots, restart |
+/// | heartbeat | detector |
 /// | init | nothing |
 #[must_use]
 pub fn raise(identity: Identity) -> Option<Box<dyn Running>> {
@@ -35,10 +37,17 @@ pub fn raise(identity: Identity) -> Option<Box<dyn Running>> {
         }
         ArmorName::Surrogate(job) => Box::new(Shell::new(identity, Surrogate::new(job))),
         ArmorName::Voter(job) => Box::new(Shell::new(identity, voter::Voter::new(job))),
-        ArmorName::Fanout(job) => Box::new(Shell::new(identity, fanout::Fanout::new(job))),
+        ArmorName::Fanout(job) => {
+            let fanout = fanout::Fanout::new(&identity, job);
+            Box::new(Shell::new(identity, fanout))
+        }
         ArmorName::Execution(job, lane) => {
             let execution = execution::Execution::new(&identity, job, lane);
             Box::new(Shell::new(identity, execution))
+        }
+        ArmorName::Heartbeat(_) => {
+            let heartbeat = heartbeat::Heartbeat::new(&identity);
+            Box::new(Shell::new(identity, heartbeat))
         }
         ArmorName::Init(host) => Box::new(Shell::new(identity, init::Init::new(host))),
         ArmorName::User(_) => return None,

@@ -4,6 +4,8 @@
 //! decides as the dead one did; what it lacks, the lanes say again. A task stays open until every
 //! lane has voted alike, or the stage is over: late ballots count for evidence and change nothing.
 
+mod lives;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use minicbor::{Decode, Encode};
@@ -14,7 +16,7 @@ use crate::elements::outbox::Outbox;
 use crate::elements::seal::is_genuine;
 use crate::elements::task_set::TaskSet;
 use crate::message::{Ballot, Dispute, ExecutionMessage, Rule, Story, SurrogateMessage, Verdict, VoterMessage};
-use crate::names::{ArmorName, Attempt, JobId, LaneId, StageId, TaskId};
+use crate::names::{ArmorName, Attempt, Incarnation, JobId, LaneId, StageId, TaskId};
 use crate::vote::open::{Open, RunMark};
 use crate::vote::prefix::{Decided, Standing};
 use crate::vote::{Tally, tally};
@@ -46,6 +48,15 @@ pub enum VoterRecord {
     /// The lane's output of this task is that of this run from now on.
     #[n(7)]
     Began(#[n(0)] StageId, #[n(1)] TaskId, #[n(2)] LaneId, #[n(3)] RunMark),
+    /// A new life of this lane speaks, and numbers its ballots from here.
+    #[n(60)]
+    Lives(#[n(0)] LaneId, #[n(1)] Incarnation, #[n(2)] u64),
+    /// A ballot of an earlier life of this lane.
+    #[n(61)]
+    CastLate(#[n(0)] LaneId, #[n(1)] Box<Ballot>),
+    /// This lane remembers nothing of its earlier lives, and can be asked nothing about them.
+    #[n(62)]
+    Forgot(#[n(0)] LaneId),
 }
 
 /// The Voter of one job.
@@ -55,12 +66,16 @@ pub struct Voter {
     /// The stage being decided; earlier ones are over.
     stage: Option<StageVote>,
     ballots: Inbox<LaneId>,
+    /// The life that each lane is in.
+    lives: BTreeMap<LaneId, Incarnation>,
+    /// Lanes that asked what they did in earlier lives; they are told again when the link comes up.
+    recalling: BTreeSet<LaneId>,
     verdicts: Outbox<Verdict>,
     stories: Outbox<Story>,
     /// Disputes to be told, of open tasks.
     disputed: BTreeSet<TaskId>,
     /// Ballots of a stage that was not convened yet; not acknowledged, so that nothing is lost with them.
-    early: Vec<(LaneId, u64, Vec<Ballot>)>,
+    early: Vec<(LaneId, Incarnation, u64, Vec<Ballot>)>,
     done: u64,
 }
 
@@ -84,6 +99,8 @@ impl Voter {
             job,
             stage: None,
             ballots: Inbox::default(),
+            lives: BTreeMap::new(),
+            recalling: BTreeSet::new(),
             verdicts: Outbox::default(),
             stories: Outbox::default(),
             disputed: BTreeSet::new(),
@@ -107,7 +124,6 @@ impl Voter {
     }
 
     fn cast(&mut self, lane: LaneId, ballot: &Ballot) {
-        self.ballots.take(lane);
         self.done += 1;
         let (stage, task) = (ballot.stage, ballot.task);
         let Some(open) = self.open(stage, task) else { return };
@@ -148,7 +164,11 @@ impl Voter {
             Tally::Won(value) if open.verdict.is_none() => {
                 let winners: Vec<LaneId> = open.lanes_for(value).collect();
                 let ballot = open.ballots[&winners[0]].clone();
-                let verdict = Verdict { stage, task, value, winners, ballot };
+                let mut hosts = BTreeSet::from([ballot.host]);
+                let others = winners[1..].iter().map(|lane| (*lane, &open.ballots[lane]));
+                let elsewhere = others.filter(|(_, other)| hosts.insert(other.host));
+                let copies = elsewhere.map(|(lane, other)| (lane, other.host, other.ended.clone())).collect();
+                let verdict = Verdict { stage, task, value, winners, ballot, copies };
                 open.settle(verdict.clone());
                 self.verdicts.push(verdict);
             }
@@ -202,35 +222,6 @@ impl Voter {
         if !disputes.is_empty() {
             step.send(self.surrogate(), SurrogateMessage::Disputes(disputes));
         }
-    }
-
-    fn take_ballots(&mut self, lane: LaneId, first: u64, ballots: Vec<Ballot>) -> Step<VoterRecord> {
-        let mut step = Step::none();
-        let current = self.stage.as_ref().map(|vote| vote.stage);
-        if ballots.iter().any(|ballot| Some(ballot.stage) > current) {
-            self.early.push((lane, first, ballots));
-            return step;
-        }
-        let disputed_before = self.disputed.clone();
-        let mut dissents = BTreeSet::new();
-        if let Some(skip) = self.ballots.skip(lane, first) {
-            for (at, ballot) in ballots.into_iter().enumerate() {
-                // A lane that lost power forgot ballots that are kept here, and gives their numbers to others.
-                if at < skip && !self.is_news(lane, &ballot) {
-                    continue;
-                }
-                // The lane forgets what is acknowledged, so not even the power may take it from here.
-                step.record_on_disk(self, VoterRecord::Cast(lane, Box::new(ballot.clone())));
-                self.ask_for_prefixes(ballot.stage, ballot.task, &mut step);
-                if self.is_dissent(&ballot) {
-                    dissents.insert(ballot.task);
-                }
-            }
-        }
-        step.send(self.execution(lane), ExecutionMessage::BallotsKept { below: self.ballots.next_from(lane) });
-        let news = self.disputed.difference(&disputed_before).copied().chain(dissents).collect();
-        self.report(&news, &mut step);
-        step
     }
 
     fn take_prefix(
@@ -338,8 +329,8 @@ impl Voter {
         let mut step = Step::none();
         if known < Some(stage) {
             step.record(self, VoterRecord::Convened(stage, rule, stream));
-            for (lane, first, ballots) in std::mem::take(&mut self.early) {
-                step.append(self.take_ballots(lane, first, ballots));
+            for (lane, life, first, ballots) in std::mem::take(&mut self.early) {
+                step.append(self.take_ballots(lane, life, first, ballots));
             }
         }
         step
@@ -368,7 +359,7 @@ impl Voter {
             VoterMessage::Recount { stage, number } => {
                 step.send(self.surrogate(), SurrogateMessage::Recounted { stage, number });
             }
-            VoterMessage::Ballots { .. } | VoterMessage::Prefix { .. } => {}
+            VoterMessage::Ballots { .. } | VoterMessage::Prefix { .. } | VoterMessage::Recall { .. } => {}
         }
         let news = self.disputed.difference(&disputed_before).copied().collect();
         self.report(&news, &mut step);
@@ -377,16 +368,18 @@ impl Voter {
 
     fn on_lane(&mut self, lane: LaneId, message: VoterMessage) -> Step<VoterRecord> {
         match message {
-            VoterMessage::Ballots { lane: claimed, first, ballots, witness, seal }
+            VoterMessage::Ballots { lane: claimed, life, first, ballots, witness, seal }
                 if claimed == lane && is_genuine(&seal, lane, first, &witness, &ballots) =>
             {
-                self.take_ballots(lane, first, ballots)
+                self.take_ballots(lane, life, first, ballots)
             }
+            VoterMessage::Recall { lane: claimed } if claimed == lane => self.recall(lane),
             VoterMessage::Prefix { lane: claimed, stage, task, attempt, so_far } if claimed == lane => {
                 self.take_prefix(lane, stage, task, attempt, so_far)
             }
             // A lane speaks for itself alone, and does not manage the vote.
             VoterMessage::Ballots { .. }
+            | VoterMessage::Recall { .. }
             | VoterMessage::Prefix { .. }
             | VoterMessage::Convene { .. }
             | VoterMessage::Extend { .. }
@@ -433,7 +426,20 @@ impl Armor for Voter {
                 let tasks: Vec<TaskId> = vote.open.keys().copied().collect();
                 tasks.into_iter().for_each(|task| self.decide(*stage, task));
             }
-            VoterRecord::Cast(lane, ballot) => self.cast(*lane, ballot),
+            VoterRecord::Cast(lane, ballot) => {
+                self.ballots.take(*lane);
+                self.cast(*lane, ballot);
+            }
+            VoterRecord::CastLate(lane, ballot) => self.cast(*lane, ballot),
+            VoterRecord::Lives(lane, life, first) => {
+                self.lives.insert(*lane, *life);
+                self.ballots.restart(*lane, *first);
+            }
+            VoterRecord::Forgot(lane) => {
+                for open in self.stage.iter_mut().flat_map(|vote| vote.open.values_mut()) {
+                    open.unchecked.remove(lane);
+                }
+            }
             VoterRecord::VerdictsKept(below) => self.verdicts.kept(*below),
             VoterRecord::PrefixDecided(stage, task, holders) => {
                 let (Some(open), Some((_, region))) = (self.open(*stage, *task), holders.first()) else { return };
@@ -460,8 +466,10 @@ impl Armor for Voter {
             Event::Link(LinkEvent::Up { peer, .. }) if peer == self.surrogate() => self.say_again(),
             Event::Link(LinkEvent::Up { peer: ArmorName::Execution(job, lane), .. }) if job == self.job => {
                 let mut step = self.ask_again(lane);
-                let below = self.ballots.next_from(lane);
-                step.send(self.execution(lane), ExecutionMessage::BallotsKept { below });
+                if self.recalling.contains(&lane) {
+                    step.append(self.recall(lane));
+                }
+                self.say_kept(lane, &mut step);
                 step
             }
             Event::Message { .. }
@@ -469,7 +477,8 @@ impl Armor for Voter {
             | Event::Timer(_)
             | Event::Slot(_)
             | Event::Process(_)
-            | Event::File(_) => Step::none(),
+            | Event::File(_)
+            | Event::Datagram { .. } => Step::none(),
         }
     }
 

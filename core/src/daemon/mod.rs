@@ -154,6 +154,11 @@ impl Daemon {
             DaemonMessage::ObservedKept { below } => {
                 self.observed.kept(below.saturating_sub(self.first_number()));
             }
+            DaemonMessage::Report { term } => {
+                if self.obeys(term, step) {
+                    self.tell_all(step);
+                }
+            }
         }
     }
 
@@ -338,7 +343,8 @@ impl Daemon {
             ProcessEvent::Sampled { name, incarnation, sample } => self.looked(now, name, incarnation, &sample, step),
             ProcessEvent::OwnerGone => step.then(Effect::Process(ProcessCommand::Stop)),
             ProcessEvent::PolicyRead(text) => self.policy_read(now, text, step),
-            ProcessEvent::Notified { .. } | ProcessEvent::Profiled(_) | ProcessEvent::Signed { .. } => {}
+            ProcessEvent::Notified { .. } | ProcessEvent::Knocked { .. } => {}
+            ProcessEvent::Profiled(_) | ProcessEvent::Signed { .. } => {}
         }
     }
 }
@@ -370,7 +376,7 @@ impl Armor for Daemon {
             Event::Process(event) => self.process(now, event, &mut step),
             Event::Link(event) => self.link(now, event, &mut step),
             // Timers, slots and files of other ARMORs.
-            Event::Timer(_) | Event::Slot(_) | Event::File(_) => {}
+            Event::Timer(_) | Event::Slot(_) | Event::File(_) | Event::Datagram { .. } => {}
         }
         step
     }

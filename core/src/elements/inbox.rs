@@ -35,6 +35,11 @@ impl<P: Ord + Copy> Inbox<P> {
         *known = next.max(*known);
     }
 
+    /// The peer numbers anew, from here.
+    pub fn restart(&mut self, from: P, next: u64) {
+        self.next.insert(from, next);
+    }
+
     /// Nothing more is expected from this peer.
     pub fn forget(&mut self, from: P) {
         self.next.remove(&from);

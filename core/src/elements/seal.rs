@@ -67,7 +67,7 @@ mod tests {
     fn ballot(task: u64) -> Ballot {
         let region = Region::default();
         let ended = Ended { end: End::Exit(0), stdout: region, stderr: region, changes: None, cpu_us: 1, wall_us: 1 };
-        Ballot { stage: StageId(0), task: TaskId(task), attempt: Attempt(0), ended }
+        Ballot { stage: StageId(0), task: TaskId(task), attempt: Attempt(0), ended, host: HostId(1) }
     }
 
     #[test]

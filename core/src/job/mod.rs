@@ -18,7 +18,7 @@ use minicbor::{Decode, Encode};
 
 pub use self::needs::{Needs, Wishes, trait_name};
 pub use self::syntax::{Accepted, Surroundings, parse};
-use crate::names::{LaneId, Millis, StageId};
+use crate::names::{Digest, HostId, LaneId, Millis, StageId};
 use crate::strategy::Strategy;
 
 /// A path, an argument or an environment entry, as the system has it.
@@ -74,9 +74,29 @@ pub struct Job {
     /// What it asks of the system, and of the hosts that it runs on.
     #[n(20)]
     pub needs: Needs,
+    /// Where it was submitted.
+    #[n(16)]
+    pub origin: Origin,
+}
+
+/// The place where a job was submitted: there are its run directory, its inputs and its standard input, and there
+/// its results are committed. Lanes on other hosts have their own copies of what they need of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Encode, Decode)]
+pub struct Origin {
+    #[n(0)]
+    pub host: HostId,
+    /// Drawn by whoever submits it: who knows it serves the job or owns it, and may read its bytes on any host.
+    #[n(1)]
+    pub pass: Digest,
 }
 
 impl Job {
+    /// As it may be shown to whoever asks: who knows the pass may read the job's bytes.
+    #[must_use]
+    pub fn without_pass(&self) -> Job {
+        Job { origin: Origin { pass: Digest::default(), ..self.origin }, ..self.clone() }
+    }
+
     /// Until it is known whose the job is.
     pub const USUAL_UMASK: u32 = 0o022;
 

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use super::check::{self, SPOOL_QUOTA, Unfit};
-use super::{Determinism, Job, Mask, OsBytes, Promise, Stdin, mask, needs, stages, values};
+use super::{Determinism, Job, Mask, Origin, OsBytes, Promise, Stdin, mask, needs, stages, values};
 use crate::document::{self, At, Problems, Table, Value};
 use crate::names::Millis;
 use crate::refusal::{Problem, Refusal, Remarks};
@@ -89,6 +89,7 @@ impl<'a> Reading<'a> {
             environment: self.environment(&mut header),
             stdin: self.stdin(&mut header),
             spool_quota: self.spool_quota(&mut header),
+            origin: Origin::default(),
             umask: Job::USUAL_UMASK,
             needs: needs::read(self, &mut header, placement),
         };

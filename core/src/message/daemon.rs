@@ -69,6 +69,12 @@ pub enum DaemonMessage {
         #[n(0)]
         below: u64,
     },
+    /// FTM → daemon: say what is here. Answered by `FtmMessage::Joined`.
+    #[n(60)]
+    Report {
+        #[n(0)]
+        term: Term,
+    },
     /// Daemon → daemon (to itself, it is never taken from outside): other hosts reach this one here.
     /// Passed on to the FTM by `FtmMessage::Reachable`.
     #[n(40)]

@@ -3,8 +3,8 @@
 use minicbor::{Decode, Encode};
 
 use crate::job::{Injection, Job};
-use crate::names::{ArmorName, Digest, HostId, LaneId, StageId, TaskId};
-use crate::world::{Input, Piece};
+use crate::names::{ArmorName, Attempt, Digest, HostId, Incarnation, LaneId, StageId, TaskId};
+use crate::world::{ChangeSet, Input, Offer, Piece, Whereabouts};
 
 /// To an Execution.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -51,20 +51,34 @@ pub enum ExecutionMessage {
         #[n(2)]
         upto: u64,
     },
-    /// SM → Execution: apply the decided change sets. Answered by `SurrogateMessage::Committed`.
-    /// Doing it twice changes nothing.
+    /// SM → Execution on the job's origin: apply the decided change sets. Answered by
+    /// `SurrogateMessage::Committed`. Doing it twice changes nothing.
     #[n(5)]
     Commit {
         #[n(0)]
         stage: StageId,
         #[n(1)]
-        manifests: Vec<Digest>,
+        changes: Vec<ChangeSet>,
     },
     /// Voter → Execution: ballots with a number below this are saved.
     #[n(6)]
     BallotsKept {
         #[n(0)]
         below: u64,
+        /// The life that numbered them.
+        #[n(60)]
+        life: Incarnation,
+    },
+    /// Voter → Execution: what earlier lives of the lane voted on, or is decided by all, and the attempts
+    /// that they began; all of it of the stage under way, if one is.
+    #[n(60)]
+    Voted {
+        #[n(0)]
+        stage: Option<StageId>,
+        #[n(1)]
+        ranges: Vec<(u64, u64)>,
+        #[n(2)]
+        began: Vec<(TaskId, Attempt)>,
     },
     /// Voter → Execution: what is the digest of the first `offset` bytes of this task's output?
     /// Answered by `VoterMessage::Prefix`, or by the ballot if there are fewer bytes.
@@ -84,6 +98,11 @@ pub enum ExecutionMessage {
         stage: StageId,
         #[n(1)]
         input: Input,
+        /// To be fetched from the job's origin; `None`: it is on your host, if that is the origin.
+        #[n(2)]
+        offer: Option<Offer>,
+        #[n(3)]
+        whereabouts: Whereabouts,
     },
     /// Fanout → Execution: every lane has the spooled input up to here, all of it if `end`: it may be read.
     #[n(9)]
@@ -162,7 +181,7 @@ impl LaneOrders {
         let each =
             stage_of(source).zip(stage_of(stage)).is_some_and(|(from, to)| from.tasks.is_some() && to.tasks.is_some());
         let pieces = self.handed.iter().filter(|piece| piece.execution.stage == source);
-        pieces.filter(|piece| !each || piece.execution.task == task).copied().collect()
+        pieces.filter(|piece| !each || piece.execution.task == task).cloned().collect()
     }
 
     /// The faults that are to be put into this lane.

@@ -3,7 +3,7 @@
 use minicbor::{Decode, Encode};
 
 use crate::job::Job;
-use crate::message::{Occurrence, Outcome};
+use crate::message::{Hearing, Occurrence, Outcome};
 use crate::names::{ArmorName, Digest, HostId, Incarnation, JobId, Millis};
 use crate::principal::{Principal, Role};
 use crate::profile::Profile;
@@ -128,6 +128,15 @@ pub enum FtmMessage {
         length: u64,
     },
 
+    /// Heartbeat → FTM: how this host is heard here. Answers `HeartbeatMessage::Ask` and `Watch`; said unasked, and
+    /// again from time to time, of a host that has been silent for too long, and once when it is heard again.
+    #[n(60)]
+    Hears {
+        #[n(0)]
+        host: HostId,
+        #[n(1)]
+        hearing: Hearing,
+    },
     /// Init → FTM: what time is it? Answered by `InitMessage::Time` with the same number.
     #[n(80)]
     AskTime {
@@ -283,7 +292,7 @@ pub enum Query {
         #[n(1)]
         from: u64,
     },
-    /// `UserMessage::Submitted`: the job as it was accepted.
+    /// `UserMessage::Submitted`: the job as it was accepted, but for its pass.
     #[n(4)]
     Submitted(#[n(0)] JobId),
     /// `UserMessage::Notices`: how many notices of the job its notify command has not taken yet.

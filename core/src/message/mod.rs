@@ -4,9 +4,11 @@
 //! be needed exactly once. `docs/protocol.md` is this module as a table.
 
 mod daemon;
+mod evidence;
 mod execution;
 mod fanout;
 mod ftm;
+mod heartbeat;
 mod init;
 mod occurrence;
 mod outcome;
@@ -21,11 +23,13 @@ use crate::armor::Progress;
 use crate::names::Incarnation;
 
 pub use daemon::{Bid, DaemonMessage};
+pub use evidence::{Diagnosis, Evidence, Why};
 pub use execution::{ExecutionMessage, LaneOrders, Purpose};
-pub use fanout::FanoutMessage;
+pub use fanout::{FanoutMessage, Supply};
 pub use ftm::{Application, ArmorState, FtmMessage, Query, Unit};
+pub use heartbeat::{Datagram, Hearing, HeartbeatMessage, HostFault, PairKey};
 pub use init::InitMessage;
-pub use occurrence::{Diagnosis, Evidence, Occurrence, Story, Why};
+pub use occurrence::{Occurrence, Story};
 pub use outcome::{Outcome, Resolution};
 pub use speaker::{is_application, is_own, may_say};
 pub use surrogate::SurrogateMessage;
@@ -52,8 +56,19 @@ pub enum Message {
     /// To an ARMOR of any kind.
     #[n(7)]
     Pulse(#[n(0)] Pulse),
+    #[n(60)]
+    Heartbeat(#[n(0)] HeartbeatMessage),
     #[n(80)]
     Init(#[n(0)] InitMessage),
+}
+
+impl Message {
+    /// Whether it is heard although its sender has a later life by now: a ballot takes its lane's vote
+    /// if none was cast, whichever life cast it (D10).
+    #[must_use]
+    pub fn counts_late(&self) -> bool {
+        matches!(self, Message::Voter(VoterMessage::Ballots { .. }))
+    }
 }
 
 /// Daemon → any ARMOR of its host: how do you fare? Answered by [`DaemonMessage::Pong`], after all
@@ -112,5 +127,6 @@ recipients!(
     Execution(ExecutionMessage),
     User(UserMessage),
     Pulse(Pulse),
+    Heartbeat(HeartbeatMessage),
     Init(InitMessage)
 );

@@ -4,10 +4,10 @@
 use minicbor::{Decode, Encode};
 
 use crate::job::{InjectionKind, OsBytes};
-use crate::message::{Outcome, Resolution, Value};
-use crate::names::{ArmorName, Attempt, ExecutionId, HostId, Incarnation, LaneId, Millis, StageId, TaskId};
+use crate::message::{Diagnosis, Evidence, Hearing, HostFault, Outcome, Resolution, Value, Why};
+use crate::names::{ArmorName, ExecutionId, HostId, Incarnation, LaneId, Millis, StageId, TaskId};
 use crate::principal::Principal;
-use crate::world::{BlockedWhy, End};
+use crate::world::BlockedWhy;
 
 /// Something that happened, with the time it was noticed.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -215,6 +215,14 @@ pub enum Story {
         #[n(1)]
         why: String,
     },
+    /// Lanes on other hosts than the job's origin do without something that was not declared.
+    #[n(100)]
+    LeftOut {
+        #[n(0)]
+        stage: StageId,
+        #[n(1)]
+        why: String,
+    },
     #[n(18)]
     Committed {
         #[n(0)]
@@ -320,6 +328,70 @@ pub enum Story {
         #[n(0)]
         mask: String,
     },
+    /// A host is taken for lost: how these observers heard it, and how many ARMORs are installed elsewhere.
+    #[n(60)]
+    HostLost {
+        #[n(0)]
+        host: HostId,
+        #[n(1)]
+        fault: HostFault,
+        #[n(2)]
+        heard: Vec<(HostId, Hearing)>,
+        #[n(3)]
+        moved: u64,
+    },
+    /// A lost host is here again, after so long; what was moved is retired there.
+    #[n(61)]
+    HostReturned {
+        #[n(0)]
+        host: HostId,
+        #[n(1)]
+        after: Millis,
+    },
+    /// What one host says does not reach another, though a third hears it: the link is cut, not the host dead.
+    #[n(62)]
+    LinkCut {
+        #[n(0)]
+        from: HostId,
+        #[n(1)]
+        to: HostId,
+        #[n(2)]
+        hearing: Hearing,
+        #[n(3)]
+        heard_by: HostId,
+        /// Whether it still hears the one that does not hear it; `None`: it did not say.
+        #[n(4)]
+        one_way: Option<bool>,
+    },
+    #[n(63)]
+    LinkRestored {
+        #[n(0)]
+        from: HostId,
+        #[n(1)]
+        to: HostId,
+    },
+    /// A host was silent beyond its bound, and is heard again: it is slow, and nothing is moved.
+    #[n(64)]
+    HostSlow {
+        #[n(0)]
+        host: HostId,
+        #[n(1)]
+        observer: HostId,
+        #[n(2)]
+        hearing: Hearing,
+    },
+    /// An ARMOR is installed on another host; what its earlier life still says counts no more.
+    #[n(65)]
+    ArmorMoved {
+        #[n(0)]
+        name: ArmorName,
+        #[n(1)]
+        from: HostId,
+        #[n(2)]
+        to: HostId,
+        #[n(3)]
+        why: String,
+    },
     /// A host's own policy cannot be read: it accepts nothing.
     #[n(81)]
     PolicyRefused {
@@ -375,85 +447,4 @@ pub enum Story {
     /// A person said what became of a job whose outcome was unknown.
     #[n(122)]
     Resolved(#[n(0)] Resolution),
-}
-
-/// How a fault showed itself.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-pub enum Evidence {
-    /// The program ended in a way that is not a result.
-    #[n(0)]
-    Ended(#[n(0)] End),
-    /// The slot died, with the program in it.
-    #[n(1)]
-    SlotLost(#[n(0)] String),
-    /// All its processes were stopped, and not by Chameleon.
-    #[n(2)]
-    Stopped,
-    /// It used the CPU without answering.
-    #[n(3)]
-    Spinning,
-    /// It had the CPU, did not use it and did not answer.
-    #[n(4)]
-    Silent,
-    /// It answered, and had work to do, and did none.
-    #[n(5)]
-    NoProgress,
-    /// Its host was cut off until its lease had ended.
-    #[n(120)]
-    LeaseEnded,
-}
-
-/// Why the ladder was climbed.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-pub enum Why {
-    /// All lanes voted and no value reached the quorum.
-    #[n(0)]
-    Disagreement,
-    /// Too few lanes are left to reach the quorum.
-    #[n(1)]
-    LanesLost,
-    /// The lane kept all others waiting beyond its limit.
-    #[n(2)]
-    TooSlow,
-    /// The lane's ARMOR or slot could not be kept running.
-    #[n(3)]
-    NotRunning(#[n(0)] String),
-}
-
-/// What the repeated executions showed (D10).
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-pub enum Diagnosis {
-    /// A lane disagreed with itself: the program is nondeterministic; nobody is blamed.
-    #[n(0)]
-    Nondeterministic {
-        #[n(0)]
-        lane: LaneId,
-        #[n(1)]
-        first: Value,
-        #[n(2)]
-        again: Value,
-    },
-    /// The loser came to the value of the others when it tried again: a transient fault, nobody is blamed.
-    /// A program with few outcomes would have looked the same with a chance of 1 in `chance`.
-    #[n(1)]
-    Transient {
-        #[n(0)]
-        lane: LaneId,
-        #[n(1)]
-        chance: u64,
-    },
-    /// The loser stands by its wrong value and the winner by its own: the lane's surroundings are at fault.
-    #[n(2)]
-    LaneFaulty {
-        #[n(0)]
-        lane: LaneId,
-        #[n(1)]
-        attempts: Attempt,
-    },
-    /// All lanes agree with themselves and not with each other.
-    #[n(3)]
-    Divided,
-    /// A repetition could not be finished.
-    #[n(4)]
-    Inconclusive,
 }

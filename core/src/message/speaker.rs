@@ -18,7 +18,7 @@ pub fn may_say(from: ArmorName, message: &Message) -> bool {
         Message::Voter(message) => to_voter(from, message),
         Message::Fanout(message) => to_fanout(from, message),
         Message::Execution(message) => to_execution(from, message),
-        Message::Init(_) => from.kind() == Kind::Ftm,
+        Message::Init(_) | Message::Heartbeat(_) => from.kind() == Kind::Ftm,
         Message::User(_) => matches!(from.kind(), Kind::Ftm | Kind::Surrogate),
         Message::Pulse(_) => from.kind() == Kind::Daemon,
     }
@@ -49,6 +49,7 @@ fn to_ftm(from: ArmorName, message: &FtmMessage) -> bool {
         | FtmMessage::Renew { .. }
         | FtmMessage::Revoke { .. }
         | FtmMessage::Introduced(_) => from.kind() == Kind::User,
+        FtmMessage::Hears { .. } => from.kind() == Kind::Heartbeat,
         FtmMessage::Joined { host, .. } => from == ArmorName::Daemon(*host),
         FtmMessage::AskTime { host, .. } | FtmMessage::Profiled { host, .. } => from == ArmorName::Init(*host),
         FtmMessage::Running(_)
@@ -68,6 +69,7 @@ fn to_daemon(from: ArmorName, message: &DaemonMessage) -> bool {
         | DaemonMessage::Retire { .. }
         | DaemonMessage::Clean { .. }
         | DaemonMessage::ObservedKept { .. }
+        | DaemonMessage::Report { .. }
         | DaemonMessage::Book { .. } => from == ArmorName::Ftm,
         DaemonMessage::Ready { name, .. } => from == *name,
         DaemonMessage::Pong(_) => from.kind() != Kind::User,
@@ -89,13 +91,13 @@ fn to_surrogate(from: ArmorName, message: &SurrogateMessage) -> bool {
         | SurrogateMessage::Recounted { .. }
         | SurrogateMessage::Prefix { .. } => Kind::Voter,
         SurrogateMessage::Noted { .. } => return matches!(from.kind(), Kind::Voter | Kind::Execution),
+        SurrogateMessage::Committed { .. } => return matches!(from.kind(), Kind::Execution | Kind::Fanout),
         SurrogateMessage::CannotRun { .. }
         | SurrogateMessage::LaneProgress { .. }
         | SurrogateMessage::LaneDone { .. }
         | SurrogateMessage::Repeated { .. }
         | SurrogateMessage::Prepared { .. }
-        | SurrogateMessage::Unclear { .. }
-        | SurrogateMessage::Committed { .. } => Kind::Execution,
+        | SurrogateMessage::Unclear { .. } => Kind::Execution,
         SurrogateMessage::InputsReady { .. } | SurrogateMessage::InputsRefused { .. } => Kind::Fanout,
         SurrogateMessage::Follow { .. } | SurrogateMessage::Consumed { .. } => Kind::User,
     };
@@ -109,7 +111,7 @@ fn to_voter(from: ArmorName, message: &VoterMessage) -> bool {
         | VoterMessage::Absent { .. }
         | VoterMessage::Recount { .. }
         | VoterMessage::VerdictsKept { .. } => from.kind() == Kind::Surrogate,
-        VoterMessage::Ballots { lane, .. } | VoterMessage::Prefix { lane, .. } => {
+        VoterMessage::Ballots { lane, .. } | VoterMessage::Prefix { lane, .. } | VoterMessage::Recall { lane } => {
             matches!(from, ArmorName::Execution(_, own) if own == *lane)
         }
     }
@@ -117,7 +119,7 @@ fn to_voter(from: ArmorName, message: &VoterMessage) -> bool {
 
 fn to_fanout(from: ArmorName, message: &FanoutMessage) -> bool {
     match message {
-        FanoutMessage::Distribute { .. } => from.kind() == Kind::Surrogate,
+        FanoutMessage::Distribute(_) | FanoutMessage::Commit { .. } => from.kind() == Kind::Surrogate,
         FanoutMessage::Staged { lane, .. } => matches!(from, ArmorName::Execution(_, own) if own == *lane),
         FanoutMessage::Spooled { .. } => from.kind() == Kind::User,
     }
@@ -133,7 +135,9 @@ fn to_execution(from: ArmorName, message: &ExecutionMessage) -> bool {
         | ExecutionMessage::StopTask { .. }
         | ExecutionMessage::Allow { .. }
         | ExecutionMessage::Commit { .. } => Kind::Surrogate,
-        ExecutionMessage::BallotsKept { .. } | ExecutionMessage::PrefixAt { .. } => Kind::Voter,
+        ExecutionMessage::BallotsKept { .. } | ExecutionMessage::Voted { .. } | ExecutionMessage::PrefixAt { .. } => {
+            Kind::Voter
+        }
         ExecutionMessage::Stage { .. } | ExecutionMessage::Feed { .. } => Kind::Fanout,
         ExecutionMessage::LeaseEnded => Kind::Daemon,
     };

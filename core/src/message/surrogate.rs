@@ -143,7 +143,7 @@ pub enum SurrogateMessage {
         #[n(4)]
         value: Option<Value>,
     },
-    /// Execution → SM: the commit that was asked for.
+    /// Execution or Fanout → SM: the commit that was asked for.
     #[n(14)]
     Committed {
         #[n(0)]
@@ -185,6 +185,12 @@ pub enum SurrogateMessage {
         /// Of all inputs together; zero if there are none.
         #[n(2)]
         digest: Digest,
+        /// Lanes that have them, and what they need besides, on another host than the job's origin.
+        #[n(3)]
+        elsewhere: Vec<(LaneId, HostId)>,
+        /// What could not be given to those, and did not have to be; a sentence each.
+        #[n(4)]
+        left_out: Vec<String>,
     },
     /// Fanout → SM: they cannot all have them; none was started.
     #[n(16)]

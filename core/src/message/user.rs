@@ -3,13 +3,13 @@
 use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 
-use crate::book::Book;
+use crate::book::{Book, Entry};
 use crate::job::Job;
 use crate::message::{ArmorState, Occurrence, Outcome, Resolution};
 use crate::names::{ArmorName, Digest, ExecutionId, HostId, Incarnation, JobId, LaneId, StageId, TaskId};
 use crate::principal::Principal;
 use crate::profile::Profile;
-use crate::world::Region;
+use crate::world::{Holder, Region};
 
 /// To a user's command.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -53,6 +53,13 @@ pub enum UserMessage {
         job: JobId,
         #[n(1)]
         waiting: u64,
+    },
+    /// FTM → user: this ARMOR of a job that is followed has its next lives on another host; a link to it may lead to an
+    /// earlier one for ever. No answer.
+    #[n(60)]
+    Moved {
+        #[n(0)]
+        name: ArmorName,
     },
     /// FTM → user: what the person said of the job's outcome is on record. No answer.
     #[n(120)]
@@ -129,6 +136,9 @@ pub enum UserMessage {
         #[n(2)]
         address: String,
     },
+    /// FTM → user: where the hosts are reached; said to a person, who has no daemon to keep it. No answer.
+    #[n(44)]
+    Book(#[n(0)] Box<Book>),
 }
 
 /// What somebody who is let in is given.
@@ -144,7 +154,7 @@ pub struct Admission {
 }
 
 /// A piece of decided output that may be shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub struct Release {
     /// Position of its first byte in the whole job's output.
     #[n(0)]
@@ -171,6 +181,9 @@ pub struct Release {
     /// The decided execution's standard error, once it is finished.
     #[n(9)]
     pub stderr: Option<Region>,
+    /// Where else the execution's output lies, one entry a host.
+    #[n(10)]
+    pub others: Vec<Holder>,
 }
 
 /// A lane, for the progress line.
@@ -263,6 +276,9 @@ pub struct HostRow {
     pub platform: String,
     #[n(8)]
     pub numeric_class: String,
+    /// Its line in the address book, if it is of a cluster.
+    #[n(40)]
+    pub entry: Option<Entry>,
 }
 
 /// Whether a host can be reckoned with.
@@ -274,6 +290,9 @@ pub enum HostState {
     /// It has joined, and its daemon cannot be spoken to now.
     #[n(1)]
     Away,
+    /// Nobody hears it, and what was needed of it is on other hosts.
+    #[n(2)]
+    Lost,
 }
 
 impl HostState {
@@ -283,6 +302,7 @@ impl HostState {
         match self {
             HostState::Up => "up",
             HostState::Away => "away",
+            HostState::Lost => "lost",
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use minicbor::{Decode, Encode};
 
-use crate::names::{Attempt, Digest, HostId, JobId, LaneId, StageId, TaskId};
+use crate::names::{Attempt, Digest, HostId, Incarnation, JobId, LaneId, StageId, TaskId};
 use crate::world::{End, Ended, Region};
 
 /// To a Voter.
@@ -71,6 +71,17 @@ pub enum VoterMessage {
         /// Batches whose seal is broken are dropped: they are nobody's ballots.
         #[n(4)]
         seal: Seal,
+        /// The life of the lane that says this. Ballots of an earlier life come late: each takes the
+        /// lane's vote if none was cast, and is neither numbered nor acknowledged.
+        #[n(60)]
+        life: Incarnation,
+    },
+    /// Execution → Voter: this life of the lane has no memory of earlier ones; which of its tasks need
+    /// no execution any more? Answered by `ExecutionMessage::Voted`.
+    #[n(60)]
+    Recall {
+        #[n(0)]
+        lane: LaneId,
     },
     /// Execution → Voter: the output so far of a running execution; binds the lane for good.
     #[n(5)]
@@ -145,6 +156,9 @@ pub struct Ballot {
     pub attempt: Attempt,
     #[n(3)]
     pub ended: Ended,
+    /// The host on which it was made, where the bytes are.
+    #[n(60)]
+    pub host: HostId,
 }
 
 impl Ballot {
@@ -206,6 +220,9 @@ pub struct Verdict {
     /// The ballot of the first winner: where the bytes are.
     #[n(4)]
     pub ballot: Ballot,
+    /// What other winners' executions came to, one on each other host: where the bytes are too.
+    #[n(5)]
+    pub copies: Vec<(LaneId, HostId, Ended)>,
 }
 
 /// A disagreement: ballots that differ, with or without a winner among them.

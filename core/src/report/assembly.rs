@@ -73,6 +73,7 @@ impl Assembly {
             | Story::ArmorHung { .. }
             | Story::ArmorRestored { .. }
             | Story::ArmorLost { .. }
+            | Story::ArmorMoved { .. }
             | Story::DaemonRestored { .. } => self.armor(row),
             Story::InputRefused { stage, .. } => {
                 let fault = noticed(row, Domain::Value, Place::Lanes, Containment::BeforeError);
@@ -90,11 +91,17 @@ impl Assembly {
             | Story::Enrolled { .. }
             | Story::Revoked { .. }
             | Story::Cost { .. }
+            | Story::LeftOut { .. }
             | Story::Undecided { .. }
             | Story::Resolved(_)
             | Story::Masked { .. }
             | Story::PolicyRefused { .. }
-            | Story::Spread { .. } => {}
+            | Story::Spread { .. }
+            | Story::HostLost { .. }
+            | Story::HostReturned { .. }
+            | Story::HostSlow { .. }
+            | Story::LinkCut { .. }
+            | Story::LinkRestored { .. } => {}
         }
     }
 
@@ -258,6 +265,13 @@ impl Assembly {
                 let found = count(*adopted, "ARMOR");
                 let decision = format!("a new daemon took over: {found} found alive, {restarted} started again");
                 self.restored(row, row.occurrence.noticed_by, None, decision);
+            }
+            Story::ArmorMoved { name, to, why, .. } => {
+                let place = Place::Armor(*name);
+                let mut fault = noticed(row, Domain::AbnormalTermination, place, Containment::BeforeError);
+                fault.what.clone_from(why);
+                fault.decided.push(format!("{name} goes on on {to}"));
+                self.push(row, None, fault);
             }
             Story::ArmorLost { name, .. } => match self.down(*name) {
                 Some(open) => open.fault.decided.push(row.occurrence.story.to_string()),

@@ -2,6 +2,7 @@
 //! been noticed. Values that can be printed and compared; `cli` prints them.
 
 mod assembly;
+mod hosts;
 mod limits;
 pub mod sentence;
 #[cfg(test)]
@@ -189,6 +190,7 @@ fn remark(story: &Story) -> Option<String> {
         | Story::Committed { .. }
         | Story::NotifyFailed { .. }
         | Story::Straggler { .. }
+        | Story::LeftOut { .. }
         | Story::Undecided { .. }
         | Story::Resolved(_)
         | Story::Masked { .. }

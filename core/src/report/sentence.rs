@@ -29,6 +29,7 @@ impl Story {
             Story::VoteVoided { .. } => "vote-voided",
             Story::Blocked { .. } => "blocked",
             Story::InputRefused { .. } => "input-refused",
+            Story::LeftOut { .. } => "left-out",
             Story::Committed { .. } => "committed",
             Story::CommitConflict { .. } => "commit-conflict",
             Story::Injected { .. } => "injected",
@@ -46,6 +47,12 @@ impl Story {
             Story::Masked { .. } => "masked",
             Story::Spread { .. } => "spread",
             Story::PolicyRefused { .. } => "policy-refused",
+            Story::HostLost { .. } => "host-lost",
+            Story::HostReturned { .. } => "host-returned",
+            Story::HostSlow { .. } => "host-slow",
+            Story::LinkCut { .. } => "link-cut",
+            Story::LinkRestored { .. } => "link-restored",
+            Story::ArmorMoved { .. } => "armor-moved",
             Story::Unclear { .. } => "unclear",
             Story::Undecided { .. } => "undecided",
             Story::Resolved(_) => "resolved",
@@ -68,6 +75,7 @@ impl fmt::Display for Story {
                 let paths: Vec<_> = paths.iter().map(|path| String::from_utf8_lossy(path)).collect();
                 write!(f, "changes of stage {stage} withheld: somebody else changed {}", paths.join(", "))
             }
+            Story::LeftOut { stage, why } => write!(f, "lanes on other hosts do without in stage {stage}: {why}"),
             Story::InputRefused { stage, why } => write!(f, "input of stage {stage} refused, nothing started: {why}"),
             Story::PolicyRefused { host, why } => write!(f, "{host} accepts nothing, its policy is refused: {why}"),
             Story::Spread { lanes } => {
@@ -111,7 +119,13 @@ impl fmt::Display for Story {
             | Story::ArmorHung { .. }
             | Story::ArmorRestored { .. }
             | Story::DaemonRestored { .. }
-            | Story::ArmorLost { .. } => self.armor(f),
+            | Story::ArmorLost { .. }
+            | Story::ArmorMoved { .. } => self.armor(f),
+            Story::HostLost { .. }
+            | Story::HostReturned { .. }
+            | Story::HostSlow { .. }
+            | Story::LinkCut { .. }
+            | Story::LinkRestored { .. } => self.host(f),
             Story::Enrolled { member, name } => write!(f, "{member} ({name}) was let into the cluster"),
             Story::Revoked { member, name } => write!(f, "{member} ({name}) was revoked and is let in no more"),
         }
@@ -215,6 +229,7 @@ impl Story {
                 write!(f, "daemon replaced: {} found alive, {restarted} started again", count(*adopted, "ARMOR"))
             }
             Story::ArmorLost { name, why } => write!(f, "{name} cannot be kept running: {why}"),
+            Story::ArmorMoved { name, from, to, why } => write!(f, "{name} goes on on {to} instead of {from}: {why}"),
             _ => Ok(()),
         }
     }

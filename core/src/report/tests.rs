@@ -33,6 +33,7 @@ fn job(strategy: &str) -> Job {
         environment: vec![],
         stdin: Stdin::Null,
         spool_quota: 1 << 20,
+        origin: Default::default(),
         umask: Job::USUAL_UMASK,
         needs: Default::default(),
     }

@@ -50,6 +50,11 @@ impl RunMark {
     pub fn of(attempt: Attempt, output: Region) -> Self {
         RunMark { attempt, slot: output.slot, begins: output.offset }
     }
+
+    #[must_use]
+    pub fn attempt(self) -> Attempt {
+        self.attempt
+    }
 }
 
 impl Open {
@@ -84,6 +89,18 @@ impl Open {
                 self.contradicting.insert(lane, ballot.clone());
             }
         }
+    }
+
+    /// Whether the lane's vote is taken: it counts, or is void.
+    #[must_use]
+    pub fn has_voted(&self, lane: LaneId) -> bool {
+        self.ballots.contains_key(&lane) || self.voided.contains(&lane)
+    }
+
+    /// Whether the lane has cast a ballot, taken or not.
+    #[must_use]
+    pub fn has_heard(&self, lane: LaneId) -> bool {
+        self.has_voted(lane) || self.unchecked.contains_key(&lane)
     }
 
     /// The lane has the decided prefix, or it does not; whether that voids its vote now.

@@ -37,6 +37,8 @@ pub struct HeldRoot {
     pub number: u16,
     /// The directory itself, untouched by the program.
     pub directory: PathBuf,
+    /// The path at which the program sees it.
+    pub shown: PathBuf,
     /// What the program wrote.
     pub layer: Layer,
     /// The only entry that may change; `None`: any.
@@ -58,7 +60,7 @@ pub enum Layer {
 pub fn harvest(harvest: &Harvest) -> Result<Manifest, FilesError> {
     let mut manifest = Manifest::default();
     for root in &harvest.roots {
-        let path = root.directory.as_os_str().as_bytes().to_vec().into();
+        let path = root.shown.as_os_str().as_bytes().to_vec().into();
         manifest.roots.push(Root { number: root.number, path });
         let before = Some(root.directory.clone());
         let (upper, from) = match &root.layer {
@@ -219,7 +221,7 @@ impl Walk<'_> {
     }
 
     fn full(&self, path: &[u8]) -> OsBytes {
-        self.root.directory.join(OsStr::from_bytes(path)).into_os_string().into_vec().into()
+        self.root.shown.join(OsStr::from_bytes(path)).into_os_string().into_vec().into()
     }
 
     fn note(

@@ -9,6 +9,7 @@ pub mod commit;
 pub mod compare;
 pub mod copy;
 pub mod harvest;
+pub mod listing;
 pub mod manifest;
 pub mod redo;
 pub mod tree;

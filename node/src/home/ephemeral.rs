@@ -49,9 +49,8 @@ impl Bases {
         make_directory(&path).map_err(HomeError::system(&path))?;
         let mark = minicbor::to_vec(owner).expect("writing to memory cannot fail");
         write_whole(&path.join("owner"), &mark).map_err(HomeError::system(&path))?;
-        make_directory(&bulk.join("jobs")).map_err(HomeError::system(&bulk))?;
+        make_directory(&bulk).map_err(HomeError::system(&bulk))?;
         symlink(&bulk, path.join("bulk")).map_err(HomeError::system(&path))?;
-        symlink(bulk.join("jobs"), path.join("jobs")).map_err(HomeError::system(&path))?;
         Home::create(&path)
     }
 

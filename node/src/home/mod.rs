@@ -5,12 +5,13 @@
 //!      owner               the process an ephemeral home belongs to
 //!      stopping            is there while the whole system ends
 //!      bulk                where an ephemeral home puts what is large: a link to a directory on disk
-//!      links/NAME          the sockets of all ARMORs and users
+//!      links/NAME          the sockets of all ARMORs and users; links/bulk-HOST, where a host gives bytes out
 //!      ftm/store.redb      the FTM's store
-//!      jobs/JOB/           stdin.spool, output.index
 //!      pki/                who this home is among other machines: see `pki`
 //!      book                where other machines are reached
-//!      hosts/HOST/         policy.toml, daemon.lock, daemon.log, armors/NAME/{journal, log}, jobs/JOB/…
+//!      hosts/HOST/         policy.toml, daemon.lock, daemon.log, beats, armors/NAME/{journal, log}
+//!      hosts/HOST/jobs/JOB/  pass, stdin.spool, output.index, lane-N/slot-N/{out.pack, err.pack}, blobs/DIGEST,
+//!                          offered/DIGEST, offers/STAGE/…, mirror-STAGE/…
 //! ```
 
 mod ephemeral;
@@ -21,9 +22,10 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, symlink};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
-use chameleon_core::names::{ArmorName, HostId, JobId, LaneId};
+use chameleon_core::names::{ArmorName, HostId, Incarnation, JobId, LaneId};
 use chameleon_core::world::ProcessMark;
 use rustix::fs::{Mode, OFlags};
 
@@ -126,7 +128,7 @@ impl Home {
             let text = format!("{VERSION}\n");
             write_whole(&path.join("version"), text.as_bytes()).map_err(HomeError::system(path))?;
         }
-        for directory in ["links", "ftm", "jobs", "hosts"] {
+        for directory in ["links", "ftm", "hosts"] {
             make_directory(&path.join(directory)).map_err(HomeError::system(path))?;
         }
         Home::open(path)
@@ -169,6 +171,28 @@ impl Home {
         PathBuf::from(format!("/proc/self/fd/{}/{file}", self.links.as_raw_fd()))
     }
 
+    /// Takes the name of an ARMOR for this life of it, unless a later one lives.
+    ///
+    /// # Errors
+    /// The life cannot be noted.
+    pub fn take_name(&self, name: ArmorName, life: Incarnation) -> io::Result<bool> {
+        let noted = self.in_links(&format!(".{name}-life"));
+        let known = fs::read_to_string(&noted).ok().and_then(|text| text.parse().ok()).map(Incarnation);
+        if known > Some(life) && UnixStream::connect(self.socket(name)).is_ok() {
+            return Ok(false);
+        }
+        fs::write(noted, life.0.to_string()).map(|()| true)
+    }
+
+    /// Gives the name of an ARMOR away, unless a life of it, on another host of this home, has it.
+    pub fn drop_name(&self, name: ArmorName) {
+        if UnixStream::connect(self.socket(name)).is_err() {
+            for file in [self.socket(name), self.in_links(&format!(".{name}-life"))] {
+                let _ = fs::remove_file(file);
+            }
+        }
+    }
+
     /// Names of all sockets there are, of living and of dead.
     ///
     /// # Errors
@@ -195,15 +219,41 @@ impl Home {
         self.path.join("book")
     }
 
-    /// What a job keeps that belongs to no host.
+    /// Where a host gives out bytes, in this process.
     #[must_use]
-    pub fn job(&self, job: JobId) -> PathBuf {
-        self.path.join(format!("jobs/{job}"))
+    pub fn bulk_socket(&self, host: HostId) -> PathBuf {
+        self.in_links(&format!("bulk-{host}"))
+    }
+
+    /// The host that whoever works in this home is on: the only one here, or the first of a local system. The home of a
+    /// person, who is on none, has its own number for that, 0.
+    #[must_use]
+    pub fn own_host(&self) -> HostId {
+        let hosts = fs::read_dir(self.path.join("hosts")).into_iter().flatten().flatten();
+        hosts.filter_map(|host| host.file_name().to_str()?.parse().ok()).min().unwrap_or_default()
+    }
+
+    /// The spooled standard input of a job, or a host's copy of it.
+    #[must_use]
+    pub fn spool(&self, host: HostId, job: JobId) -> PathBuf {
+        self.job_on(host, job).join("stdin.spool")
+    }
+
+    /// Where the decided output of a job lies.
+    #[must_use]
+    pub fn index(&self, host: HostId, job: JobId) -> PathBuf {
+        self.job_on(host, job).join("output.index")
     }
 
     #[must_use]
     pub fn host(&self, host: HostId) -> PathBuf {
         self.path.join(format!("hosts/{host}"))
+    }
+
+    /// Where the Heartbeat of a host listens: an address and a port.
+    #[must_use]
+    pub fn beats(&self, host: HostId) -> PathBuf {
+        self.host(host).join("beats")
     }
 
     /// How many hosts the system has, running or not.
@@ -323,7 +373,7 @@ fn read_version(path: &Path) -> Result<Option<u32>, HomeError> {
 
 /// Whether there is nothing in a directory but another process's attempt to make it a home.
 fn is_empty(path: &Path) -> io::Result<bool> {
-    let of_a_home = |name: &str| name.starts_with("version") || ["owner", "bulk", "jobs"].contains(&name);
+    let of_a_home = |name: &str| name.starts_with("version") || ["owner", "bulk"].contains(&name);
     for entry in fs::read_dir(path)? {
         if !entry?.file_name().to_str().is_some_and(of_a_home) {
             return path.join("version").try_exists();
@@ -364,6 +414,24 @@ mod tests {
         assert!(matches!(error, HomeError::Newer { found: 99, .. }), "{error}");
         fs::write(home.path().join("version"), "garbage").unwrap();
         assert!(matches!(Home::open(directory.path()), Err(HomeError::Foreign { .. })));
+    }
+
+    #[test]
+    fn the_name_of_an_armor_belongs_to_its_latest_life_while_that_lives() {
+        let directory = tempfile::tempdir().unwrap();
+        let home = Home::create(directory.path()).unwrap();
+        let name = ArmorName::Voter(JobId(1));
+        let take = |life| home.take_name(name, Incarnation(life)).unwrap();
+        assert!(take(1_001));
+        let listener = std::os::unix::net::UnixListener::bind(home.socket(name)).unwrap();
+        assert!(!take(2), "a later life lives");
+        home.drop_name(name);
+        assert!(home.socket(name).exists());
+        assert!(take(1_002));
+        drop(listener);
+        assert!(take(3), "it is dead");
+        home.drop_name(name);
+        assert!(!home.socket(name).exists());
     }
 
     #[test]

@@ -93,11 +93,16 @@ impl Links {
         Ok(())
     }
 
-    /// Binds beside the name and takes it by renaming, so that there is never a moment without a socket.
+    /// Binds beside the name and takes it by renaming, so that there is never a moment without a socket. A name that
+    /// belongs to a later life, on another host of this home, is left to it: this one has nothing more to say.
     fn bind(&self) -> io::Result<UnixListener> {
         let beside = self.home.in_links(&format!(".{}-{}", self.name, std::process::id()));
         let _ = fs::remove_file(&beside);
         let listener = UnixListener::bind(&beside)?;
+        if self.name.job().is_some() && !self.home.take_name(self.name, self.incarnation)? {
+            fs::remove_file(beside)?;
+            return Err(io::Error::new(io::ErrorKind::AddrInUse, "a later life of it lives on another host"));
+        }
         fs::rename(beside, self.home.socket(self.name))?;
         Ok(listener)
     }
@@ -117,10 +122,15 @@ impl Links {
 
     /// As [`Links::locate`], for one whose home keeps no address book.
     pub fn locate_at(&mut self, peer: ArmorName, host: HostId, address: String) {
+        self.address_is(host, address);
+        self.locate(peer, host);
+    }
+
+    /// This host has this address, for one whose home keeps no address book of its own.
+    pub fn address_is(&mut self, host: HostId, address: String) {
         if let Some(far) = &self.far {
             far.address_is(host, address);
         }
-        self.locate(peer, host);
     }
 
     /// Opens a link unless there is one.

@@ -7,36 +7,62 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use chameleon_core::names::JobId;
 use chameleon_core::world::{Piece, Region};
 use rustix::fs::{Mode, OFlags};
 
-use crate::home::Home;
+use super::slots::Inputs;
+use crate::bulk::{Caller, fetch};
+use crate::files::blobs::Blobs;
 
 /// Bytes that are copied at once.
 const CHUNK: usize = 256 * 1024;
 
 /// One file that begins with the first byte of the first piece and ends with the last of the last. It lies
-/// in `directory` under no name, and goes with the program.
+/// in the slot's directory under no name, and goes with the program.
 ///
 /// # Errors
 /// A piece is missing, or is not what was decided: a sentence that says which.
-pub(super) fn open(home: &Home, job: JobId, pieces: &[Piece], directory: &Path) -> Result<OwnedFd, String> {
+pub(super) fn open(inputs: &Inputs, pieces: &[Piece]) -> Result<OwnedFd, String> {
     let failed = |error: io::Error| format!("standard input from an earlier stage: {error}");
     let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
-    let file = rustix::fs::open(directory, flags, Mode::RUSR | Mode::WUSR).map_err(|error| failed(error.into()))?;
-    let mut file = File::from(file);
-    for piece in pieces {
-        let lane = home.lane(piece.host, job, piece.lane);
-        let pack = lane.join(format!("slot-{}", piece.stdout.slot.0)).join("out.pack");
-        let name = || format!("the output of {} in lane {}", piece.execution, piece.lane);
-        let is_decided = copy(&pack, piece.stdout, &mut file).map_err(|error| format!("{}: {error}", name()))?;
-        if !is_decided {
-            return Err(format!("{} is not what was decided any more", name()));
-        }
+    let file = rustix::fs::open(&inputs.directory, flags, Mode::RUSR | Mode::WUSR);
+    let mut file = File::from(file.map_err(|error| failed(error.into()))?);
+    let mut caller = Caller::new(inputs.roads.clone(), inputs.job, inputs.pass);
+    for piece in pieces.iter().filter(|piece| piece.stdout.length > 0) {
+        append(inputs, &mut caller, piece, &mut file)
+            .map_err(|why| format!("the output of {} in lane {}: {why}", piece.execution, piece.lane))?;
     }
     file.seek(SeekFrom::Start(0)).map_err(failed)?;
     Ok(file.into())
+}
+
+/// Out of a pack of this host if it is there, else out of a copy of another host's, which is fetched once.
+fn append(inputs: &Inputs, caller: &mut Caller, piece: &Piece, file: &mut File) -> Result<(), String> {
+    let (home, Inputs { host, job, .. }) = (inputs.roads.home(), inputs);
+    let holders = piece.holders_alike();
+    let begins = file.stream_position().map_err(|error| error.to_string())?;
+    let mut spoilt = None;
+    for (_, lane, region) in holders.iter().filter(|(holder, ..)| holder == host) {
+        let pack = home.lane(*host, *job, *lane).join(format!("slot-{}", region.slot.0)).join("out.pack");
+        match copy(&pack, *region, file) {
+            Ok(true) => return Ok(()),
+            Ok(false) => spoilt = Some("it is not what was decided any more".to_owned()),
+            Err(error) => spoilt = Some(error.to_string()),
+        }
+        file.set_len(begins).and_then(|()| file.seek(SeekFrom::Start(begins))).map_err(|error| error.to_string())?;
+    }
+    let others: Vec<_> = holders.into_iter().filter(|(holder, ..)| holder != host).collect();
+    if let (Some(why), true) = (spoilt, others.is_empty()) {
+        return Err(why);
+    }
+    let blobs = Blobs::open(&home.job_on(*host, *job).join("blobs")).map_err(|error| format!("failed to {error}"))?;
+    fetch::output(caller, &others, &blobs).map_err(|error| error.to_string())?;
+    let fetched = Region { offset: 0, ..piece.stdout };
+    match copy(&blobs.path(piece.stdout.digest), fetched, file) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err("the copy of it on this host is not what was decided any more".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 /// Copies a region; `false`: its bytes are others than those with its digest.

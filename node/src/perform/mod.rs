@@ -3,11 +3,14 @@
 use chameleon_core::armor::Effect;
 use chameleon_core::world::ProcessCommand;
 
+mod commits;
 mod files;
 mod handed;
+mod inputs;
 mod slots;
 mod spool;
 
+use crate::datagrams::Datagrams;
 use crate::links::Links;
 use crate::process::Processes;
 use crate::timers::{self, Timers};
@@ -23,6 +26,7 @@ pub struct World {
     pub processes: Processes,
     pub slots: Slots,
     pub files: Files,
+    pub datagrams: Datagrams,
 }
 
 impl World {
@@ -36,6 +40,12 @@ impl World {
             Effect::File(command) => self.files.command(command, &mut self.slots),
             Effect::Locate { name, host } => self.links.locate(name, host),
             Effect::Forget { peer } => self.links.forget(peer),
+            Effect::Renew { peer } => {
+                self.links.forget(peer);
+                self.links.open(peer);
+            }
+            Effect::Acquaint { host, key } => self.datagrams.acquaint(host, key),
+            Effect::Datagram { to, datagram } => self.datagrams.send(to, datagram),
         }
     }
 
@@ -56,6 +66,7 @@ impl World {
             ProcessCommand::Notify { notice, command, text } => self.processes.notify(notice, command, text),
             ProcessCommand::Stop => self.processes.stop(),
             ProcessCommand::Revive => self.processes.revive(),
+            ProcessCommand::Knock { host } => self.processes.knock(host),
             ProcessCommand::Sign { to, member, role, key } => self.processes.sign(to, member, role, key),
             ProcessCommand::KeepBook(book) => self.processes.keep_book(&book),
             ProcessCommand::Profile => self.processes.profile(),

@@ -11,14 +11,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use chameleon_core::job::{OsBytes, Stdin};
-use chameleon_core::names::{ExecutionId, HostId, JobId, SlotId};
+use chameleon_core::names::{Digest, ExecutionId, HostId, JobId, SlotId};
 use chameleon_core::world::{Changes, End, Ended, Piece, Region, SlotCommand, SlotEvent, SlotPlan, SlotSample};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::task::JoinHandle;
 
+use crate::bulk::{Roads, shelf};
 use crate::event_loop::Reporter;
+use crate::files::listing::beneath;
 use crate::home::Home;
 use crate::perform::handed;
+use crate::perform::inputs::mirror;
 use crate::perform::spool::Feeder;
 use crate::process::shims;
 use crate::slot::{self, Exit, Slot, SlotSpec, Start};
@@ -27,6 +30,7 @@ use crate::timers;
 /// All slots of this process.
 #[derive(Debug)]
 pub struct Slots {
+    roads: Roads,
     home: Arc<Home>,
     host: HostId,
     reporter: Reporter,
@@ -48,13 +52,16 @@ pub(super) struct Surroundings {
     pub directory: PathBuf,
     /// The value of `PATH`.
     pub path: Option<OsString>,
+    /// What stands for the root of the job's origin, on another host.
+    pub mirror: Option<PathBuf>,
 }
 
 impl Slots {
     #[must_use]
-    pub fn new(home: Arc<Home>, host: HostId, reporter: Reporter) -> Self {
+    pub fn new(roads: Roads, host: HostId, reporter: Reporter) -> Self {
         let (slots, closing, surroundings) = Default::default();
-        Slots { home, host, reporter, slots, closing, surroundings }
+        let home = roads.home().clone();
+        Slots { roads, home, host, reporter, slots, closing, surroundings }
     }
 
     pub fn command(&mut self, command: SlotCommand) {
@@ -100,15 +107,28 @@ impl Slots {
         let lane = self.home.lane(self.host, plan.job, plan.lane);
         let work = lane.join(format!("slot-{}", id.0));
         let blobs = self.home.job_on(self.host, plan.job).join("blobs");
-        let inputs = Inputs { home: Arc::clone(&self.home), job: plan.job, directory: work.clone() };
+        let job = self.home.job_on(self.host, plan.job);
+        let mirror = (plan.origin.host != self.host).then(|| mirror(&job, plan.stage));
+        if let Err(error) = shelf::admit(&self.home, self.host, plan.job, plan.origin.pass) {
+            let why = format!("failed to write {}: {error}", job.display());
+            return self.reporter.slot(SlotEvent::Unavailable { slot: id, opening, why });
+        }
+        let inputs = Inputs {
+            roads: self.roads.clone(),
+            host: self.host,
+            job: plan.job,
+            pass: plan.origin.pass,
+            directory: work.clone(),
+            mirror: mirror.clone(),
+        };
         let (sender, commands) = mpsc::unbounded_channel();
         let reports = Reports { slot: id, opening, reporter: self.reporter.clone() };
         // Chameleon itself, even if its file was replaced or removed since this process began.
         let shim = PathBuf::from("/proc/self/exe");
-        let spec = spec(shim, work, blobs, plan);
+        let spec = spec(shim, work, blobs, mirror.clone(), plan);
         let path = spec.environment.iter().find_map(|entry| entry.as_bytes().strip_prefix(b"PATH="));
         let path = path.map(|path| OsStr::from_bytes(path).to_owned());
-        self.surroundings = Surroundings { directory: spec.directory.clone(), path };
+        self.surroundings = Surroundings { directory: spec.directory.clone(), path, mirror };
         let task = tokio::spawn(async move {
             if let Some(before) = before {
                 let _ = before.await;
@@ -119,13 +139,14 @@ impl Slots {
     }
 }
 
-fn spec(shim: PathBuf, work: PathBuf, blobs: PathBuf, plan: &SlotPlan) -> SlotSpec {
+fn spec(shim: PathBuf, work: PathBuf, blobs: PathBuf, mirror: Option<PathBuf>, plan: &SlotPlan) -> SlotSpec {
     let path = |bytes: &OsBytes| PathBuf::from(OsString::from_vec(bytes.to_vec()));
     let masks = plan.masks.clone();
     SlotSpec {
         shim,
         work,
         blobs,
+        mirror,
         directory: path(&plan.directory),
         files: plan.files,
         outputs: plan.outputs.iter().map(path).collect(),
@@ -156,11 +177,16 @@ impl Reports {
 }
 
 /// Where the standard input of programs comes from.
-struct Inputs {
-    home: Arc<Home>,
-    job: JobId,
+#[derive(Clone)]
+pub(super) struct Inputs {
+    pub roads: Roads,
+    pub host: HostId,
+    pub job: JobId,
+    pub pass: Digest,
     /// Of the slot.
-    directory: PathBuf,
+    pub directory: PathBuf,
+    /// What stands for the root of the job's origin, on another host.
+    pub mirror: Option<PathBuf>,
 }
 
 /// One slot and what runs in it.
@@ -207,7 +233,7 @@ async fn serve(spec: SlotSpec, inputs: Inputs, mut commands: UnboundedReceiver<S
         let goes_on = tokio::select! {
             biased;
             command = commands.recv() => match command {
-                Some(command) => served.command(command),
+                Some(command) => served.command(command).await,
                 None => return,
             },
             event = served.slot.next() => served.report(event),
@@ -220,10 +246,10 @@ async fn serve(spec: SlotSpec, inputs: Inputs, mut commands: UnboundedReceiver<S
 
 impl Served {
     /// `false`: the slot is gone.
-    fn command(&mut self, command: SlotCommand) -> bool {
+    async fn command(&mut self, command: SlotCommand) -> bool {
         let done = match command {
             SlotCommand::Start { execution, command, stdin, handed, fault, .. } => {
-                let stdin = self.open_stdin(&stdin, &handed);
+                let stdin = self.open_stdin(&stdin, handed).await;
                 self.start(execution, command, stdin, fault)
             }
             SlotCommand::Kill { .. } => self.slot.kill(),
@@ -269,16 +295,20 @@ impl Served {
         self.slot.start(Start { execution, argv, stdin, fault })
     }
 
-    fn open_stdin(&mut self, stdin: &Stdin, handed: &[Piece]) -> Result<Option<OwnedFd>, String> {
+    async fn open_stdin(&mut self, stdin: &Stdin, handed: Vec<Piece>) -> Result<Option<OwnedFd>, String> {
         self.feeder = None;
-        let Inputs { home, job, directory } = &self.inputs;
         if !handed.is_empty() {
-            return handed::open(home, *job, handed, directory).map(Some);
+            // Other hosts may have to be asked for it: nothing else here waits for them.
+            let inputs = self.inputs.clone();
+            let opened = tokio::task::spawn_blocking(move || handed::open(&inputs, &handed)).await;
+            return opened.unwrap_or_else(|error| Err(format!("standard input: {error}"))).map(Some);
         }
+        let Inputs { roads, host, job, mirror, .. } = &self.inputs;
         match stdin {
             Stdin::Null => Ok(None),
             Stdin::File(path, offset) => {
                 let path = PathBuf::from(std::ffi::OsStr::from_bytes(path));
+                let path = mirror.as_ref().map_or(path.clone(), |mirror| beneath(mirror, &path));
                 let open = || -> std::io::Result<File> {
                     let mut file = File::open(&path)?;
                     file.seek(SeekFrom::Start(*offset))?;
@@ -288,7 +318,7 @@ impl Served {
                 Ok(Some(file.into()))
             }
             Stdin::Spool => {
-                let spool = home.job(*job).join("stdin.spool");
+                let spool = roads.home().spool(*host, *job);
                 let (feeder, end) = Feeder::start(spool).map_err(|error| format!("standard input: {error}"))?;
                 self.feeder = Some(feeder);
                 Ok(Some(end))
@@ -312,7 +342,7 @@ impl Served {
         Ok(())
     }
 
-    fn region(&self, length: u64, digest: chameleon_core::names::Digest) -> Region {
+    fn region(&self, length: u64, digest: Digest) -> Region {
         Region { slot: self.id, offset: self.slot.output_begins(), length, digest }
     }
 
@@ -359,7 +389,7 @@ impl Served {
             126 => End::NotExecutable,
             _ => return self.lost(why),
         };
-        let nothing = self.region(0, chameleon_core::names::Digest(*blake3::hash(b"").as_bytes()));
+        let nothing = self.region(0, Digest(*blake3::hash(b"").as_bytes()));
         let ended = Ended { end, stdout: nothing, stderr: nothing, changes: None, cpu_us: 0, wall_us: 0 };
         self.running = None;
         self.reports.tell(SlotEvent::Ended { slot: self.id, execution, ended });

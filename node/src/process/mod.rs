@@ -8,16 +8,16 @@ pub(crate) mod shims;
 mod stop;
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::sync::Arc;
 
 use chameleon_core::book::Book;
 use chameleon_core::job::OsBytes;
-use chameleon_core::names::{ArmorName, Incarnation, JobId};
+use chameleon_core::names::{ArmorName, HostId, Incarnation, JobId};
 use chameleon_core::principal::{Principal, Role};
 use chameleon_core::shell::Identity;
 use chameleon_core::world::{ProcessEvent, ProcessMark};
 
+use crate::datagrams::neighbours;
 use crate::event_loop::{Happening, Reporter};
 use crate::files::{commit, tree};
 use crate::home::Home;
@@ -158,11 +158,11 @@ impl Processes {
         let host = self.identity.host;
         let mut trees = Vec::new();
         if let Some(name) = name {
-            let _ = fs::remove_file(self.home.socket(name));
+            self.home.drop_name(name);
             trees.push(self.home.armor(host, name));
         }
         if let Some(job) = job {
-            trees.extend([self.home.job_on(host, job), self.home.job(job)]);
+            trees.push(self.home.job_on(host, job));
         }
         let commits = job.map(|job| self.home.commits_of(job));
         tokio::task::spawn_blocking(move || {
@@ -208,6 +208,15 @@ impl Processes {
             Ok(None) => {}
             Err(error) => crate::log!("{error}"),
         }
+    }
+
+    /// Knocks at the door of another host's daemon.
+    pub fn knock(&self, host: HostId) {
+        let (home, reporter) = (self.home.clone(), self.reporter.clone());
+        tokio::spawn(async move {
+            let knock = neighbours::knock(&home, host).await;
+            reporter.process(ProcessEvent::Knocked { host, knock });
+        });
     }
 
     /// Certifies a member's key with that of the cluster's authority.

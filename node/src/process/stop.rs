@@ -2,7 +2,8 @@
 //!
 //! The mark `stopping` is set first. An ARMOR binds its socket and then looks for the mark: either it
 //! sees the mark and exits, or its socket is there to be found. Whoever listens at a socket of the home
-//! is killed, until nobody does.
+//! is killed, until nobody does. The mark stays: an ARMOR that was given its name and had no socket yet, such as one of a
+//! host that was lost and is started to be ended, sees it when it has one. Whoever starts the system again removes it.
 
 use std::os::unix::net::UnixStream;
 use std::thread;
@@ -71,5 +72,4 @@ fn clear(home: &Home) {
             Err(_) => thread::sleep(PAUSE),
         }
     }
-    home.clear_stopping();
 }

@@ -52,7 +52,8 @@ pub(super) fn held_roots(overlays: &[Overlay], work: &Path) -> Vec<HeldRoot> {
         let copy = layer.join(view::COPY);
         HeldRoot {
             number: overlay.root,
-            directory: overlay.directory().to_owned(),
+            directory: overlay.source().to_owned(),
+            shown: overlay.directory().to_owned(),
             layer: if copy.exists() { Layer::Copy(copy) } else { Layer::Upper(layer.join("upper")) },
             sealed: overlay.sealed,
             only: overlay.only.as_ref().map(|only| OsStr::from_bytes(only).to_owned()),

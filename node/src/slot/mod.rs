@@ -69,6 +69,9 @@ pub struct SlotSpec {
     pub work: PathBuf,
     /// The content store, best on the same file system as `work`.
     pub blobs: PathBuf,
+    /// On another host than the job's origin: the directory that stands for the root there. What was laid in it is
+    /// shown at its own path.
+    pub mirror: Option<PathBuf>,
     /// The run directory, absolute.
     pub directory: PathBuf,
     pub files: Files,

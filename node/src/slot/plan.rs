@@ -12,6 +12,7 @@ use chameleon_core::job::{Files, OsBytes};
 use minicbor::{Decode, Encode};
 
 use super::{SlotError, SlotSpec};
+use crate::files::listing::{self, beneath};
 
 /// The view that the shim builds.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -25,9 +26,9 @@ pub struct Plan {
     /// Directories that are replaced by empty private ones.
     #[n(2)]
     pub hidden: Vec<OsBytes>,
-    /// Paths beneath hidden directories that stay visible, read-only.
+    /// Paths that are shown, read-only: beneath hidden directories, or fetched from the job's origin.
     #[n(3)]
-    pub visible: Vec<OsBytes>,
+    pub visible: Vec<Shown>,
     /// The slot's own directory, where the layers lie.
     #[n(4)]
     pub work: OsBytes,
@@ -41,6 +42,16 @@ pub struct Plan {
     /// User and group to map onto themselves in a user namespace; `None`: privileged, none is needed.
     #[n(8)]
     pub mapped: Option<(u32, u32)>,
+}
+
+/// A path that is shown.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
+pub struct Shown {
+    #[n(0)]
+    pub path: OsBytes,
+    /// What is shown there.
+    #[n(1)]
+    pub source: OsBytes,
 }
 
 /// A directory that programs may write to, with what they write held aside.
@@ -60,12 +71,21 @@ pub struct Overlay {
     /// The user may not make entries in it, so programs may not either.
     #[n(4)]
     pub sealed: bool,
+    /// What lies under the overlay instead of what is at its path.
+    #[n(5)]
+    pub lower: Option<OsBytes>,
 }
 
 impl Overlay {
     #[must_use]
     pub fn directory(&self) -> &Path {
         as_path(&self.path)
+    }
+
+    /// What lies under it.
+    #[must_use]
+    pub fn source(&self) -> &Path {
+        as_path(self.lower.as_ref().unwrap_or(&self.path))
     }
 }
 
@@ -79,34 +99,39 @@ pub(super) fn as_bytes(path: impl Into<OsString>) -> OsBytes {
 
 /// Works out the view of a slot, or refuses with the reason.
 pub(super) fn plan(spec: &SlotSpec) -> Result<Plan, SlotError> {
-    let directory = canonical(&spec.directory)?;
+    let directory = match spec.mirror {
+        None => canonical(&spec.directory)?,
+        Some(_) => spec.directory.clone(),
+    };
+    let place = Place { mirror: spec.mirror.as_deref() };
     let mut overlays = Vec::new();
     // On a read-only file system nothing can be kept, so programs see it as it is.
-    let held = spec.files != Files::None && !is_read_only(&directory);
+    let held = spec.files != Files::None && (spec.mirror.is_some() || !is_read_only(&directory));
     if held {
-        let path = as_bytes(directory.clone());
-        let sealed = is_sealed(&directory);
-        overlays.push(Overlay { root: 0, path, kept: spec.files == Files::Overlay, only: None, sealed });
+        overlays.push(place.overlay(0, &directory, spec.files == Files::Overlay, None)?);
     }
     for (number, output) in (1..).zip(&spec.outputs) {
-        let overlay = output_overlay(number, &directory.join(output))?;
+        let overlay = place.output(number, &directory.join(output))?;
         if !overlays.iter().any(|outer| covers(outer, &overlay)) {
             overlays.push(overlay);
         }
     }
     overlays.sort_by(|one, other| one.path.cmp(&other.path));
-    let mounts = mount_points()?;
+    let mounts = if spec.mirror.is_none() { mount_points()? } else { Vec::new() };
     for overlay in &overlays {
         refuse_unfit(overlay.directory(), &mounts)?;
     }
     let mut hidden = hidden_directories(&spec.environment);
     hidden.retain(|hidden| !hidden.starts_with(&directory));
-    let visible = visible_paths(spec, held, &directory, &hidden);
+    let visible = match &spec.mirror {
+        None => visible_paths(spec, held, &directory, &hidden).into_iter().map(as_bytes).map(Shown::itself).collect(),
+        Some(mirror) => laid_paths(held, mirror, &directory)?,
+    };
     Ok(Plan {
         directory: as_bytes(directory),
         overlays,
         hidden: hidden.into_iter().map(as_bytes).collect(),
-        visible: visible.into_iter().map(as_bytes).collect(),
+        visible,
         work: as_bytes(canonical(&spec.work)?),
         environment: spec.environment.iter().cloned().map(as_bytes).collect(),
         net: spec.net,
@@ -119,18 +144,61 @@ fn canonical(path: &Path) -> Result<PathBuf, SlotError> {
     path.canonicalize().map_err(|source| SlotError::Path { path: path.to_owned(), source })
 }
 
-/// An output that is a directory is held whole; any other is a path in a directory of which nothing else may change.
-fn output_overlay(root: u16, output: &Path) -> Result<Overlay, SlotError> {
-    if output.is_dir() {
-        let directory = canonical(output)?;
-        let sealed = is_sealed(&directory);
-        return Ok(Overlay { root, path: as_bytes(directory), kept: true, only: None, sealed });
+impl Shown {
+    fn itself(path: OsBytes) -> Shown {
+        Shown { source: path.clone(), path }
     }
-    let missing = || SlotError::Path { path: output.to_owned(), source: io::ErrorKind::NotFound.into() };
-    let (parent, name) = output.parent().zip(output.file_name()).ok_or_else(missing)?;
-    let parent = canonical(parent)?;
-    let sealed = is_sealed(&parent);
-    Ok(Overlay { root, path: as_bytes(parent), kept: true, only: Some(as_bytes(name)), sealed })
+}
+
+/// Where the files are that programs see: at their own paths, or in a mirror.
+struct Place<'a> {
+    mirror: Option<&'a Path>,
+}
+
+impl Place<'_> {
+    fn overlay(&self, root: u16, path: &Path, kept: bool, only: Option<OsBytes>) -> Result<Overlay, SlotError> {
+        let (path, lower) = match self.mirror {
+            None => (canonical(path)?, None),
+            Some(mirror) => {
+                let lower = beneath(mirror, path);
+                std::fs::create_dir_all(&lower).map_err(|source| SlotError::Path { path: lower.clone(), source })?;
+                (path.to_owned(), Some(as_bytes(lower)))
+            }
+        };
+        let sealed = is_sealed(lower.as_ref().map_or(&path, |lower: &OsBytes| as_path(lower)));
+        Ok(Overlay { root, path: as_bytes(path), kept, only, sealed, lower })
+    }
+
+    /// An output that is a directory is held whole; any other is a path in a directory of which nothing else may change.
+    fn output(&self, root: u16, output: &Path) -> Result<Overlay, SlotError> {
+        let there = self.mirror.map_or(output.to_owned(), |mirror| beneath(mirror, output));
+        if there.is_dir() || output.as_os_str().as_bytes().ends_with(b"/") {
+            return self.overlay(root, output, true, None);
+        }
+        let missing = || SlotError::Path { path: output.to_owned(), source: io::ErrorKind::NotFound.into() };
+        let (parent, name) = output.parent().zip(output.file_name()).ok_or_else(missing)?;
+        self.overlay(root, parent, true, Some(as_bytes(name)))
+    }
+}
+
+/// What was fetched from the job's origin, and a run directory without an overlay; each with all beneath it, once.
+fn laid_paths(held: bool, mirror: &Path, directory: &Path) -> Result<Vec<Shown>, SlotError> {
+    let mut paths = listing::laid(mirror)?;
+    if !held {
+        let lower = beneath(mirror, directory);
+        std::fs::create_dir_all(&lower).map_err(|source| SlotError::Path { path: lower, source })?;
+        paths.push(directory.to_owned());
+    }
+    paths.sort();
+    let mut shown: Vec<PathBuf> = Vec::new();
+    for path in paths {
+        let seen = held && path.starts_with(directory);
+        if !seen && !shown.iter().any(|outer| path.starts_with(outer)) {
+            shown.push(path);
+        }
+    }
+    let show = |path: PathBuf| Shown { source: as_bytes(beneath(mirror, &path)), path: as_bytes(path) };
+    Ok(shown.into_iter().map(show).collect())
 }
 
 /// Whether this user may not make entries in a directory.

@@ -79,9 +79,11 @@ impl View {
         let root = Path::new("/");
         rustix::mount::mount_change(root, MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
             .on("keep mounts private beneath", root)?;
-        let lowers = plan.overlays.iter().map(|overlay| open_path(overlay.directory())).collect::<Result<_, _>>()?;
-        let visible = plan.visible.iter().map(|path| Ok((as_path(path), copy_of_mount(as_path(path))?)));
+        let lowers = plan.overlays.iter().map(|overlay| open_path(overlay.source())).collect::<Result<_, _>>()?;
+        let visible =
+            plan.visible.iter().map(|shown| Ok((as_path(&shown.path), copy_of_mount(as_path(&shown.source))?)));
         let visible: Vec<_> = visible.collect::<Result<_, ViewError>>()?;
+        make_room(&plan)?;
         let work = Path::new(PROC);
         rustix::mount::mount_bind(as_path(&plan.work), work).on("keep the work directory", as_path(&plan.work))?;
         set_read_only(root, Reach::Tree, true).on("make read-only", root)?;
@@ -199,26 +201,60 @@ impl View {
     }
 
     fn mount_overlay(&self, lower: &OwnedFd, layer: &Path, target: &Path) -> io::Result<()> {
-        let overlay = rustix::mount::fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
-        let overlay = overlay.as_fd();
-        let set = |key: &str, value: &Path| rustix::mount::fsconfig_set_string(overlay, key, value);
-        set("lowerdir", Path::new(&format!("/proc/self/fd/{}", lower.as_raw_fd())))?;
-        set("upperdir", &layer.join("upper"))?;
-        set("workdir", &layer.join("work"))?;
-        rustix::mount::fsconfig_set_flag(overlay, "volatile")?;
-        match self.plan.mapped {
-            Some(_) => rustix::mount::fsconfig_set_flag(overlay, "userxattr")?,
-            None => {
-                // Renamed directories are understood by the harvest; a system's other defaults might not be.
-                for (option, value) in [("redirect_dir", "on"), ("metacopy", "off"), ("index", "off")] {
-                    set(option, Path::new(value))?;
-                }
+        mount_overlay(self.plan.mapped.is_some(), lower, layer, target)
+    }
+}
+
+fn mount_overlay(is_mapped: bool, lower: &OwnedFd, layer: &Path, target: &Path) -> io::Result<()> {
+    let overlay = rustix::mount::fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    let overlay = overlay.as_fd();
+    let set = |key: &str, value: &Path| rustix::mount::fsconfig_set_string(overlay, key, value);
+    set("lowerdir", Path::new(&format!("/proc/self/fd/{}", lower.as_raw_fd())))?;
+    set("upperdir", &layer.join("upper"))?;
+    set("workdir", &layer.join("work"))?;
+    rustix::mount::fsconfig_set_flag(overlay, "volatile")?;
+    match is_mapped {
+        true => rustix::mount::fsconfig_set_flag(overlay, "userxattr")?,
+        false => {
+            // Renamed directories are understood by the harvest; a system's other defaults might not be.
+            for (option, value) in [("redirect_dir", "on"), ("metacopy", "off"), ("index", "off")] {
+                set(option, Path::new(value))?;
             }
         }
-        rustix::mount::fsconfig_create(overlay)?;
-        let mount = rustix::mount::fsmount(overlay, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())?;
-        Ok(attach(&mount, target)?)
     }
+    rustix::mount::fsconfig_create(overlay)?;
+    let mount = rustix::mount::fsmount(overlay, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())?;
+    Ok(attach(&mount, target)?)
+}
+
+/// Where the host has no directory of that path, so that nothing can be mounted there, the nearest directory above is
+/// put under an overlay in memory in which there is one.
+fn make_room(plan: &Plan) -> Result<(), ViewError> {
+    let overlays = plan.overlays.iter().map(|overlay| (overlay.directory(), true));
+    let visible = plan.visible.iter().map(|shown| (as_path(&shown.path), as_path(&shown.source).is_dir()));
+    let is_hidden = |path: &Path| plan.hidden.iter().any(|hidden| path.starts_with(as_path(hidden)));
+    let missing = |(path, _): &(&Path, bool)| !path.exists() && !is_hidden(path);
+    for (number, (path, is_directory)) in overlays.chain(visible).filter(missing).enumerate() {
+        // An earlier one may have made it.
+        if path.exists() {
+            continue;
+        }
+        let nearest = path.ancestors().skip(1).find(|above| above.is_dir()).unwrap_or(Path::new("/"));
+        if nearest == Path::new("/") {
+            let source = io::Error::other("make it, or the first directory of its path, on this host; it may be empty");
+            return Err(ViewError { step: "find room for", path: path.to_owned(), source });
+        }
+        let memory = as_path(&plan.work).join(format!("room-{number}"));
+        std::fs::create_dir_all(&memory).on("make", &memory)?;
+        Private::mount(&memory)?;
+        for part in ["upper", "work"] {
+            std::fs::create_dir(memory.join(part)).on("make a layer in", &memory)?;
+        }
+        let lower = open_path(nearest)?;
+        mount_overlay(plan.mapped.is_some(), &lower, &memory, nearest).on("make room in", nearest)?;
+        make_mount_point(path, is_directory)?;
+    }
+    Ok(())
 }
 
 /// Where the layer of one root lies inside the slot's work directory.

@@ -5,9 +5,9 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use chameleon_core::job::{Determinism, Job, OsBytes, Stage, Stdin};
+use chameleon_core::job::{Determinism, Job, Origin, OsBytes, Stage, Stdin};
 use chameleon_core::message::{DaemonMessage, FtmMessage, Message, Outcome, UserMessage};
-use chameleon_core::names::{ArmorName, HostId, JobId};
+use chameleon_core::names::{ArmorName, Digest, HostId, JobId};
 use chameleon_core::strategy::library;
 use chameleon_core::world::Piece;
 use chameleon_node::client::{Client, ClientEvent, block_on};
@@ -92,6 +92,7 @@ impl System {
             environment: vec![b"PATH=/usr/bin:/bin".to_vec().into()],
             stdin: Stdin::Null,
             spool_quota: 64 << 20,
+            origin: Origin { host: HostId(1), pass: Digest::default() },
             umask: Job::USUAL_UMASK,
             needs: Default::default(),
         }
@@ -115,7 +116,7 @@ impl System {
 
     /// The decided standard output of a job that has ended.
     pub fn output(&self, job: JobId) -> String {
-        let index = std::fs::read(self.home.job(job).join("output.index")).unwrap();
+        let index = std::fs::read(self.home.index(HostId(1), job)).unwrap();
         let pieces: Vec<Piece> = minicbor::decode(&index).unwrap();
         let text = |piece: &Piece| {
             let lane = self.home.lane(piece.host, job, piece.lane);

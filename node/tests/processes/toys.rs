@@ -133,6 +133,7 @@ impl Keeper {
             | ProcessEvent::Sampled { .. }
             | ProcessEvent::Notified { .. }
             | ProcessEvent::PolicyRead(_)
+            | ProcessEvent::Knocked { .. }
             | ProcessEvent::Signed { .. }
             | ProcessEvent::Profiled(_) => {}
         }

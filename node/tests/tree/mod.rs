@@ -47,6 +47,7 @@ impl World {
 
     pub fn harvest_since(&self, since: Time) -> Manifest {
         let roots = (0..).zip(["run", "out"]).map(|(number, name)| HeldRoot {
+            shown: self.root(name),
             sealed: false,
             number,
             directory: self.root(name),

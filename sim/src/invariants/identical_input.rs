@@ -59,15 +59,16 @@ impl Invariant for IdenticalInput {
         };
         let ArmorName::Fanout(job) = who.name else { return };
         match message {
-            FanoutMessage::Distribute { stage, lanes, inputs, .. } => {
-                if self.distributed.get(&job).is_none_or(|(known, ..)| known <= stage) {
-                    self.distributed.insert(job, (*stage, lanes.clone(), inputs.clone()));
+            FanoutMessage::Distribute(supply) => {
+                if self.distributed.get(&job).is_none_or(|(known, ..)| *known <= supply.stage) {
+                    let kept = (supply.stage, supply.lanes.clone(), supply.inputs.clone());
+                    self.distributed.insert(job, kept);
                 }
             }
-            FanoutMessage::Staged { stage, lane, input, outcome } => {
+            FanoutMessage::Staged { stage, lane, input, outcome, .. } => {
                 self.staged.insert((job, *stage, input.clone(), *lane), outcome.clone());
             }
-            FanoutMessage::Spooled { .. } => {}
+            FanoutMessage::Spooled { .. } | FanoutMessage::Commit { .. } => {}
         }
     }
 }

@@ -7,12 +7,14 @@ mod accepted_is_kept;
 mod at_most_once;
 mod certified_never_changes;
 mod company;
+mod fetched_before_start;
 mod granted_lives;
 mod hospitality;
 mod identical_input;
 mod let_in_once;
 mod lower_term;
 mod no_false_alarm;
+mod no_false_loss;
 mod no_repetition;
 mod no_wrong_result;
 mod nothing_left;
@@ -60,12 +62,14 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
         Box::<at_most_once::AtMostOnce>::default(),
         Box::<certified_never_changes::CertifiedNeverChanges>::default(),
         Box::<company::Company>::default(),
+        Box::<fetched_before_start::FetchedBeforeStart>::default(),
         Box::<granted_lives::GrantedLives>::default(),
         Box::<hospitality::Hospitality>::default(),
         Box::<identical_input::IdenticalInput>::default(),
         Box::<let_in_once::LetInOnce>::default(),
         Box::<lower_term::LowerTerm>::default(),
         Box::<no_false_alarm::NoFalseAlarm>::default(),
+        Box::<no_false_loss::NoFalseLoss>::default(),
         Box::<no_repetition::NoRepetition>::default(),
         Box::<no_wrong_result::NoWrongResult>::default(),
         Box::<one_ftm_a_term::OneFtmATerm>::default(),

@@ -36,6 +36,12 @@ pub enum ExecutionRecord {
     /// CPU and number of an execution that was run, whatever came of it.
     #[n(9)]
     Spent(#[n(0)] u64),
+    /// The lane had lives before this ledger, of which it has no memory.
+    #[n(60)]
+    Fresh,
+    /// What those lives did, by the Voter's word: tasks that need no execution any more, and attempts begun.
+    #[n(61)]
+    Recalled(#[n(0)] Option<StageId>, #[n(1)] Vec<(u64, u64)>, #[n(2)] Vec<(TaskId, Attempt)>),
     /// These tasks are to be started at most once, and not before that is granted.
     #[n(120)]
     Prepared(#[n(0)] StageId, #[n(1)] Vec<(u64, u64)>),
@@ -65,6 +71,8 @@ pub enum Cause {
 #[derive(Debug, Default)]
 pub struct Ledger {
     pub orders: Option<LaneOrders>,
+    /// It is not known yet what earlier lives of the lane voted on.
+    pub is_fresh: bool,
     /// Left to run, repetitions behind votes.
     pub assigned: BTreeMap<(StageId, Purpose), TaskSet>,
     /// Ballots cast or being run for, by stage.
@@ -138,6 +146,24 @@ impl Ledger {
                 self.executions += 1;
                 self.cpu_us += cpu_us;
             }
+            ExecutionRecord::Fresh => self.is_fresh = true,
+            ExecutionRecord::Recalled(stage, ranges, began) => {
+                self.is_fresh = false;
+                if let Some(stage) = stage {
+                    self.recall(*stage, ranges, began);
+                }
+            }
+        }
+    }
+
+    fn recall(&mut self, stage: StageId, ranges: &[(u64, u64)], began: &[(TaskId, Attempt)]) {
+        let cast = self.cast.entry(stage).or_default();
+        ranges.iter().for_each(|&(from, to)| cast.insert_range(from, to));
+        if let Some(assigned) = self.assigned.remove(&(stage, Purpose::Vote)) {
+            self.assign(stage, &assigned.ranges(), Purpose::Vote);
+        }
+        for &(task, attempt) in began {
+            self.deaths.insert((stage, task), (0, attempt.0 + 1));
         }
     }
 

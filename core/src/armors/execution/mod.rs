@@ -10,7 +10,9 @@ mod once;
 mod orders;
 mod results;
 mod slots;
+mod staging;
 mod telling;
+mod votes;
 
 use std::collections::BTreeMap;
 
@@ -18,8 +20,10 @@ use ed25519_dalek::SigningKey;
 
 use crate::armor::{Armor, Effect, Event, LinkEvent, Moment, Progress, Step, Timer};
 use crate::job::{InjectionKind, Stdin, determinism};
-use crate::message::{ExecutionMessage, FanoutMessage, LaneOrders, Purpose, Story, SurrogateMessage};
-use crate::names::{ArmorName, Digest, ExecutionId, HostId, JobId, LaneId, Millis, SlotId, StageId, TaskId};
+use crate::message::{ExecutionMessage, LaneOrders, Purpose, Story, SurrogateMessage};
+use crate::names::{
+    ArmorName, Digest, ExecutionId, HostId, Incarnation, JobId, LaneId, Millis, SlotId, StageId, TaskId,
+};
 use crate::shell::Identity;
 use crate::world::{CommitOutcome, FileCommand, FileEvent, Input, Region, SlotCommand, SlotPlan};
 
@@ -42,6 +46,7 @@ const SLOT_LOSSES_LIMIT: u32 = 8;
 #[derive(Debug)]
 pub struct Execution {
     host: HostId,
+    incarnation: Incarnation,
     job: JobId,
     lane: LaneId,
     cores: u16,
@@ -71,6 +76,7 @@ impl Execution {
     pub fn new(identity: &Identity, job: JobId, lane: LaneId) -> Self {
         Execution {
             host: identity.host,
+            incarnation: identity.incarnation,
             job,
             lane,
             cores: identity.cores,
@@ -122,14 +128,15 @@ impl Execution {
             ExecutionMessage::Stop { stage } => self.stop(stage, None, &mut step),
             ExecutionMessage::StopTask { stage, task } => self.stop(stage, Some(task), &mut step),
             ExecutionMessage::Allow { stage, task, upto } => self.allow(stage, task, upto, &mut step),
-            ExecutionMessage::Commit { stage, manifests } => {
+            ExecutionMessage::Commit { stage, changes } => {
                 let Some(orders) = &self.ledger.orders else { return step };
                 // The view of the files must not be in use while the files under it change.
-                let directory = orders.job.directory.clone();
+                let pass = orders.job.origin.pass;
                 self.slots.close(&mut step.then);
-                step.then(Effect::File(FileCommand::Commit { job: self.job, stage, directory, manifests }));
+                step.then(Effect::File(FileCommand::Commit { job: self.job, stage, pass, changes }));
             }
             ExecutionMessage::BallotsKept { .. }
+            | ExecutionMessage::Voted { .. }
             | ExecutionMessage::PrefixAt { .. }
             | ExecutionMessage::Stage { .. }
             | ExecutionMessage::Feed { .. }
@@ -207,11 +214,13 @@ impl Execution {
 
     // ---- running ----
 
-    fn plan(&self, stage: StageId) -> Option<SlotPlan> {
+    fn plan(&self, number: StageId) -> Option<SlotPlan> {
         let job = &self.ledger.orders.as_ref()?.job;
-        let stage = job.stages.get(usize::from(stage.0))?;
+        let stage = job.stages.get(usize::from(number.0))?;
         Some(SlotPlan {
             job: self.job,
+            origin: job.origin,
+            stage: number,
             lane: self.lane,
             directory: job.directory.clone(),
             program: stage.command.first().cloned().unwrap_or_else(|| Vec::new().into()),
@@ -264,6 +273,9 @@ impl Execution {
         let purposes = (stage, Purpose::Vote)..=(stage, Purpose::Repeat(u16::MAX));
         // Somebody waits for a repetition before anything else goes on.
         self.ledger.assigned.range(purposes).rev().find_map(|(&(_, purpose), tasks)| {
+            if self.ledger.is_fresh && purpose == Purpose::Vote {
+                return None;
+            }
             let task = tasks.iter().find(|task| !busy(task))?;
             Some((task, purpose))
         })
@@ -315,73 +327,6 @@ impl Execution {
         self.slots.set(slot, SlotState::Running(run));
     }
 
-    fn on_voter(&mut self, message: ExecutionMessage) -> Step<ExecutionRecord> {
-        let mut step = Step::none();
-        match message {
-            ExecutionMessage::BallotsKept { below } => {
-                if !self.ledger.ballots.is_empty() {
-                    step.record(self, ExecutionRecord::BallotsKept(below));
-                }
-                if let Some(stage) = self.ledger.counts.keys().next_back().copied() {
-                    self.tell_done(stage, &mut step);
-                }
-            }
-            ExecutionMessage::PrefixAt { stage, task, offset } => self.ask_prefix(stage, task, offset, &mut step),
-            ExecutionMessage::Configure(_)
-            | ExecutionMessage::Run { .. }
-            | ExecutionMessage::Stop { .. }
-            | ExecutionMessage::StopTask { .. }
-            | ExecutionMessage::Allow { .. }
-            | ExecutionMessage::Commit { .. }
-            | ExecutionMessage::Stage { .. }
-            | ExecutionMessage::Feed { .. }
-            | ExecutionMessage::Prepare { .. }
-            | ExecutionMessage::StartOnce { .. }
-            | ExecutionMessage::LeaseEnded => {}
-        }
-        step
-    }
-
-    fn ask_prefix(&mut self, stage: StageId, task: TaskId, offset: u64, step: &mut Step<ExecutionRecord>) {
-        let runs = self.slots.runs().find(|(_, run)| run.execution.stage == stage && run.execution.task == task);
-        if let Some((slot, run)) = runs {
-            step.then(Effect::Slot(SlotCommand::Prefix { slot, execution: run.execution, offset }));
-        } else if let Some(ballot) = self.ledger.ballot(stage, task) {
-            let execution = ExecutionId { stage, task, attempt: ballot.attempt };
-            let region = ballot.ended.stdout;
-            step.then(Effect::File(FileCommand::Prefix { job: self.job, lane: self.lane, execution, region, offset }));
-        }
-    }
-
-    fn on_fanout(&mut self, message: ExecutionMessage) -> Step<ExecutionRecord> {
-        let mut step = Step::none();
-        match message {
-            ExecutionMessage::Stage { stage, input } => {
-                step.then(Effect::File(FileCommand::Digest { job: self.job, stage, input }));
-            }
-            ExecutionMessage::Feed { upto, end } => {
-                if (upto, end) != self.ledger.fed {
-                    step.record(self, ExecutionRecord::Fed(upto, end));
-                    let (upto, end) = self.ledger.fed;
-                    let feed = |(slot, _)| Effect::Slot(SlotCommand::Feed { slot, upto, end });
-                    step.then.extend(self.slots.runs().map(feed));
-                }
-            }
-            ExecutionMessage::Configure(_)
-            | ExecutionMessage::Run { .. }
-            | ExecutionMessage::Stop { .. }
-            | ExecutionMessage::StopTask { .. }
-            | ExecutionMessage::Allow { .. }
-            | ExecutionMessage::Commit { .. }
-            | ExecutionMessage::BallotsKept { .. }
-            | ExecutionMessage::PrefixAt { .. }
-            | ExecutionMessage::Prepare { .. }
-            | ExecutionMessage::StartOnce { .. }
-            | ExecutionMessage::LeaseEnded => {}
-        }
-        step
-    }
-
     fn file(&mut self, event: FileEvent) -> Step<ExecutionRecord> {
         let mut step = Step::none();
         match event {
@@ -390,17 +335,11 @@ impl Execution {
                 step.send(self.surrogate(), SurrogateMessage::Committed { stage, outcome });
             }
             FileEvent::Digested { input: Input::Program(_), outcome, .. } => self.program = outcome.unwrap_or_default(),
-            FileEvent::Digested { stage, input, outcome } => {
-                // Digests may be done in another order than they were asked for: the longest is the latest.
-                let superseded =
-                    |kept: &Input| matches!((kept, &input), (Input::Spool(kept), Input::Spool(new)) if kept < new);
-                self.staged.retain(|(of, kept), _| *of == stage && !superseded(kept));
-                self.staged.insert((stage, input.clone()), outcome.clone());
-                let message = FanoutMessage::Staged { stage, lane: self.lane, input, outcome };
-                step.send(ArmorName::Fanout(self.job), message);
+            FileEvent::Digested { stage, input, outcome } | FileEvent::Fetched { stage, input, outcome } => {
+                self.has_staged(stage, input, outcome, &mut step);
             }
             FileEvent::Prefix { execution, so_far } => self.say_prefix(execution, so_far, &mut step),
-            FileEvent::IndexKept { .. } => {}
+            FileEvent::Offered { .. } | FileEvent::IndexKept { .. } => {}
         }
         step
     }
@@ -431,6 +370,7 @@ impl Execution {
             | Timer::Restore(_)
             | Timer::Remind
             | Timer::Guard
+            | Timer::Judge(_)
             | Timer::Profile => {}
         }
         step
@@ -455,10 +395,10 @@ impl Armor for Execution {
     fn handle(&mut self, now: Moment, event: Event<ExecutionMessage>) -> Step<ExecutionRecord> {
         match event {
             Event::Message { from, message } if from == self.surrogate() => self.on_surrogate(now, message),
-            Event::Message { from, message } if from == self.voter() => self.on_voter(message),
+            Event::Message { from, message } if from == self.voter() => self.on_voter(now, message),
             Event::Message { from: ArmorName::Fanout(job), message } if job == self.job => self.on_fanout(message),
             Event::Message { from: ArmorName::Daemon(host), message } if host == self.host => self.on_daemon(&message),
-            Event::Message { .. } | Event::Process(_) => Step::none(),
+            Event::Message { .. } | Event::Process(_) | Event::Datagram { .. } => Step::none(),
             Event::Timer(timer) => self.timer(now, timer),
             Event::Slot(event) => self.slot(now, event),
             Event::File(event) => self.file(event),
@@ -470,8 +410,11 @@ impl Armor for Execution {
     fn resume(&mut self, now: Moment) -> Step<ExecutionRecord> {
         let mut step = Step::none();
         self.locate_peers(&mut step);
+        if self.ledger.is_fresh {
+            self.say_recall(&mut step);
+        }
         let stage = self.ledger.assigned.keys().next().map(|(stage, _)| *stage);
-        let fresh = self.ledger.orders.is_some() && self.ledger.counts.is_empty();
+        let fresh = self.ledger.orders.is_some() && self.ledger.counts.is_empty() && !self.is_elsewhere();
         if let Some(stage) = stage.or(fresh.then_some(StageId(0))) {
             self.open_slots(stage, &mut step);
         }

@@ -3,7 +3,7 @@
 use crate::armor::{Effect, Step};
 use crate::armors::execution::{Execution, ExecutionRecord};
 use crate::message::LaneOrders;
-use crate::names::StageId;
+use crate::names::{Incarnation, StageId};
 
 impl Execution {
     /// Orders are repeated whenever the link comes up, and change while the lane runs.
@@ -12,9 +12,13 @@ impl Execution {
             return;
         }
         let is_first = self.ledger.orders.is_none();
+        if is_first && self.incarnation > Incarnation(1) {
+            step.record(self, ExecutionRecord::Fresh);
+            self.say_recall(step);
+        }
         step.record(self, ExecutionRecord::Configured(orders));
         self.locate_peers(step);
-        if is_first {
+        if is_first && !self.is_elsewhere() {
             self.open_slots(StageId(0), step);
         }
     }

@@ -119,7 +119,7 @@ impl Execution {
             let story = Story::Injected { lane: self.lane, execution: run.execution, kind: InjectionKind::Lie };
             self.note(story, step);
         }
-        let ballot = Ballot { stage, task, attempt, ended };
+        let ballot = Ballot { stage, task, attempt, ended, host: self.host };
         match run.purpose {
             Purpose::Vote => {
                 if self.is_at_most_once(stage) {

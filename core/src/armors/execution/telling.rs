@@ -37,7 +37,8 @@ impl Execution {
         while let Some((first, ballots)) = self.ledger.ballots.say(BALLOTS_AT_ONCE) {
             let witness = self.witness();
             let seal = seal(&self.key, self.lane, first, &witness, &ballots);
-            step.send(self.voter(), VoterMessage::Ballots { lane: self.lane, first, witness, ballots, seal });
+            let (lane, life) = (self.lane, self.incarnation);
+            step.send(self.voter(), VoterMessage::Ballots { lane, life, first, witness, ballots, seal });
         }
     }
 
@@ -87,13 +88,16 @@ impl Execution {
     pub(super) fn link_up(&mut self, peer: ArmorName) -> Step<ExecutionRecord> {
         let mut step = Step::none();
         if peer == self.voter() {
+            if self.ledger.is_fresh {
+                self.say_recall(&mut step);
+            }
             self.ledger.ballots.repeat();
             self.say_ballots(&mut step);
             let said: Vec<(ExecutionId, Region)> = self.said.iter().map(|(&id, &region)| (id, region)).collect();
             said.into_iter().for_each(|(execution, so_far)| self.say_prefix(execution, so_far, &mut step));
         } else if peer == ArmorName::Fanout(self.job) {
             for ((stage, input), outcome) in self.staged.clone() {
-                step.send(peer, FanoutMessage::Staged { stage, lane: self.lane, input, outcome });
+                step.send(peer, FanoutMessage::Staged { stage, lane: self.lane, input, outcome, host: self.host });
             }
         } else if peer == self.surrogate() {
             self.ledger.stories.repeat();

@@ -26,7 +26,7 @@ impl Ftm {
                 None => return self.refuse_unknown(user, job, step),
             },
             Query::Submitted(job) => match self.jobs.get(job) {
-                Some(record) => UserMessage::Submitted(record.job.clone()),
+                Some(record) => UserMessage::Submitted(Box::new(record.job.without_pass())),
                 None => return self.refuse_unknown(user, job, step),
             },
             Query::Notices(job) if self.jobs.get(job).is_none() => return self.refuse_unknown(user, job, step),
@@ -65,10 +65,14 @@ impl Ftm {
         let jobs: BTreeSet<JobId> = here.iter().filter_map(|name| name.job()).collect();
         let known = self.hosts.get(&host);
         let profile = known.and_then(|known| known.profile.as_ref()).map(|record| &record.profile);
-        let is_up = self.linked.contains(&ArmorName::Daemon(host));
+        let state = match self.linked.contains(&ArmorName::Daemon(host)) {
+            _ if self.is_lost(host) => HostState::Lost,
+            true => HostState::Up,
+            false => HostState::Away,
+        };
         HostRow {
             host,
-            state: if is_up { HostState::Up } else { HostState::Away },
+            state,
             since_unix_ms: known.map_or(0, |known| known.record.since_unix_ms),
             jobs: counted(jobs.len()),
             armors: counted(here.len()),
@@ -76,6 +80,7 @@ impl Ftm {
             cores: profile.map_or(0, |profile| profile.cores),
             platform: profile.map_or_else(String::new, |profile| profile.platform()),
             numeric_class: profile.map_or_else(String::new, |profile| profile.numeric.class.clone()),
+            entry: self.enrolment.entry(host),
         }
     }
 

@@ -57,6 +57,14 @@ pub struct MemberRecord {
     pub is_revoked: bool,
 }
 
+impl MemberRecord {
+    /// Its line in the address book, if it is a host that is let in.
+    fn entry(&self) -> Option<Address> {
+        let host = self.member.host().filter(|_| !self.is_revoked)?;
+        Some(Address { host, name: self.name.clone(), address: self.address.clone() })
+    }
+}
+
 /// All tokens and members.
 #[derive(Debug, Default)]
 pub struct Enrolment {
@@ -80,6 +88,12 @@ impl Enrolment {
     #[must_use]
     pub fn member(&self, member: &Principal) -> Option<&MemberRecord> {
         self.members.get(member)
+    }
+
+    /// A host's line in the address book.
+    #[must_use]
+    pub fn entry(&self, host: HostId) -> Option<Address> {
+        self.member(&Principal::Host(host)).and_then(MemberRecord::entry)
     }
 
     /// Whether other machines can join at all.
@@ -157,14 +171,10 @@ impl Enrolment {
 
     #[must_use]
     pub fn book(&self, ftm: HostId) -> Book {
-        let entry = |record: &MemberRecord| {
-            let host = record.member.host().filter(|_| !record.is_revoked)?;
-            Some(Address { host, name: record.name.clone(), address: record.address.clone() })
-        };
         let revoked = self.members.values().filter(|record| record.is_revoked);
         Book {
             ftm,
-            hosts: self.members.values().filter_map(entry).collect(),
+            hosts: self.members.values().filter_map(MemberRecord::entry).collect(),
             revoked: revoked.map(|record| record.member.clone()).collect(),
         }
     }
@@ -206,6 +216,16 @@ impl Ftm {
             self.save(step, FtmRecord::Token(TokenRecord { digest, role, good_until_unix_ms, used_by: None }));
         }
         self.reply(user, UserMessage::TokenKept { digest }, step);
+    }
+
+    /// A link proved who is behind a user's command. A person has no daemon that keeps the book.
+    pub(super) fn introduced(&mut self, user: ArmorName, principal: Principal, step: &mut FtmStep) {
+        let is_person = principal.host().is_none();
+        self.users.introduce(user, principal);
+        if is_person {
+            let book = Box::new(self.enrolment.book(self.host));
+            self.reply(user, UserMessage::Book(book), step);
+        }
     }
 
     /// Somebody wants to be let in with a token.

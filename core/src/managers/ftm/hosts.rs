@@ -4,9 +4,10 @@ use crate::armor::{Effect, Moment};
 use crate::job::Job;
 use crate::managers::ftm::placement::{Placing, Plan};
 use crate::managers::ftm::registry::{Decided, Entry, Sighting};
-use crate::managers::ftm::{Ftm, FtmRecord, FtmStep, HostRecord, ProfileRecord};
+use crate::managers::ftm::ring::Watching;
+use crate::managers::ftm::{Ftm, FtmRecord, FtmStep, HostRecord, ProfileRecord, Standing};
 use crate::message::{Bid, DaemonMessage, Occurrence, Story, SurrogateMessage, Unit, UserMessage};
-use crate::names::{ArmorName, HostId, Incarnation, JobId, Kind};
+use crate::names::{ArmorName, HostId, Incarnation, JobId, Kind, Millis};
 
 /// What the FTM knows of a host.
 #[derive(Debug, Default)]
@@ -14,6 +15,12 @@ pub(super) struct Host {
     /// Durable, and so is the profile.
     pub record: HostRecord,
     pub profile: Option<ProfileRecord>,
+    /// Whether it gets ARMORs. Durable.
+    pub standing: Standing,
+    /// What its Heartbeat is to do.
+    pub watching: Watching,
+    /// When its daemon joined last.
+    pub joined: Option<Millis>,
     /// Its daemon, once it has joined this FTM.
     pub daemon: Option<Unit>,
     /// The FTM itself, on the host where it lives.
@@ -22,10 +29,19 @@ pub(super) struct Host {
     pub clean: Vec<JobId>,
 }
 
+impl Host {
+    /// Whether ARMORs can be placed there.
+    pub fn serves(&self) -> bool {
+        self.daemon.is_some() && self.standing == Standing::Serving
+    }
+}
+
 impl Ftm {
     /// A daemon says who it is and what is in its charge: the registry and the host are made to agree.
     pub(super) fn joined(&mut self, now: Moment, host: HostId, units: &[Unit], step: &mut FtmStep) {
+        self.hosts.entry(host).or_default().joined = Some(now.boot);
         self.greet(now, host, units, step);
+        self.welcome_back(now, host, step);
         for name in self.registry.missing(host, units) {
             self.reinstall(now, host, name, step);
         }
@@ -34,6 +50,7 @@ impl Ftm {
         }
         self.tell_host(host, step);
         self.place_requested(now, step);
+        self.watch_hosts(step);
     }
 
     /// A life of its daemon that joins for the first time is put on record, and its host will be looked over.
@@ -69,16 +86,17 @@ impl Ftm {
         match unit.name {
             ArmorName::Daemon(_) => self.hosts.entry(host).or_default().daemon = Some(unit.clone()),
             ArmorName::Ftm => self.hosts.entry(host).or_default().ftm = Some(unit.clone()),
-            ArmorName::Surrogate(job)
-            | ArmorName::Voter(job)
-            | ArmorName::Fanout(job)
-            | ArmorName::Execution(job, _) => match self.registry.sight(host, unit) {
+            ArmorName::Surrogate(_)
+            | ArmorName::Voter(_)
+            | ArmorName::Fanout(_)
+            | ArmorName::Execution(..)
+            | ArmorName::Heartbeat(_) => match self.registry.sight(host, unit) {
                 Sighting::Known => {}
-                Sighting::Began => self.began(job, unit.name, step),
+                Sighting::Began => self.began(unit.name, step),
                 Sighting::Stray => {
                     if self.registry.get(unit.name).is_none() {
                         let why = format!("nobody needs it on {host}; it is retired there");
-                        self.note(now, Some(job), Story::ArmorLost { name: unit.name, why }, step);
+                        self.note(now, unit.name.job(), Story::ArmorLost { name: unit.name, why }, step);
                     }
                     self.retire_at(host, unit.name, step);
                 }
@@ -92,20 +110,22 @@ impl Ftm {
         }
     }
 
-    /// Whether anybody has a use for this ARMOR: a job that runs, or the FTM itself.
-    fn needs(&self, name: ArmorName) -> bool {
+    /// Whether anybody has a use for this ARMOR: a job that runs, or the system itself.
+    pub(super) fn needs(&self, name: ArmorName) -> bool {
         match name.job() {
             Some(job) => self.jobs.running(job).is_some(),
-            None => matches!(name, ArmorName::Init(_)),
+            None => matches!(name, ArmorName::Init(_) | ArmorName::Heartbeat(_)),
         }
     }
 
-    /// An ARMOR runs: its SM is given its job, or told that it has its place.
-    fn began(&mut self, job: JobId, name: ArmorName, step: &mut FtmStep) {
-        match name {
-            // If there is no link yet, this one makes it, and all is said again when it is up.
-            ArmorName::Surrogate(_) => self.tell_surrogate(job, step),
-            _ => self.grant(job, step),
+    /// An ARMOR runs: its SM is given its job, or told that it has its place. If there is no link yet,
+    /// this one makes it, and all is said again when it is up.
+    fn began(&mut self, name: ArmorName, step: &mut FtmStep) {
+        match (name, name.job()) {
+            (ArmorName::Heartbeat(host), _) => self.tell_heartbeat(host, step),
+            (ArmorName::Surrogate(job), _) => self.tell_surrogate(job, step),
+            (_, Some(job)) => self.grant(job, step),
+            (_, None) => {}
         }
     }
 
@@ -188,9 +208,13 @@ impl Ftm {
         let Some(Decided::Retiring { host: expected }) = self.registry.get(name).map(|entry| &entry.decided) else {
             return;
         };
-        if *expected != host {
-            return;
+        if *expected == host {
+            self.retired(name, step);
         }
+    }
+
+    /// A retired ARMOR is gone for good.
+    pub(super) fn retired(&mut self, name: ArmorName, step: &mut FtmStep) {
         self.save(step, FtmRecord::ArmorGone(name));
         if let ArmorName::Surrogate(_) = name {
             self.linked.remove(&name);
@@ -224,6 +248,9 @@ impl Ftm {
 
     fn move_or_give_up(&mut self, now: Moment, host: HostId, entry: &Entry, why: &str, step: &mut FtmStep) {
         let name = entry.name;
+        if let ArmorName::Heartbeat(_) = name {
+            return self.reinstall(now, host, name, step);
+        }
         let Some(job) = name.job().filter(|_| self.needs(name)) else {
             // It has done its part, or is of no use anywhere else.
             self.save(step, FtmRecord::Armor(entry.retiring(host)));
@@ -242,7 +269,7 @@ impl Ftm {
         self.install(&moved, step);
     }
 
-    fn give_up(&mut self, now: Moment, host: HostId, entry: &Entry, why: &str, step: &mut FtmStep) {
+    pub(super) fn give_up(&mut self, now: Moment, host: HostId, entry: &Entry, why: &str, step: &mut FtmStep) {
         let (name, why) = (entry.name, why.to_owned());
         self.save(step, FtmRecord::Armor(entry.lost(host, why.clone())));
         self.note(now, name.job(), Story::ArmorLost { name, why: why.clone() }, step);

@@ -97,13 +97,13 @@ impl Ftm {
     /// A user waits for the end of a job.
     pub(super) fn wait(&mut self, user: ArmorName, job: JobId, step: &mut FtmStep) {
         let Some(record) = self.jobs.get(job) else { return self.refuse_unknown(user, job, step) };
+        self.users.awaits(user, job);
         match &record.end {
             Some(end) => self.reply(user, ended(job, end), step),
             None => {
                 // Said so that the way back is open when the job ends: one who waits in silence could
                 // not be told from one who is gone.
                 let accepted = UserMessage::Accepted { request: record.request, job };
-                self.users.awaits(user, job);
                 self.reply(user, accepted, step);
                 self.locate_for(user, ArmorName::Surrogate(job), step);
             }
@@ -178,8 +178,10 @@ impl Ftm {
     pub(super) fn retire(&mut self, entry: &Entry, step: &mut FtmStep) {
         match entry.decided {
             Decided::Requested => self.save(step, FtmRecord::ArmorGone(entry.name)),
-            // Nobody will answer for it.
-            Decided::Installing { host, .. } | Decided::Lost { host, .. } if self.is_shut_out(host) => {
+            // Nobody is there to be told; if its host is heard again, it is told then.
+            Decided::Installing { host, .. } | Decided::Lost { host, .. }
+                if self.is_lost(host) || self.is_shut_out(host) =>
+            {
                 self.save(step, FtmRecord::ArmorGone(entry.name));
             }
             Decided::Installing { host, .. } | Decided::Lost { host, .. } => {

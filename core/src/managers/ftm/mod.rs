@@ -17,6 +17,9 @@
 //! | `hosts` | what daemons say, and what they are told |
 //! | [`admission`] | which jobs may start |
 //! | `places` | what starts where, and what waits for what |
+//! | [`ring`] | which host watches which |
+//! | [`suspicion`] | what the silence of a host means |
+//! | `loss` | what becomes of a lost host and of its ARMORs |
 //! | `unresolved` | what a person must look at, and what they say of it |
 //! | `profiles` | what each host is, and when it is looked over |
 //! | `answers` | what people ask |
@@ -29,12 +32,15 @@ pub mod events;
 mod hosts;
 pub mod jobs;
 mod lives;
+mod loss;
 pub mod notices;
 pub mod placement;
 mod places;
 mod profiles;
 mod record;
 pub mod registry;
+pub mod ring;
+pub mod suspicion;
 #[cfg(test)]
 mod tests;
 mod unresolved;
@@ -42,10 +48,10 @@ mod users;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use record::{FtmRecord, HostRecord, ProfileRecord};
+pub use record::{FtmRecord, HostRecord, ProfileRecord, Standing, StandingRecord};
 
 use crate::armor::{Armor, Effect, Event, LinkEvent, Moment, Progress, Step, Timer};
-use crate::message::{FtmMessage, InitMessage, Occurrence, Story, SurrogateMessage, UserMessage};
+use crate::message::{DaemonMessage, FtmMessage, InitMessage, Occurrence, Story, SurrogateMessage, UserMessage};
 use crate::names::{ArmorName, HostId, Incarnation, JobId, Kind, Millis, Term};
 use crate::restart::Next;
 use crate::shell::{Identity, Place};
@@ -56,6 +62,7 @@ use hosts::Host;
 use jobs::Jobs;
 use notices::{NoticeRecord, Notices};
 use registry::Registry;
+use suspicion::Suspicion;
 use unresolved::Word;
 use users::Users;
 
@@ -67,6 +74,9 @@ pub struct Ftm {
     cores: u16,
     incarnation: Incarnation,
     term: Term,
+    /// Drawn for this life, and the one that is kept.
+    seed: [u8; 32],
+    secret: [u8; 32],
     jobs: Jobs,
     registry: Registry,
     events: Events,
@@ -79,6 +89,9 @@ pub struct Ftm {
     linked: BTreeSet<ArmorName>,
     /// Who waits for a job to be forgotten.
     forgetting: BTreeMap<JobId, BTreeSet<ArmorName>>,
+    /// Hosts that somebody does not hear, and links that are known to be cut: from whom, to whom.
+    suspicions: BTreeMap<HostId, Suspicion>,
+    cut_links: BTreeSet<(HostId, HostId)>,
     /// When this reign began, and when jobs ended in it.
     began: Millis,
     ended: BTreeMap<JobId, Millis>,
@@ -94,6 +107,8 @@ impl Ftm {
             cores: identity.cores,
             incarnation: identity.incarnation,
             term: Term::default(),
+            seed: identity.seed,
+            secret: [0; 32],
             jobs: Jobs::default(),
             registry: Registry::default(),
             events: Events::default(),
@@ -103,6 +118,8 @@ impl Ftm {
             users: Users::default(),
             linked: BTreeSet::new(),
             forgetting: BTreeMap::new(),
+            suspicions: BTreeMap::new(),
+            cut_links: BTreeSet::new(),
             began: Millis::default(),
             ended: BTreeMap::new(),
         }
@@ -136,6 +153,9 @@ impl Ftm {
         if from.kind() == Kind::User && self.users.heard(from, now.boot) {
             step.timer(Timer::Flush, users::REACHED_WITHIN);
         }
+        if let ArmorName::Daemon(host) = from {
+            self.heard_of(host);
+        }
         match message {
             FtmMessage::Submit { request, job } => self.submit(now, from, request, job, step),
             FtmMessage::Ask(query) => self.answer(from, query, step),
@@ -160,13 +180,18 @@ impl Ftm {
                 self.end(now, job, outcome, length, step);
                 step.send(from, SurrogateMessage::EndKept);
             }
+            FtmMessage::Hears { host, hearing } => {
+                if let ArmorName::Heartbeat(observer) = from {
+                    self.hears(now, observer, host, hearing, step);
+                }
+            }
             FtmMessage::MakeToken { digest, role, good_for } => {
                 self.make_token(now, from, digest, role, good_for, step);
             }
             FtmMessage::Enrol(application) => self.enrol(now, from, &application, step),
             FtmMessage::Renew { member, key } => self.renew(from, &member, key, step),
             FtmMessage::Revoke { name } => self.revoke(now, from, &name, step),
-            FtmMessage::Introduced(principal) => self.users.introduce(from, principal),
+            FtmMessage::Introduced(principal) => self.introduced(from, principal, step),
             FtmMessage::Reachable { name, address, key } => {
                 self.daemon_says(from, |ftm, host| ftm.reachable(host, name, address, key, step));
             }
@@ -241,12 +266,17 @@ impl Ftm {
     fn link_up(&mut self, peer: ArmorName, step: &mut FtmStep) {
         self.linked.insert(peer);
         match peer {
-            ArmorName::Daemon(host) => self.tell_host(host, step),
+            ArmorName::Daemon(host) => {
+                self.tell_host(host, step);
+                // What it was told before, of what to retire, may be lost.
+                step.send(peer, DaemonMessage::Report { term: self.term });
+            }
             ArmorName::Surrogate(job) => self.tell_surrogate(job, step),
+            ArmorName::Heartbeat(host) => self.tell_heartbeat(host, step),
             ArmorName::User(_) => {
-                for message in self.users.up(peer) {
-                    step.send(peer, message);
-                }
+                let (owed, missed) = self.users.up(peer);
+                owed.into_iter().for_each(|message| step.send(peer, message));
+                missed.into_iter().for_each(|job| self.wait(peer, job, step));
             }
             // They speak first.
             ArmorName::Ftm
@@ -257,15 +287,17 @@ impl Ftm {
         }
     }
 
-    fn link_down(&mut self, peer: ArmorName, step: &mut FtmStep) {
+    fn link_down(&mut self, now: Moment, peer: ArmorName, step: &mut FtmStep) {
         self.linked.remove(&peer);
-        if peer.kind() == Kind::User {
+        if self.users.down(peer, now.boot) {
+            step.timer(Timer::Flush, users::REACHED_WITHIN);
+        } else if peer.kind() == Kind::User {
             self.forget_user(peer, step);
         }
     }
 
     fn forget_user(&mut self, user: ArmorName, step: &mut FtmStep) {
-        self.users.down(user);
+        self.users.gone(user);
         for waiting in self.forgetting.values_mut() {
             waiting.remove(&user);
         }
@@ -362,6 +394,10 @@ impl Armor for Ftm {
             FtmRecord::EventGone(number) => self.events.remove(*number),
             FtmRecord::Notice(record) => self.notices.put(record),
             FtmRecord::NoticeGone(number) => self.notices.remove(*number),
+            FtmRecord::Secret(secret) => self.secret = *secret,
+            FtmRecord::Standing(record) => {
+                self.hosts.entry(record.host).or_default().standing = record.standing.clone();
+            }
             FtmRecord::Token(record) => self.enrolment.put_token(record),
             FtmRecord::TokenGone(digest) => self.enrolment.remove_token(*digest),
             FtmRecord::Member(record) => self.enrolment.put_member(record),
@@ -377,14 +413,15 @@ impl Armor for Ftm {
             Event::Timer(Timer::Remind) => self.remind(now, &mut step),
             Event::Timer(Timer::Profile) => self.profile_hosts(&mut step),
             Event::Timer(Timer::Flush) => self.forget_unreached(now, &mut step),
+            Event::Timer(Timer::Judge(host)) => self.judge(now, host, &mut step),
             Event::Link(LinkEvent::Up { peer, .. }) => self.link_up(peer, &mut step),
-            Event::Link(LinkEvent::Down { peer }) => self.link_down(peer, &mut step),
+            Event::Link(LinkEvent::Down { peer }) => self.link_down(now, peer, &mut step),
             Event::Process(ProcessEvent::Notified { notice, failure }) => {
                 self.notified(now, notice, failure, &mut step);
             }
             Event::Process(ProcessEvent::Signed { to, member, outcome }) => self.signed(to, member, outcome, &mut step),
             // What concerns the guardian in its shell, a daemon or a lane.
-            Event::Process(_) | Event::Timer(_) | Event::Slot(_) | Event::File(_) => {}
+            Event::Process(_) | Event::Timer(_) | Event::Slot(_) | Event::File(_) | Event::Datagram { .. } => {}
         }
         step
     }
@@ -394,6 +431,10 @@ impl Armor for Ftm {
         let (last_job, next_event) = (self.jobs.last(), self.events.next());
         self.began = now.boot;
         self.save(&mut step, FtmRecord::Reign { term: Term(self.term.0 + 1), last_job, next_event });
+        if self.secret == [0; 32] {
+            let secret = *blake3::keyed_hash(&self.seed, b"what the keys of hosts are made from").as_bytes();
+            self.save(&mut step, FtmRecord::Secret(secret));
+        }
         self.registry.inherit();
         self.locate_surrogates(&mut step);
         self.deliver(now, &mut step);

@@ -129,6 +129,7 @@ pub fn notable(story: &Story) -> Option<String> {
         | Story::SlotUnavailable { .. }
         | Story::Unclear { .. }
         | Story::ArmorDied { .. }
+        | Story::ArmorMoved { .. }
         | Story::ArmorHung { .. } => Some(format!("fault: {story}")),
         Story::Diagnosed { .. } => Some(format!("diagnosis: {story}")),
         Story::Extended { .. }
@@ -156,9 +157,15 @@ pub fn notable(story: &Story) -> Option<String> {
         | Story::Revoked { .. }
         | Story::NotifyFailed { .. }
         | Story::Cost { .. }
+        | Story::LeftOut { .. }
         | Story::Resolved(_)
         | Story::Masked { .. }
         | Story::PolicyRefused { .. }
-        | Story::Spread { .. } => None,
+        | Story::Spread { .. }
+        | Story::HostLost { .. }
+        | Story::HostReturned { .. }
+        | Story::HostSlow { .. }
+        | Story::LinkCut { .. }
+        | Story::LinkRestored { .. } => None,
     }
 }

@@ -2,8 +2,9 @@
 //! printed, or to what each host lacks.
 //!
 //! The lanes of a job are spread first and balanced second, because a host that dies or
-//! miscomputes should take one lane with it and not the quorum. The others go where least runs. What a
-//! job wishes of its hosts concerns its lanes only, and is kept to or the lane waits.
+//! miscomputes should take one lane with it and not the quorum. A job's SM and Fanout go to its origin,
+//! where its files are, if that is there. The others go where least runs. What a job wishes of its hosts
+//! concerns its lanes only, and is kept to or the lane waits.
 //!
 //! Lanes are placed one after another, each on the best host that meets all conditions; if a later one
 //! then finds none, an earlier one is tried elsewhere, up to a bound. Hosts that were only half looked through
@@ -41,6 +42,8 @@ pub struct Site<'a> {
 /// Lanes of a job that have a host, and what is wished of the others.
 #[derive(Debug, Clone, Copy)]
 pub struct Conditions<'a> {
+    /// Where the job's files are.
+    pub origin: HostId,
     pub wishes: &'a Wishes,
     /// Bytes that each lane needs.
     pub memory: Option<u64>,
@@ -185,7 +188,9 @@ impl Search<'_> {
             let lanes = self.lanes.values().filter(|other| **other == host).count();
             let armors = room.site.load.armors + room.added + 1;
             let spread = if name.kind() == Kind::Execution { lanes } else { 0 };
-            (spread, armors * 4 / room.quarters, armors, host)
+            let belongs_there = matches!(name.kind(), Kind::Surrogate | Kind::Fanout);
+            let is_away = belongs_there && host != self.conditions.origin;
+            (is_away, spread, armors * 4 / room.quarters, armors, host)
         });
         fit
     }

@@ -45,7 +45,7 @@ impl Ftm {
     }
 
     fn cores_up(&self) -> u32 {
-        let up = self.hosts.values().filter(|known| known.daemon.is_some());
+        let up = self.hosts.values().filter(|known| known.serves());
         let cores = |profile: Option<u16>| u32::from(profile.unwrap_or(self.cores));
         up.map(|known| cores(known.profile.as_ref().map(|record| record.profile.cores))).sum()
     }
@@ -63,7 +63,8 @@ impl Ftm {
     /// Why this job can never start, if so: on no host that has ever joined.
     pub(super) fn impossible(&self, id: JobId, job: &Job) -> Option<String> {
         let (names, none) = (lanes_of(id, job), BTreeMap::new());
-        let plan = placement::feasible(&self.sites(id, &[]), conditions(&job.needs, &none), &names).err()?;
+        let plan =
+            placement::feasible(&self.sites(id, &[]), conditions(job.origin.host, &job.needs, &none), &names).err()?;
         let (placed, all) = (plan.places.len(), names.len());
         Some(format!(
             "what {:?} wishes of its hosts cannot be had: {placed} of {all} lanes would have a place; {}. Change \
@@ -157,7 +158,9 @@ impl Ftm {
     /// Where these ARMORs of a job would go, but for hosts that could not keep them.
     pub(super) fn plan(&self, job: JobId, names: &[ArmorName], tried: &[HostId]) -> Plan {
         let none = Needs::default();
-        let needs = self.jobs.get(job).map_or(&none, |record| &record.job.needs);
+        let record = self.jobs.get(job);
+        let needs = record.map_or(&none, |record| &record.job.needs);
+        let origin = record.map(|record| record.job.origin.host).unwrap_or_default();
         let lanes = self.registry.of_job(job).filter_map(|entry| match (entry.name, &entry.decided) {
             (ArmorName::Execution(_, lane), Decided::Installing { host, .. }) if !names.contains(&entry.name) => {
                 Some((lane, *host))
@@ -165,7 +168,7 @@ impl Ftm {
             _ => None,
         });
         let placed = lanes.collect();
-        placement::place(&self.sites(job, tried), conditions(needs, &placed), names)
+        placement::place(&self.sites(job, tried), conditions(origin, needs, &placed), names)
     }
 
     /// All hosts that have ever joined, as far as places are concerned.
@@ -174,7 +177,7 @@ impl Ftm {
         let sites = self.hosts.iter().map(|(&host, known)| Site {
             host,
             load: loads.get(&host).copied().unwrap_or_default(),
-            closed: match (known.daemon.is_some(), tried.contains(&host)) {
+            closed: match (known.serves(), tried.contains(&host)) {
                 (false, _) => Some("is away"),
                 (true, true) => Some("could not keep it running"),
                 (true, false) => None,
@@ -185,8 +188,8 @@ impl Ftm {
     }
 }
 
-fn conditions<'a>(needs: &'a Needs, placed: &'a BTreeMap<LaneId, HostId>) -> Conditions<'a> {
-    Conditions { wishes: &needs.wishes, memory: needs.memory, placed }
+fn conditions<'a>(origin: HostId, needs: &'a Needs, placed: &'a BTreeMap<LaneId, HostId>) -> Conditions<'a> {
+    Conditions { origin, wishes: &needs.wishes, memory: needs.memory, placed }
 }
 
 /// The lanes that a job begins with.

@@ -44,6 +44,11 @@ pub enum FtmRecord {
     NoticeGone(#[n(0)] u64),
     #[n(9)]
     Host(#[n(0)] HostRecord),
+    #[n(60)]
+    Standing(#[n(0)] StandingRecord),
+    /// From which the keys are made that hosts share; drawn in the first reign.
+    #[n(61)]
+    Secret(#[cbor(n(0), with = "minicbor::bytes")] [u8; 32]),
     #[n(40)]
     Token(#[n(0)] TokenRecord),
     #[n(41)]
@@ -80,6 +85,29 @@ pub struct ProfileRecord {
     pub profile: Box<Profile>,
 }
 
+/// How a host stands with the FTM.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct StandingRecord {
+    #[n(0)]
+    pub host: HostId,
+    #[n(1)]
+    pub standing: Standing,
+}
+
+/// Whether a host gets ARMORs.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Encode, Decode)]
+pub enum Standing {
+    #[default]
+    #[n(0)]
+    Serving,
+    /// Nobody hears it; what was needed of it is elsewhere.
+    #[n(1)]
+    Lost {
+        #[n(0)]
+        since_unix_ms: u64,
+    },
+}
+
 impl FtmRecord {
     /// Numbers are written so that the order of keys is their order.
     #[must_use]
@@ -102,6 +130,8 @@ impl FtmRecord {
             FtmRecord::TokenGone(digest) => Place::Delete(format!("token/{digest}")),
             FtmRecord::Member(record) => Place::Put(format!("member/{}", record.member)),
             FtmRecord::Host(record) => Place::Put(format!("host/{:010}", record.host.0)),
+            FtmRecord::Secret(_) => Place::Put("secret".to_owned()),
+            FtmRecord::Standing(record) => Place::Put(format!("standing/{:010}", record.host.0)),
             FtmRecord::Profile(record) => Place::Put(format!("profile/{:010}", record.host.0)),
         }
     }

@@ -220,7 +220,7 @@ impl Registry {
         match name.kind() {
             Kind::Surrogate | Kind::Voter => !self.may_have_run(name),
             Kind::Fanout | Kind::Execution => true,
-            Kind::Ftm | Kind::Daemon | Kind::User | Kind::Init => false,
+            Kind::Ftm | Kind::Daemon | Kind::User | Kind::Heartbeat | Kind::Init => false,
         }
     }
 

@@ -7,9 +7,9 @@ use proptest::prelude::*;
 use super::registry::{Decided, Entry, LIVES, Sighting};
 use super::*;
 use crate::armor::Save;
-use crate::job::{Determinism, Files, Job, Stage, Stdin};
+use crate::job::{Determinism, Files, Job, Origin, Stage, Stdin};
 use crate::message::{ArmorRow, ArmorState, DaemonMessage, EventRow, Evidence, Message, Outcome, Query, Unit, Why};
-use crate::names::{ExecutionId, LaneId, Millis, StageId};
+use crate::names::{Digest, ExecutionId, LaneId, Millis, StageId};
 use crate::strategy::{Order, Redundancy, Restart, Strategy as Fault};
 use crate::world::End;
 
@@ -54,6 +54,7 @@ fn job(notify: &[&str]) -> Job {
         environment: Vec::new(),
         stdin: Stdin::Null,
         spool_quota: 1 << 20,
+        origin: Origin { host: HostId(1), pass: Digest([7; 32]) },
         umask: Job::USUAL_UMASK,
         needs: Default::default(),
     }
@@ -625,8 +626,29 @@ fn a_user_is_answered_when_it_can_be_reached_and_forgotten_when_it_is_gone() {
     reign.told(USER, FtmMessage::Ask(Query::Submitted(JOB)));
     assert_eq!(to_users(&reign.up(USER)).len(), 3, "the acceptance of its job, twice, and its answer");
     assert_eq!(to_users(&reign.up(USER)), []);
-    assert_eq!(reign.down(USER), [Effect::Forget { peer: USER }]);
+    reign.down(USER);
+    reign.boot = reign.boot + users::REACHED_WITHIN;
+    assert_eq!(reign.handle(Event::Timer(Timer::Flush)), [Effect::Forget { peer: USER }]);
     assert_eq!(to_users(&reign.ended(DONE)), [], "nobody waits");
+    let other = ArmorName::User(8);
+    reign.told(other, FtmMessage::Ask(Query::Armors));
+    reign.up(other);
+    assert_eq!(reign.down(other), [Effect::Forget { peer: other }], "it waits for nothing");
+}
+
+#[test]
+fn a_user_that_asked_again_before_its_link_was_seen_to_break_is_told_the_end() {
+    let mut reign = Reign::with_job();
+    reign.up(USER);
+    reign.told(USER, FtmMessage::Await(JOB));
+    let again = reign.down(USER);
+    assert!(!again.contains(&Effect::Forget { peer: USER }), "{again:?}");
+    assert_eq!(to_users(&reign.ended(DONE)).len(), 1, "said while it cannot be reached");
+    let ended = UserMessage::Ended { job: JOB, outcome: DONE, length: 12 };
+    assert!(to_users(&reign.up(USER)).contains(&ended));
+    reign.told(USER, FtmMessage::Await(JOB));
+    reign.down(USER);
+    assert!(to_users(&reign.up(USER)).contains(&ended), "the answer may have been lost with the link");
 }
 
 #[test]
@@ -659,7 +681,8 @@ fn questions_are_answered() {
     assert_eq!(rows(reign.ask(Query::Jobs { all: true })), [1, 2]);
     assert_eq!(rows(reign.ask(Query::Jobs { all: false })), [2]);
     assert_eq!(rows(reign.ask(Query::Job(JOB))), [1]);
-    assert_eq!(reign.ask(Query::Submitted(JOB)), UserMessage::Submitted(Box::new(job(&[]))));
+    assert_eq!(reign.ask(Query::Submitted(JOB)), UserMessage::Submitted(Box::new(job(&[]).without_pass())));
+    assert_eq!(job(&[]).without_pass().origin, Origin { host: HostId(1), pass: Digest::default() });
     let UserMessage::Armors(armors) = reign.ask(Query::Armors) else { panic!() };
     let of = |name| armors.iter().find(|row| row.name == name).cloned();
     let row = |name, pid, state| Some(ArmorRow { name, host: HostId(1), pid, incarnation: Incarnation(1), state });
@@ -971,7 +994,7 @@ proptest! {
                     prop_assert_eq!(term, reign.ftm.term());
                     let key = format!("armor/{name}");
                     prop_assert!(reign.store.contains_key(&key), "{name} is installed and not in the store");
-                    prop_assert!(!ends.contains_key(&name.job().unwrap()), "{name} serves a job that has ended");
+                    prop_assert!(!name.job().is_some_and(|job| ends.contains_key(&job)), "{name} serves a job that has ended");
                 }
             }
             for message in to_users(&effects) {

@@ -14,11 +14,13 @@ pub const REACHED_WITHIN: Millis = Millis(10_000);
 #[derive(Debug, Default)]
 struct User {
     linked: bool,
-    /// When it was first heard of.
+    /// When it was first heard of, or its link broke.
     since: Millis,
     /// Answers that wait for the link.
     owed: Vec<UserMessage>,
     awaits: BTreeSet<JobId>,
+    /// Its link broke: what it was told last may be lost.
+    broken: bool,
     /// Who is behind it, if not the owner of the FTM's home.
     principal: Option<Principal>,
 }
@@ -53,15 +55,24 @@ impl Users {
         }
     }
 
-    /// The command can be reached: what it is owed.
-    pub fn up(&mut self, name: ArmorName) -> Vec<UserMessage> {
+    /// The command can be reached: what it is owed, and the jobs of which it may have missed something.
+    pub fn up(&mut self, name: ArmorName) -> (Vec<UserMessage>, Vec<JobId>) {
         let user = self.known.entry(name).or_default();
         user.linked = true;
-        std::mem::take(&mut user.owed)
+        let missed = if std::mem::take(&mut user.broken) { user.awaits.iter().copied().collect() } else { Vec::new() };
+        (std::mem::take(&mut user.owed), missed)
+    }
+
+    /// The link to a command broke; says whether it may live. One that waits for a job may: it may even have asked
+    /// again, on a link of its own, before this was noticed here.
+    pub fn down(&mut self, name: ArmorName, now: Millis) -> bool {
+        let Some(user) = self.known.get_mut(&name).filter(|user| !user.awaits.is_empty()) else { return false };
+        (user.linked, user.broken, user.since) = (false, true, now);
+        true
     }
 
     /// The command is gone, with all it asked for.
-    pub fn down(&mut self, name: ArmorName) {
+    pub fn gone(&mut self, name: ArmorName) {
         self.known.remove(&name);
     }
 

@@ -82,7 +82,7 @@ impl Surrogate {
         if let Some(outcome) = self.lacking() {
             return self.end(now, outcome, step);
         }
-        if self.manifests().is_empty() {
+        if self.change_sets().is_empty() {
             return self.stage_over(now, CommitOutcome::Done(0), step);
         }
         step.record_on_disk(self, SurrogateRecord::Committing);
@@ -204,7 +204,8 @@ impl Surrogate {
         if self.is_over() && !self.ledger.index_kept && !self.index_asked {
             self.index_asked = true;
             let pieces = self.ledger.output.pieces().to_vec();
-            step.then(Effect::File(FileCommand::KeepIndex { job: self.id, pieces }));
+            let pass = self.ledger.job.as_ref().map(|job| job.origin.pass).unwrap_or_default();
+            step.then(Effect::File(FileCommand::KeepIndex { job: self.id, pass, pieces }));
         }
     }
 
@@ -244,6 +245,7 @@ impl Surrogate {
             | Timer::Remind
             | Timer::Flush
             | Timer::Guard
+            | Timer::Judge(_)
             | Timer::Profile => {}
         }
     }

@@ -101,7 +101,7 @@ impl Ledger {
                 self.job = Some((**job).clone());
                 self.began = *began;
             }
-            SurrogateRecord::Placed(name, host) => drop(self.hosts.insert(*name, *host)),
+            SurrogateRecord::Placed(name, host) => self.place(*name, *host),
             SurrogateRecord::StageBegan(stage, began) => self.begin_stage(*stage, *began),
             SurrogateRecord::Verdict(verdict) => {
                 self.verdicts.take(());
@@ -177,6 +177,20 @@ impl Ledger {
         }
     }
 
+    /// An ARMOR lives on this host now. A lane that lived elsewhere has all before it again, but for what
+    /// the Voter has of it.
+    fn place(&mut self, name: ArmorName, host: HostId) {
+        let moved = self.hosts.insert(name, host).is_some_and(|before| before != host);
+        if let (true, ArmorName::Execution(_, lane), Some(run)) = (moved, name, &mut self.stage) {
+            // A start that was granted once is never granted again.
+            if !self.job.as_ref().is_some_and(|job| job.is_at_most_once(run.stage)) {
+                run.started.remove(&lane);
+            }
+            run.done.remove(&lane);
+            run.supplied.remove(&lane);
+        }
+    }
+
     fn begin_stage(&mut self, stage: StageId, began: Millis) {
         let Some(job) = &self.job else { return };
         let redundancy = job.strategy_of(stage).redundancy;
@@ -196,6 +210,10 @@ impl Ledger {
         }
         run.decided.insert(verdict.task);
         run.verdicts.insert(verdict.task, verdict.clone());
+        // Whoever voted was started, also if that was lost with the power.
+        for lane in &verdict.winners {
+            run.started.entry(*lane).or_default().insert(verdict.task);
+        }
         self.result_cost.0 += 1;
         self.result_cost.1 += verdict.ballot.ended.cpu_us;
         let end = verdict.value.end;
@@ -212,14 +230,10 @@ impl Ledger {
         loop {
             let task = TaskId(self.next.1);
             match run.verdicts.get(&task) {
-                Some(verdict) => {
-                    let lane = verdict.winners.first().copied().unwrap_or_default();
-                    let host = host_of(&self.hosts, lane);
-                    match &run.lack {
-                        Some((gap, _)) if *gap < task => self.output.keep(verdict, host),
-                        _ => self.output.release_verdict(verdict, host),
-                    }
-                }
+                Some(verdict) => match &run.lack {
+                    Some((gap, _)) if *gap < task => self.output.keep(verdict),
+                    _ => self.output.release_verdict(verdict),
+                },
                 None if run.undecided.contains(task) => {}
                 None => break,
             }
@@ -228,11 +242,10 @@ impl Ledger {
     }
 
     fn prefix(&mut self, stage: StageId, task: TaskId, holders: &[(LaneId, Region)]) {
-        if (stage, task.0) == self.next
-            && let Some(&(lane, region)) = holders.first()
-        {
-            let host = host_of(&self.hosts, lane);
-            self.output.release_prefix(stage, task, lane, host, region);
+        if (stage, task.0) == self.next {
+            let placed = |&(lane, region): &(LaneId, Region)| (host_of(&self.hosts, lane), lane, region);
+            let holders: Vec<_> = holders.iter().map(placed).collect();
+            self.output.release_prefix(stage, task, &holders);
         }
     }
 }

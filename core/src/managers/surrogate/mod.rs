@@ -137,15 +137,25 @@ impl Surrogate {
                 self.begin(now, job, step);
             }
             SurrogateMessage::Granted(places) => {
+                let mut lanes_placed = false;
                 for &(name, host) in &places {
                     self.granted.insert(name);
                     step.then(Effect::Locate { name, host });
-                    if self.ledger.hosts.get(&name) != Some(&host) {
+                    let before = self.ledger.hosts.get(&name).copied();
+                    if before != Some(host) {
                         step.record(self, SurrogateRecord::Placed(name, host));
+                        lanes_placed |= self.placed(name);
+                    }
+                    if before.is_some_and(|before| before != host) {
+                        step.then(Effect::Renew { peer: name });
                     }
                 }
                 let awaited = places.iter().any(|(name, _)| self.unplaced.remove(name));
+                let is_told = places.iter().any(|(name, _)| *name == self.fanout());
                 places.into_iter().for_each(|(name, _)| self.say_all(name, step));
+                if lanes_placed && !is_told && !self.is_over() {
+                    self.say_to_fanout(step);
+                }
                 if awaited {
                     self.say_all(self.voter(), step);
                 }
@@ -158,6 +168,17 @@ impl Surrogate {
             SurrogateMessage::Cancel { code } => self.end(now, Outcome::Cancelled { code }, step),
             _ => {}
         }
+    }
+
+    /// An ARMOR has a new place; whether it is a lane, which must have its inputs there. One that is not on the job's
+    /// origin has none before they are fetched.
+    fn placed(&mut self, name: ArmorName) -> bool {
+        let ArmorName::Execution(_, lane) = name else { return false };
+        let elsewhere = self.elsewhere(lane).is_some();
+        if let Some(run) = self.ledger.stage.as_mut().filter(|_| elsewhere) {
+            run.supplied.remove(&lane);
+        }
+        true
     }
 
     fn begin(&mut self, now: Moment, job: Box<Job>, step: &mut Step<SurrogateRecord>) {
@@ -261,7 +282,14 @@ impl Surrogate {
 
     fn on_fanout(&mut self, now: Moment, message: SurrogateMessage, step: &mut Step<SurrogateRecord>) {
         match message {
-            SurrogateMessage::InputsReady { stage, lanes, digest } => {
+            SurrogateMessage::InputsReady { stage, lanes, digest, elsewhere, left_out } => {
+                let place = |lane: &LaneId| elsewhere.iter().find(|(away, _)| away == lane).map(|(_, host)| *host);
+                let lanes: Vec<LaneId> =
+                    lanes.into_iter().filter(|lane| place(lane) == self.elsewhere(*lane)).collect();
+                let first = self.run_of(stage).is_some_and(|run| run.supplied.is_empty());
+                for why in left_out.into_iter().filter(|_| first) {
+                    self.tell(now, Story::LeftOut { stage, why }, step);
+                }
                 if let Some(run) = self.run_of(stage) {
                     run.supplied.extend(lanes);
                     run.input = digest;
@@ -271,6 +299,7 @@ impl Surrogate {
                 self.tell(now, Story::InputRefused { stage, why: why.clone() }, step);
                 self.end(now, Outcome::Failed { why }, step);
             }
+            SurrogateMessage::Committed { stage, outcome } => self.committed(now, stage, outcome, step),
             _ => {}
         }
     }
@@ -419,7 +448,7 @@ impl Armor for Surrogate {
                 self.on_lane(now, lane, message, &mut step);
             }
             Event::Message { from: from @ ArmorName::User(_), message } => self.on_user(from, message, &mut step),
-            Event::Message { .. } | Event::Slot(_) | Event::Process(_) => return step,
+            Event::Message { .. } | Event::Slot(_) | Event::Process(_) | Event::Datagram { .. } => return step,
             Event::Timer(timer) => self.timer(now, timer, &mut step),
             Event::File(FileEvent::IndexKept { failure }) => self.index_kept(now, failure, &mut step),
             Event::File(_) => return step,

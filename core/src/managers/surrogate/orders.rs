@@ -1,15 +1,16 @@
 //! What an SM says to the ARMORs of its job, and says again whenever a link comes up.
 
 use crate::armor::Step;
-use crate::job::{Files, Stdin};
+use crate::job::{Files, Job, Stage, Stdin};
 use crate::managers::surrogate::stage::Phase;
 use crate::managers::surrogate::{Surrogate, SurrogateRecord};
 use crate::message::{
-    ExecutionMessage, FanoutMessage, FtmMessage, LaneOrders, LaneRow, Purpose, Release, Rule, UserMessage, VoterMessage,
+    ExecutionMessage, FanoutMessage, FtmMessage, LaneOrders, LaneRow, Purpose, Release, Rule, Supply, UserMessage,
+    Verdict, VoterMessage,
 };
 use crate::names::{ArmorName, Digest, HostId, LaneId, StageId, TaskId};
 use crate::strategy::Order;
-use crate::world::{Input, Piece};
+use crate::world::{ChangeSet, Ended, Input, Piece, Whereabouts};
 
 /// Most releases in one message to a follower.
 const RELEASES_AT_ONCE: usize = 256;
@@ -34,7 +35,7 @@ impl Surrogate {
                 self.say_end(peer, step);
             }
             ArmorName::Voter(_) | ArmorName::Fanout(_) | ArmorName::Execution(..) => self.say_all(peer, step),
-            ArmorName::Daemon(_) | ArmorName::Surrogate(_) | ArmorName::Init(_) => {}
+            ArmorName::Daemon(_) | ArmorName::Surrogate(_) | ArmorName::Heartbeat(_) | ArmorName::Init(_) => {}
         }
     }
 
@@ -45,7 +46,13 @@ impl Surrogate {
         }
         match peer {
             ArmorName::Voter(job) if job == self.id => self.say_to_voter(step),
-            ArmorName::Fanout(job) if job == self.id => self.say_to_fanout(step),
+            ArmorName::Fanout(job) if job == self.id => {
+                self.say_to_fanout(step);
+                let commits = self.ledger.stage.as_ref().is_some_and(|run| run.phase == Phase::Committing);
+                if commits && self.committer() == Some(peer) {
+                    self.say_commit(step);
+                }
+            }
             ArmorName::Execution(job, lane) if job == self.id => self.say_to_lane(lane, step),
             _ => {}
         }
@@ -73,15 +80,26 @@ impl Surrogate {
     pub(super) fn say_to_fanout(&mut self, step: &mut Step<SurrogateRecord>) {
         let (Some(job), Some(run)) = (&self.ledger.job, &self.ledger.stage) else { return };
         let Some(stage) = job.stages.get(usize::from(run.stage.0)) else { return };
-        let spooled = run.stage.0 == 0 && stage.tasks.is_none() && job.stdin == Stdin::Spool;
-        let message = FanoutMessage::Distribute {
+        let reads_stdin = run.stage.0 == 0 && stage.tasks.is_none();
+        let lanes: Vec<LaneId> = run.active_lanes().collect();
+        let place = |lane: &LaneId| Some((*lane, self.elsewhere(*lane)?));
+        let supply = Supply {
             stage: run.stage,
-            lanes: run.active_lanes().collect(),
             inputs: stage.inputs.iter().cloned().map(Input::Path).collect(),
-            spooled,
+            spooled: reads_stdin && job.stdin == Stdin::Spool,
+            elsewhere: lanes.iter().filter_map(place).collect(),
+            bundle: bundle(job, stage, reads_stdin),
+            whereabouts: Whereabouts::of(job),
             places: self.places(|name| matches!(name, ArmorName::Execution(..))),
+            lanes,
         };
-        step.send(self.fanout(), message);
+        step.send(self.fanout(), FanoutMessage::Distribute(Box::new(supply)));
+    }
+
+    /// The host where a lane runs, if that is known and not the job's origin.
+    pub(super) fn elsewhere(&self, lane: LaneId) -> Option<HostId> {
+        let origin = self.ledger.job.as_ref()?.origin.host;
+        self.ledger.hosts.get(&self.execution(lane)).copied().filter(|host| *host != origin)
     }
 
     fn say_to_lane(&mut self, lane: LaneId, step: &mut Step<SurrogateRecord>) {
@@ -108,7 +126,7 @@ impl Surrogate {
         if run.dropped.contains(&lane) {
             step.send(name, ExecutionMessage::Stop { stage: run.stage });
         }
-        if run.phase == Phase::Committing && self.committer() == Some(lane) {
+        if run.phase == Phase::Committing && self.committer() == Some(name) {
             self.say_commit(step);
         }
         if self.allowed > 0 {
@@ -120,7 +138,7 @@ impl Surrogate {
     fn handed(&self, stage: StageId) -> Vec<Piece> {
         let source = self.ledger.job.as_ref().and_then(|job| job.stages.get(usize::from(stage.0))?.stdin);
         let pieces = self.ledger.output.pieces().iter();
-        pieces.filter(|piece| Some(piece.execution.stage) == source).copied().collect()
+        pieces.filter(|piece| Some(piece.execution.stage) == source).cloned().collect()
     }
 
     /// Where those ARMORs of the job are that another of its ARMORs speaks to first.
@@ -166,7 +184,7 @@ impl Surrogate {
         for (&user, follower) in &mut self.followers {
             loop {
                 let news: Vec<Release> =
-                    self.ledger.output.since(follower.next).iter().take(RELEASES_AT_ONCE).copied().collect();
+                    self.ledger.output.since(follower.next).iter().take(RELEASES_AT_ONCE).cloned().collect();
                 if news.is_empty() {
                     break;
                 }
@@ -236,24 +254,58 @@ impl Surrogate {
 
     // ---- commit ----
 
-    /// The winners' change sets, each once, in order of tasks.
-    pub(super) fn manifests(&self) -> Vec<Digest> {
+    /// The winners' change sets, each once, in order of tasks: that of a winner on the job's origin first, which
+    /// knows what was there before.
+    pub(super) fn change_sets(&self) -> Vec<ChangeSet> {
         let (Some(job), Some(run)) = (&self.ledger.job, &self.ledger.stage) else { return Vec::new() };
         let held = job.stages.get(usize::from(run.stage.0)).is_some_and(|stage| stage.files == Files::Overlay);
-        let changes = run.verdicts.values().filter_map(|verdict| verdict.ballot.ended.changes);
-        changes.filter(|changes| held && changes.count > 0).map(|changes| changes.manifest).collect()
+        let changed =
+            |verdict: &&Verdict| held && verdict.ballot.ended.changes.is_some_and(|changes| changes.count > 0);
+        let of_verdict = |verdict: &Verdict| {
+            let first = (verdict.ballot.host, &verdict.ballot.ended);
+            let all = std::iter::once(first).chain(verdict.copies.iter().map(|(_, host, ended)| (*host, ended)));
+            let place = |(host, ended): (HostId, &Ended)| Some((host, ended.changes?.manifest));
+            let mut kept: Vec<(HostId, Digest)> = all.filter_map(place).collect();
+            kept.sort_by_key(|(host, _)| *host != job.origin.host);
+            ChangeSet { kept }
+        };
+        run.verdicts.values().filter(changed).map(of_verdict).collect()
     }
 
-    /// The lane that commits: the first that can be spoken to.
-    pub(super) fn committer(&self) -> Option<LaneId> {
-        let run = self.ledger.stage.as_ref()?;
-        let can = |lane: &LaneId| self.granted.contains(&self.execution(*lane)) && !run.dropped.contains(lane);
-        run.started.keys().copied().find(can)
+    /// Who commits: a lane on the job's origin that can be spoken to, so that its view of the files is closed
+    /// meanwhile; without one, the Fanout.
+    pub(super) fn committer(&self) -> Option<ArmorName> {
+        let (job, run) = (self.ledger.job.as_ref()?, self.ledger.stage.as_ref()?);
+        let can = |lane: &LaneId| {
+            let name = self.execution(*lane);
+            let there = self.ledger.hosts.get(&name) == Some(&job.origin.host);
+            there && self.granted.contains(&name) && !run.dropped.contains(lane)
+        };
+        let lane = run.started.keys().copied().find(can).map(|lane| self.execution(lane));
+        lane.or(Some(self.fanout()))
     }
 
     pub(super) fn say_commit(&self, step: &mut Step<SurrogateRecord>) {
-        let (Some(run), Some(lane)) = (&self.ledger.stage, self.committer()) else { return };
-        let message = ExecutionMessage::Commit { stage: run.stage, manifests: self.manifests() };
-        step.send(self.execution(lane), message);
+        let (Some(job), Some(run), Some(name)) = (&self.ledger.job, &self.ledger.stage, self.committer()) else {
+            return;
+        };
+        let (stage, pass, changes) = (run.stage, job.origin.pass, self.change_sets());
+        match name {
+            ArmorName::Fanout(_) => step.send(name, FanoutMessage::Commit { stage, pass, changes }),
+            _ => step.send(name, ExecutionMessage::Commit { stage, changes }),
+        }
     }
+}
+
+/// What lanes on other hosts than the job's origin need beside the inputs: the program, a file that standard input is
+/// read from, and, if nothing is declared, the run directory.
+fn bundle(job: &Job, stage: &Stage, reads_stdin: bool) -> Vec<Input> {
+    let mut bundle: Vec<Input> = stage.command.first().cloned().map(Input::Program).into_iter().collect();
+    if let (true, Stdin::File(path, _)) = (reads_stdin, &job.stdin) {
+        bundle.push(Input::Path(path.clone()));
+    }
+    if stage.inputs.is_empty() {
+        bundle.push(Input::Directory(job.directory.clone()));
+    }
+    bundle
 }

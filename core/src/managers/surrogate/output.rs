@@ -1,9 +1,11 @@
 //! The decided output of a job, in the order in which a person gets it: stage by stage, task by task,
 //! a decided prefix of the next task as soon as there is one.
 
+use std::collections::BTreeSet;
+
 use crate::message::{Release, Verdict};
 use crate::names::{ExecutionId, HostId, LaneId, StageId, TaskId};
-use crate::world::{Piece, Region};
+use crate::world::{Ended, Holder, Piece, Region};
 
 /// What was released, and what comes next.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -18,42 +20,52 @@ pub struct Output {
 }
 
 impl Output {
-    /// Releases a decided prefix of the task that is next. `false`: nothing new.
-    pub fn release_prefix(&mut self, stage: StageId, task: TaskId, lane: LaneId, host: HostId, region: Region) -> bool {
+    /// Releases a decided prefix of the task that is next, which these lanes have. `false`: nothing new.
+    pub fn release_prefix(&mut self, stage: StageId, task: TaskId, holders: &[(HostId, LaneId, Region)]) -> bool {
+        let Some((&(host, lane, region), others)) = holders.split_first() else { return false };
         if region.length <= self.ahead {
             return false;
         }
         let execution = ExecutionId { stage, task, attempt: Default::default() };
-        self.push(host, lane, execution, region, None);
+        let holder =
+            |&(host, lane, stdout): &(HostId, LaneId, Region)| Holder { host, lane, stdout, stderr: Region::default() };
+        self.push(host, lane, execution, region, None, elsewhere(host, others.iter().map(holder)));
         self.ahead = region.length;
         true
     }
 
     /// Releases the rest of the task that is next, whose verdict this is.
-    pub fn release_verdict(&mut self, verdict: &Verdict, host: HostId) {
-        let lane = verdict.winners.first().copied().unwrap_or_default();
-        let ballot = &verdict.ballot;
-        let execution = ExecutionId { stage: verdict.stage, task: verdict.task, attempt: ballot.attempt };
-        let (stdout, stderr) = (ballot.ended.stdout, ballot.ended.stderr);
-        let has_stderr = (stderr.length > 0).then_some(stderr);
-        if stdout.length > self.ahead || has_stderr.is_some() {
-            self.push(host, lane, execution, stdout, has_stderr);
+    pub fn release_verdict(&mut self, verdict: &Verdict) {
+        let piece = located(verdict);
+        let has_stderr = (piece.stderr.length > 0).then_some(piece.stderr);
+        if piece.stdout.length > self.ahead || has_stderr.is_some() {
+            let Piece { host, lane, execution, stdout, .. } = piece;
+            self.push(host, lane, execution, stdout, has_stderr, piece.others.clone());
         }
-        self.keep(verdict, host);
+        self.note(piece);
         self.ahead = 0;
     }
 
     /// Notes where the output of a decided task lies.
-    pub fn keep(&mut self, verdict: &Verdict, host: HostId) {
-        let lane = verdict.winners.first().copied().unwrap_or_default();
-        let execution = ExecutionId { stage: verdict.stage, task: verdict.task, attempt: verdict.ballot.attempt };
-        let (stdout, stderr) = (verdict.ballot.ended.stdout, verdict.ballot.ended.stderr);
-        if stdout.length > 0 || stderr.length > 0 {
-            self.pieces.push(Piece { host, lane, execution, stdout, stderr });
+    pub fn keep(&mut self, verdict: &Verdict) {
+        self.note(located(verdict));
+    }
+
+    fn note(&mut self, piece: Piece) {
+        if piece.stdout.length > 0 || piece.stderr.length > 0 {
+            self.pieces.push(piece);
         }
     }
 
-    fn push(&mut self, host: HostId, lane: LaneId, execution: ExecutionId, region: Region, stderr: Option<Region>) {
+    fn push(
+        &mut self,
+        host: HostId,
+        lane: LaneId,
+        execution: ExecutionId,
+        region: Region,
+        stderr: Option<Region>,
+        others: Vec<Holder>,
+    ) {
         let length = region.length.saturating_sub(self.ahead);
         self.releases.push(Release {
             position: self.position,
@@ -66,6 +78,7 @@ impl Output {
             slot: region.slot,
             begins: region.offset,
             stderr,
+            others,
         });
         self.position += length;
     }
@@ -113,4 +126,25 @@ impl Output {
     pub fn pieces(&self) -> &[Piece] {
         &self.pieces
     }
+}
+
+/// Where the output of a decided task lies.
+fn located(verdict: &Verdict) -> Piece {
+    let lane = verdict.winners.first().copied().unwrap_or_default();
+    let copy = |(lane, host, ended): &(LaneId, HostId, Ended)| Holder {
+        host: *host,
+        lane: *lane,
+        stdout: ended.stdout,
+        stderr: ended.stderr,
+    };
+    let ballot = &verdict.ballot;
+    let execution = ExecutionId { stage: verdict.stage, task: verdict.task, attempt: ballot.attempt };
+    let (stdout, stderr) = (ballot.ended.stdout, ballot.ended.stderr);
+    Piece { host: ballot.host, lane, execution, stdout, stderr, others: verdict.copies.iter().map(copy).collect() }
+}
+
+/// Those on another host than the first, one for each host.
+fn elsewhere(first: HostId, holders: impl Iterator<Item = Holder>) -> Vec<Holder> {
+    let mut hosts = BTreeSet::from([first]);
+    holders.filter(|holder| hosts.insert(holder.host)).collect()
 }

@@ -50,6 +50,9 @@ impl Surrogate {
         step.send(self.execution(lane), ExecutionMessage::Stop { stage });
         step.send(self.voter(), VoterMessage::Absent { stage, lane, tasks: Vec::new() });
         self.say_to_fanout(step);
+        if self.run_of(stage).is_some_and(|run| run.phase == Phase::Committing) {
+            self.say_commit(step);
+        }
     }
 
     pub(super) fn lane_progress(

@@ -20,7 +20,7 @@ fn profile(words: &str) -> Profile {
 }
 
 fn planned(sites: &[Site<'_>], wishes: &Wishes, names: &[ArmorName]) -> Plan {
-    place(sites, Conditions { wishes, memory: None, placed: &BTreeMap::new() }, names)
+    place(sites, Conditions { origin: HostId(9), wishes, memory: None, placed: &BTreeMap::new() }, names)
 }
 
 fn hosts(plan: &Plan) -> Vec<u32> {
@@ -59,6 +59,17 @@ fn the_others_go_where_least_runs_for_its_speed() {
     let site = |host, armors, profile| Site { profile: Some(profile), ..with_armors(&[armors])[0] }.on(host);
     let sites = [site(1, 1, &slow), site(2, 3, &fast)];
     assert_eq!(hosts(&planned(&sites, &Wishes::default(), &names)), [2, 2, 2], "four times as fast");
+}
+
+#[test]
+fn the_surrogate_and_the_fanout_go_where_the_files_are() {
+    let names = [ArmorName::Surrogate(JOB), ArmorName::Voter(JOB), ArmorName::Fanout(JOB)];
+    let (wishes, placed) = (Wishes::default(), BTreeMap::new());
+    let conditions = Conditions { origin: HostId(3), wishes: &wishes, memory: None, placed: &placed };
+    let mut sites = with_armors(&[1, 2, 3]);
+    assert_eq!(hosts(&place(&sites, conditions, &names)), [3, 1, 3]);
+    sites[2].closed = Some("is away");
+    assert_eq!(hosts(&place(&sites, conditions, &names)), [1, 1, 2], "or elsewhere, while it is not there");
 }
 
 impl Site<'_> {
@@ -115,7 +126,7 @@ fn wishes_are_kept_to_or_every_host_says_why_not() {
         let plan = planned(&sites, &wishes, &lanes(3));
         assert_eq!(hosts(&plan), expected, "{what}");
         assert_eq!(if plan.missing.is_empty() { String::new() } else { plan.why() }, why, "{what}");
-        let conditions = Conditions { wishes: &wishes, memory: None, placed: &BTreeMap::new() };
+        let conditions = Conditions { origin: HostId(9), wishes: &wishes, memory: None, placed: &BTreeMap::new() };
         assert_eq!(feasible(&sites, conditions, &lanes(3)).is_ok(), why.is_empty(), "{what}");
     }
 }
@@ -134,7 +145,7 @@ fn an_earlier_lane_gives_way_to_a_later_one() {
 #[test]
 fn what_passes_is_waited_for_and_what_does_not_is_refused() {
     let known = profile("x86_64 berlin a");
-    let conditions = |wishes, memory| Conditions { wishes, memory, placed: &NONE };
+    let conditions = |wishes, memory| Conditions { origin: HostId(9), wishes, memory, placed: &NONE };
     static NONE: BTreeMap<LaneId, HostId> = BTreeMap::new();
     let distinct = Wishes { distinct: words(&["host"]), ..Wishes::default() };
     let up = Site { profile: Some(&known), ..with_armors(&[0])[0] };

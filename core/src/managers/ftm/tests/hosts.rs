@@ -91,6 +91,7 @@ fn hosts_are_listed_with_what_runs_there() {
         cores: 4,
         platform: String::new(),
         numeric_class: "a".to_owned(),
+        entry: None,
     };
     let (none, class) = (0, String::new());
     let away =

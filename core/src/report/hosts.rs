@@ -1,0 +1,60 @@
+//! One sentence for each thing that can happen to a host or to what lies between hosts.
+
+use std::fmt;
+
+use crate::message::{Hearing, HostFault, Story};
+use crate::names::Millis;
+use crate::report::sentence::count;
+
+impl Story {
+    pub(super) fn host(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Story::HostLost { host, fault, heard, moved } => {
+                write!(f, "{host} is lost: {fault}; ")?;
+                let heard: Vec<String> = heard.iter().map(|(by, hearing)| format!("{by} heard {hearing}")).collect();
+                write!(f, "{}; {} installed elsewhere", heard.join(", "), count(*moved, "ARMOR"))
+            }
+            Story::HostReturned { host, after } => {
+                write!(f, "{host} is here again, {after} after it was lost; what was moved is retired there")
+            }
+            Story::HostSlow { host, observer, hearing } => write!(
+                f,
+                "{host} was not heard by {observer} for longer than {} and is heard again: it is slow, nothing is moved",
+                hearing.bound
+            ),
+            Story::LinkCut { from, to, hearing, heard_by, one_way } => {
+                let back = match one_way {
+                    Some(true) => format!("; {from} still hears {to}"),
+                    Some(false) => format!("; nor does {from} hear {to}"),
+                    None => String::new(),
+                };
+                write!(
+                    f,
+                    "the link from {from} to {to} is cut: {to} heard {hearing}, while {heard_by} hears {from}{back}"
+                )
+            }
+            Story::LinkRestored { from, to } => write!(f, "{to} hears {from} again"),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for HostFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            HostFault::Dead => "its processes are dead",
+            HostFault::Frozen => "its processes are frozen, its machine still answers",
+            HostFault::Unreachable => "it is dead or cut off, nothing answers there",
+        })
+    }
+}
+
+/// `nothing for 0.6 s (0.4 s would be an accident)`.
+impl fmt::Display for Hearing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.silent {
+            Millis(u64::MAX) => write!(f, "nothing ever"),
+            silent => write!(f, "nothing for {silent} where up to {} may be an accident", self.bound),
+        }
+    }
+}

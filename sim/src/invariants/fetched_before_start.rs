@@ -1,0 +1,58 @@
+//! A lane on another host than its job's origin starts nothing before it has fetched every input of the stage (DESIGN
+//! §5: all lanes get byte-identical input or none does).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chameleon_core::armor::Effect;
+use chameleon_core::job::Job;
+use chameleon_core::message::{ExecutionMessage, Message};
+use chameleon_core::names::{ArmorName, HostId, StageId};
+use chameleon_core::shell::Input;
+use chameleon_core::world::{self, FileEvent, SlotCommand};
+
+use crate::history::Fact;
+use crate::invariants::Invariant;
+
+#[derive(Default)]
+pub struct FetchedBeforeStart {
+    jobs: BTreeMap<ArmorName, Job>,
+    fetched: BTreeSet<(HostId, ArmorName, StageId, world::Input)>,
+}
+
+impl Invariant for FetchedBeforeStart {
+    fn name(&self) -> &'static str {
+        "a lane elsewhere starts nothing before it has fetched its inputs"
+    }
+
+    fn verify(&self, fact: &Fact<'_>) -> Result<(), String> {
+        let Fact::Asks { who, effect: Effect::Slot(SlotCommand::Start { execution, .. }), .. } = fact else {
+            return Ok(());
+        };
+        let Some(job) = self.jobs.get(&who.name).filter(|job| job.origin.host != who.host) else { return Ok(()) };
+        let Some(stage) = job.stages.get(usize::from(execution.stage.0)) else { return Ok(()) };
+        let has = |path: &&chameleon_core::job::OsBytes| {
+            let input = world::Input::Path((*path).clone());
+            self.fetched.contains(&(who.host, who.name, execution.stage, input))
+        };
+        match stage.inputs.iter().find(|path| !has(path)) {
+            None => Ok(()),
+            Some(path) => {
+                let path = String::from_utf8_lossy(path);
+                Err(format!("{} starts {execution} on {} without {path}", who.name, who.host))
+            }
+        }
+    }
+
+    fn learn(&mut self, fact: &Fact<'_>) {
+        let Fact::Handles { who, input, .. } = fact else { return };
+        match input {
+            Input::Message { message: Message::Execution(ExecutionMessage::Configure(orders)), .. } => {
+                self.jobs.insert(who.name, orders.job.clone());
+            }
+            Input::File(FileEvent::Fetched { stage, input, outcome: Ok(_) }) => {
+                self.fetched.insert((who.host, who.name, *stage, input.clone()));
+            }
+            _ => {}
+        }
+    }
+}

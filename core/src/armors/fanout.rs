@@ -84,6 +84,8 @@ impl Fanout {
         step.record(self, record);
         self.ask_all(&mut step);
         self.conclude(&mut step);
+        // What was said of the step in flight before the lane's place was known counts from now on.
+        self.commit_spool(&mut step);
         self.advance_spool(&mut step);
         step
     }
@@ -363,11 +365,17 @@ impl Distribution {
         (place == Some(host)).then_some(outcome)
     }
 
-    /// What was said and offered in this stage stays true.
+    /// What was said and offered in this stage stays true, and the step of the spool stays in flight.
     fn renewed(supply: &Supply, earlier: Option<Distribution>) -> Distribution {
-        let earlier = earlier.filter(|known| known.supply.stage == supply.stage);
-        let (staged, offers) = earlier.map(|earlier| (earlier.staged, earlier.offers)).unwrap_or_default();
-        Distribution { supply: supply.clone(), spool_step: None, staged, offers }
+        match earlier.filter(|known| known.supply.stage == supply.stage) {
+            Some(known) => Distribution { supply: supply.clone(), ..known },
+            None => Distribution {
+                supply: supply.clone(),
+                staged: BTreeMap::new(),
+                offers: BTreeMap::new(),
+                spool_step: None,
+            },
+        }
     }
 }
 
@@ -447,3 +455,6 @@ impl Armor for Fanout {
         Progress { done: self.done, pending: 0 }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -200,6 +200,8 @@ impl Follower {
             | UserMessage::TokenKept { .. }
             | UserMessage::Admitted(_)
             | UserMessage::Revoked { .. }
+            | UserMessage::Drained { .. }
+            | UserMessage::Moving { .. }
             | UserMessage::Located { .. }
             | UserMessage::Book(_) => Vec::new(),
         }

@@ -1,4 +1,5 @@
-//! A cluster that others join: people who make tokens and revoke, hosts and persons who want to be let in.
+//! People who ask the FTM for something: who makes tokens, revokes, drains hosts or moves ARMORs, and hosts and
+//! persons who want to be let into the cluster.
 //!
 //! Each asks the FTM one thing, again whenever the link to it comes up, until it is answered. A host that
 //! is let in starts. Certificates mean nothing in a world that cannot lie about who is who; what a
@@ -36,6 +37,10 @@ pub enum Question {
     Enrol { secret: String, key: String, name: String },
     /// That one of this name be let in no more.
     Revoke { name: String },
+    /// That nothing more be placed on this host, or that it be used again.
+    Drain { host: HostId, drained: bool },
+    /// That this ARMOR go on on that host.
+    Move { name: ArmorName, to: HostId },
 }
 
 impl Question {
@@ -51,6 +56,8 @@ impl Question {
                 key: key.as_bytes().to_vec(),
             })),
             Question::Revoke { name } => FtmMessage::Revoke { name: name.clone() },
+            Question::Drain { host, drained } => FtmMessage::Drain { host: *host, drained: *drained },
+            Question::Move { name, to } => FtmMessage::Move { name: *name, to: *to },
         }
     }
 }
@@ -62,12 +69,11 @@ pub struct Cluster {
     keys: BTreeMap<HostId, String>,
     /// Who is let in no more, as each host knows by now.
     shut_out: BTreeMap<HostId, BTreeSet<HostId>>,
-    asked: u64,
 }
 
 impl Default for Cluster {
     fn default() -> Self {
-        Cluster { keys: BTreeMap::from([(FOUNDER.0, FOUNDER.1.to_owned())]), shut_out: BTreeMap::new(), asked: 0 }
+        Cluster { keys: BTreeMap::from([(FOUNDER.0, FOUNDER.1.to_owned())]), shut_out: BTreeMap::new() }
     }
 }
 
@@ -114,9 +120,8 @@ impl Caller {
 impl World {
     /// Somebody comes and asks.
     pub(crate) fn ask(&mut self, question: Question) {
-        let Some(cluster) = &mut self.cluster else { return };
-        cluster.asked += 1;
-        let name = ArmorName::User(FIRST + cluster.asked);
+        self.standing.asked += 1;
+        let name = ArmorName::User(FIRST + self.standing.asked);
         let identity = self.identity(name, Incarnation(1), FOUNDER.0);
         let caller = Box::new(Caller { identity: identity.clone(), question, answer: None });
         let first = caller.ask();

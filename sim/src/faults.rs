@@ -102,6 +102,8 @@ pub struct Standing {
     pub processes: u32,
     /// The host that is away for good.
     pub away: Option<HostId>,
+    /// People who came and asked the FTM for something.
+    pub asked: u64,
 }
 
 impl Default for Standing {
@@ -114,6 +116,7 @@ impl Default for Standing {
             struck: 0,
             processes: 0,
             away: None,
+            asked: 0,
         }
     }
 }
@@ -302,10 +305,12 @@ pub fn draw(world: &mut World) -> Option<Fault> {
     })
 }
 
-/// A random fault of a whole host, or of what lies between hosts; what ends it is planned as well. At most
+/// A random fault of a whole host, or of what lies between hosts, or a person who drains it or moves something there;
+/// what ends it is planned as well. At most
 /// one host is away for good, and never the one on which the FTM lives.
 fn draw_host_fault(world: &mut World) -> Option<Fault> {
     let hosts: Vec<HostId> = world.hosts.keys().copied().collect();
+    let serving: Vec<ArmorName> = world.bound.keys().copied().filter(|name| name.job().is_some()).collect();
     let chance = &mut world.chance;
     let (host, other) = (*chance.pick(&hosts)?, *chance.pick(&hosts)?);
     let back_us = chance.within(AWAY_MS.0, AWAY_MS.1) * 1_000;
@@ -317,7 +322,12 @@ fn draw_host_fault(world: &mut World) -> Option<Fault> {
         40..=59 => (Fault::Host(host, HostFault::Freezes), Fault::Host(host, HostFault::Thaws)),
         60..=69 => return Some(Fault::Host(host, HostFault::Starves(chance.within(50, 2_000)))),
         70..=79 => (Fault::Host(host, HostFault::CutOff), Fault::MendLinks),
-        80..=91 => (Fault::CutLink(host, other, chance.per_mille(500)), Fault::MendLinks),
+        80..=87 => (Fault::CutLink(host, other, chance.per_mille(500)), Fault::MendLinks),
+        88..=89 => {
+            let drain = |drained| Fault::Ask(Question::Drain { host, drained });
+            (drain(true), drain(false))
+        }
+        90..=91 => return Some(Fault::Ask(Question::Move { name: *chance.pick(&serving)?, to: host })),
         _ => return Some(Fault::LoseDatagrams(chance.within(0, 350), chance.within(0, 40))),
     };
     match end {

@@ -320,7 +320,13 @@ fn ask(words: &[&str]) -> Result<Question, String> {
             Ok(Question::Enrol { secret, name, key })
         }
         ["revoke", name] => Ok(Question::Revoke { name: (*name).to_owned() }),
-        _ => Err(format!("expected ask token, ask enrol or ask revoke, found ask {}", words.join(" "))),
+        ["drain", host] => Ok(Question::Drain { host: value(host, "a host")?, drained: true }),
+        ["resume", host] => Ok(Question::Drain { host: value(host, "a host")?, drained: false }),
+        ["move", name, host] => Ok(Question::Move { name: value(name, "an ARMOR")?, to: value(host, "a host")? }),
+        _ => Err(format!(
+            "expected ask token, ask enrol, ask revoke, ask drain, ask resume or ask move, found ask {}",
+            words.join(" ")
+        )),
     }
 }
 

@@ -164,6 +164,13 @@ fn to_user(message: &UserMessage) -> Option<String> {
         UserMessage::TokenKept { .. } => Some("the token is kept".to_owned()),
         UserMessage::Admitted(admission) => Some(format!("you are {}", admission.member)),
         UserMessage::Revoked { member } => Some(format!("{member} is let in no more")),
+        UserMessage::Drained { host, drained: true, moved, stays } => {
+            let moved = moved.iter().map(|(name, to)| format!(", {name} goes to {to}"));
+            let stays = stays.iter().map(|(name, why)| format!(", {name} stays: {why}"));
+            Some(format!("{host} is drained{}", moved.chain(stays).collect::<String>()))
+        }
+        UserMessage::Drained { host, drained: false, .. } => Some(format!("{host} is used again")),
+        UserMessage::Moving { name, from, to } => Some(format!("{name} goes on on {to} instead of {from}")),
         _ => None,
     }
 }
@@ -185,6 +192,9 @@ fn to_ftm(message: &FtmMessage) -> Option<String> {
         }
         FtmMessage::Enrol(application) => Some(format!("let me in as {:?}", application.name)),
         FtmMessage::Revoke { name } => Some(format!("let {name} in no more")),
+        FtmMessage::Drain { host, drained: true } => Some(format!("place nothing more on {host}")),
+        FtmMessage::Drain { host, drained: false } => Some(format!("use {host} again")),
+        FtmMessage::Move { name, to } => Some(format!("let {name} go on on {to}")),
         FtmMessage::Gone { name } => Some(format!("{name} is gone")),
         FtmMessage::Lost { name, why, .. } => Some(format!("{name} is lost: {why}")),
         FtmMessage::Hears { host, hearing } if hearing.hears() => Some(format!("{host} is heard")),

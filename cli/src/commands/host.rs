@@ -1,7 +1,7 @@
-//! `chameleon host show NAME`: one host in full, as its Init ARMOR found it.
+//! `chameleon host show HOST`: one host in full, as its Init ARMOR found it. `drain` and `resume`: whether it is used.
 
 use chameleon_core::message::{FtmMessage, HostRow, Query, UserMessage};
-use chameleon_core::names::HostId;
+use chameleon_core::names::{ArmorName, HostId};
 use chameleon_core::profile::{Clock, Profile};
 use serde_json::{Value, json};
 
@@ -27,18 +27,64 @@ enum What {
         #[arg(long)]
         json: bool,
     },
+    /// Place nothing more on a host, and let what can go on elsewhere do so
+    Drain {
+        /// The host, such as h1
+        host: HostId,
+    },
+    /// Use a host again that was drained
+    Resume {
+        /// The host, such as h1
+        host: HostId,
+    },
 }
 
 impl Host {
     pub fn execute(self, place: &Place) -> Result<u8, Failure> {
-        let What::Show { host, json } = self.what;
-        let (row, profile) = shown(&mut place.standing()?.connect()?, host)?;
-        match json {
-            true => screen::print_json(&json_of(&row, profile.as_deref()))?,
-            false => screen::print(&text_of(&row, profile.as_deref()))?,
+        let mut session = place.standing()?.connect()?;
+        match self.what {
+            What::Show { host, json } => {
+                let (row, profile) = shown(&mut session, host)?;
+                match json {
+                    true => screen::print_json(&json_of(&row, profile.as_deref()))?,
+                    false => screen::print(&text_of(&row, profile.as_deref()))?,
+                }
+            }
+            What::Drain { host } => {
+                let left = use_of(&mut session, host, true)?;
+                screen::print(&drained_text(host, &left))?;
+            }
+            What::Resume { host } => {
+                let _ = use_of(&mut session, host, false)?;
+                screen::print(&format!("{host} is used again"))?;
+            }
         }
         Ok(0)
     }
+}
+
+/// What becomes of the ARMORs of a host that is drained.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Left {
+    moved: Vec<(ArmorName, HostId)>,
+    stays: Vec<(ArmorName, String)>,
+}
+
+/// Drains a host, or has it used again.
+fn use_of(session: &mut dyn Session, host: HostId, drained: bool) -> Result<Left, Failure> {
+    ask(session, &FtmMessage::Drain { host, drained }, |answer| match answer {
+        UserMessage::Drained { host: of, drained: now, moved, stays } => {
+            ((of, now) == (host, drained)).then_some(Left { moved, stays })
+        }
+        _ => None,
+    })
+}
+
+fn drained_text(host: HostId, left: &Left) -> String {
+    let mut lines = vec![format!("nothing more is placed on {host}, until `chameleon host resume {host}`")];
+    lines.extend(left.moved.iter().map(|(name, to)| format!("{name} goes on on {to}")));
+    lines.extend(left.stays.iter().map(|(name, why)| format!("{name} stays until its job ends: {why}")));
+    lines.join("\n")
 }
 
 /// A host, and what was found there.
@@ -139,6 +185,7 @@ fn size(bytes: u64) -> String {
 mod tests {
     use super::*;
     use chameleon_core::message::HostState;
+    use chameleon_core::names::{JobId, LaneId};
     use chameleon_core::profile::{Ability, Finding, Numeric, Tool};
 
     use crate::scripted::Scripted;
@@ -183,6 +230,19 @@ mod tests {
             labels: vec![],
             clock: Some(Clock { offset_ms: -12, bound_ms: 1 }),
         }
+    }
+
+    #[test]
+    fn draining_says_what_goes_and_what_stays() {
+        let (lane, fanout) = (ArmorName::Execution(JobId(1), LaneId(0)), ArmorName::Fanout(JobId(1)));
+        let (moved, stays) = (vec![(lane, HostId(1))], vec![(fanout, "the files of its job are there".to_owned())]);
+        let answer = UserMessage::Drained { host: HostId(2), drained: true, moved, stays };
+        let left = use_of(&mut Scripted::answering(vec![answer]), HostId(2), true).unwrap();
+        insta::assert_snapshot!(drained_text(HostId(2), &left), @r"
+        nothing more is placed on h2, until `chameleon host resume h2`
+        execution-j1-l0 goes on on h1
+        fanout-j1 stays until its job ends: the files of its job are there
+        ");
     }
 
     #[test]

@@ -53,8 +53,10 @@ commands! {
     Armors(armors),
     /// List hosts, with what runs there
     Hosts(hosts),
-    /// Show one host
+    /// Show one host, empty it, or use it again
     Host(host),
+    /// Let one ARMOR of a running job go on on another host
+    Move(moves),
     /// List what happened
     Events(events),
     /// Tell each fault of a job as a story, what the job cost, and what could not be noticed

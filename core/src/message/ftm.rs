@@ -187,6 +187,24 @@ pub enum FtmMessage {
         #[n(0)]
         name: String,
     },
+    /// User → FTM: place nothing more on this host and let what can go on elsewhere do so; or use it again.
+    /// Answered by `UserMessage::Drained` (once it is on disk) or `Refused`.
+    #[n(46)]
+    Drain {
+        #[n(0)]
+        host: HostId,
+        #[n(1)]
+        drained: bool,
+    },
+    /// User → FTM: this ARMOR of a running job shall go on on that host. Answered by `UserMessage::Moving`
+    /// (once it is on disk) or `Refused`.
+    #[n(47)]
+    Move {
+        #[n(0)]
+        name: ArmorName,
+        #[n(1)]
+        to: HostId,
+    },
     /// FTM → FTM (its own link says it, it is never taken from outside): who is behind this user's
     /// command, if it is not the owner of the FTM's home. No answer.
     #[n(44)]

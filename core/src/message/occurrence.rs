@@ -392,6 +392,26 @@ pub enum Story {
         #[n(3)]
         why: String,
     },
+    /// A person wants nothing more on a host, or again wants it used.
+    #[n(66)]
+    HostDrained {
+        #[n(0)]
+        host: HostId,
+        #[n(1)]
+        drained: bool,
+    },
+    /// An ARMOR goes on on another host because somebody wants it so.
+    #[n(67)]
+    ArmorTransferred {
+        #[n(0)]
+        name: ArmorName,
+        #[n(1)]
+        from: HostId,
+        #[n(2)]
+        to: HostId,
+        #[n(3)]
+        why: String,
+    },
     /// A host's own policy cannot be read: it accepts nothing.
     #[n(81)]
     PolicyRefused {

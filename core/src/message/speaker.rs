@@ -48,6 +48,8 @@ fn to_ftm(from: ArmorName, message: &FtmMessage) -> bool {
         | FtmMessage::Enrol(_)
         | FtmMessage::Renew { .. }
         | FtmMessage::Revoke { .. }
+        | FtmMessage::Drain { .. }
+        | FtmMessage::Move { .. }
         | FtmMessage::Introduced(_) => from.kind() == Kind::User,
         FtmMessage::Hears { .. } => from.kind() == Kind::Heartbeat,
         FtmMessage::Joined { host, .. } => from == ArmorName::Daemon(*host),

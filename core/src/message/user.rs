@@ -125,6 +125,29 @@ pub enum UserMessage {
         #[n(0)]
         member: Principal,
     },
+    /// FTM → user: nothing more is placed on this host, or it is used again; what was there goes on elsewhere, or
+    /// stays until its job ends, for a reason.
+    #[n(45)]
+    Drained {
+        #[n(0)]
+        host: HostId,
+        #[n(1)]
+        drained: bool,
+        #[n(2)]
+        moved: Vec<(ArmorName, HostId)>,
+        #[n(3)]
+        stays: Vec<(ArmorName, String)>,
+    },
+    /// FTM → user: this ARMOR ends on the one host and begins on the other.
+    #[n(46)]
+    Moving {
+        #[n(0)]
+        name: ArmorName,
+        #[n(1)]
+        from: HostId,
+        #[n(2)]
+        to: HostId,
+    },
     /// FTM → user: the SM of a job that was submitted or is awaited is reached there. Said again when
     /// it is elsewhere. No answer.
     #[n(43)]
@@ -293,6 +316,9 @@ pub enum HostState {
     /// Nobody hears it, and what was needed of it is on other hosts.
     #[n(2)]
     Lost,
+    /// Its daemon can be spoken to, and a person wants nothing more there.
+    #[n(3)]
+    Drained,
 }
 
 impl HostState {
@@ -303,6 +329,7 @@ impl HostState {
             HostState::Up => "up",
             HostState::Away => "away",
             HostState::Lost => "lost",
+            HostState::Drained => "drained",
         }
     }
 }

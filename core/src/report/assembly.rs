@@ -100,6 +100,8 @@ impl Assembly {
             | Story::HostLost { .. }
             | Story::HostReturned { .. }
             | Story::HostSlow { .. }
+            | Story::HostDrained { .. }
+            | Story::ArmorTransferred { .. }
             | Story::LinkCut { .. }
             | Story::LinkRestored { .. } => {}
         }

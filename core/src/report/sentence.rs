@@ -53,6 +53,8 @@ impl Story {
             Story::LinkCut { .. } => "link-cut",
             Story::LinkRestored { .. } => "link-restored",
             Story::ArmorMoved { .. } => "armor-moved",
+            Story::HostDrained { .. } => "host-drained",
+            Story::ArmorTransferred { .. } => "armor-transferred",
             Story::Unclear { .. } => "unclear",
             Story::Undecided { .. } => "undecided",
             Story::Resolved(_) => "resolved",
@@ -120,10 +122,12 @@ impl fmt::Display for Story {
             | Story::ArmorRestored { .. }
             | Story::DaemonRestored { .. }
             | Story::ArmorLost { .. }
-            | Story::ArmorMoved { .. } => self.armor(f),
+            | Story::ArmorMoved { .. }
+            | Story::ArmorTransferred { .. } => self.armor(f),
             Story::HostLost { .. }
             | Story::HostReturned { .. }
             | Story::HostSlow { .. }
+            | Story::HostDrained { .. }
             | Story::LinkCut { .. }
             | Story::LinkRestored { .. } => self.host(f),
             Story::Enrolled { member, name } => write!(f, "{member} ({name}) was let into the cluster"),
@@ -230,6 +234,7 @@ impl Story {
             }
             Story::ArmorLost { name, why } => write!(f, "{name} cannot be kept running: {why}"),
             Story::ArmorMoved { name, from, to, why } => write!(f, "{name} goes on on {to} instead of {from}: {why}"),
+            Story::ArmorTransferred { name, from, to, why } => write!(f, "{name} is moved from {from} to {to}: {why}"),
             _ => Ok(()),
         }
     }

@@ -244,7 +244,9 @@ impl Caller {
         write.flush().await?;
         match reader.next().await? {
             Some(Frame::Welcome { incarnation }) => Ok(incarnation),
-            _ => Err(io::ErrorKind::InvalidData.into()),
+            Some(_) => Err(io::ErrorKind::InvalidData.into()),
+            // It went as we came.
+            None => Err(io::ErrorKind::ConnectionRefused.into()),
         }
     }
 

@@ -7,6 +7,7 @@ mod accepted_is_kept;
 mod at_most_once;
 mod certified_never_changes;
 mod company;
+mod drained;
 mod fetched_before_start;
 mod granted_lives;
 mod hospitality;
@@ -62,6 +63,7 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
         Box::<at_most_once::AtMostOnce>::default(),
         Box::<certified_never_changes::CertifiedNeverChanges>::default(),
         Box::<company::Company>::default(),
+        Box::<drained::Drained>::default(),
         Box::<fetched_before_start::FetchedBeforeStart>::default(),
         Box::<granted_lives::GrantedLives>::default(),
         Box::<hospitality::Hospitality>::default(),

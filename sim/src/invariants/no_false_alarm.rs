@@ -1,11 +1,12 @@
 //! Nobody healthy is called hung, and a lane that Chameleon itself blocks is never "no progress"
-//! (DESIGN §5 and D9): who is told of as hung was struck by a fault that makes it so.
+//! (DESIGN §5 and D9): who is told of as hung was struck by a fault that makes it so. A life that was left behind
+//! on a lost host is not reached by its name any more, and may be called what its daemon likes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chameleon_core::armor::Effect;
-use chameleon_core::message::{FtmMessage, Message, Story, SurrogateMessage, Why};
-use chameleon_core::names::{ArmorName, JobId, LaneId};
+use chameleon_core::message::{DaemonMessage, FtmMessage, Message, Story, SurrogateMessage, Why};
+use chameleon_core::names::{ArmorName, HostId, JobId, LaneId};
 use chameleon_core::shell::Input;
 
 use crate::faults::Fault;
@@ -17,6 +18,8 @@ use crate::process::Condition;
 pub struct NoFalseAlarm {
     struck: BTreeSet<ArmorName>,
     disk_slow: bool,
+    /// Where each ARMOR is to be.
+    places: BTreeMap<ArmorName, HostId>,
     paused: BTreeSet<(JobId, LaneId)>,
 }
 
@@ -31,7 +34,9 @@ impl Invariant for NoFalseAlarm {
         };
         match message {
             FtmMessage::Observed { occurrence, .. } => match &occurrence.story {
-                Story::ArmorHung { name, evidence, .. } if !self.disk_slow && !self.struck.contains(name) => {
+                Story::ArmorHung { name, evidence, .. }
+                    if !self.disk_slow && !self.struck.contains(name) && self.is_at_home(*name, who.name) =>
+                {
                     Err(format!("{} calls {name} hung ({evidence:?}), and nothing is wrong with it", who.name))
                 }
                 _ => Ok(()),
@@ -56,6 +61,14 @@ impl Invariant for NoFalseAlarm {
             Fact::Struck { fault: Fault::Fare(name, condition, _), .. } if *condition != Condition::Starved => {
                 self.struck.insert(*name);
             }
+            Fact::Asks {
+                effect:
+                    Effect::Send {
+                        to: ArmorName::Daemon(host),
+                        message: Message::Daemon(DaemonMessage::Install { name, .. }),
+                    },
+                ..
+            } => drop(self.places.insert(*name, *host)),
             // Whoever waits for such a disk answers nobody.
             Fact::DiskSlow => self.disk_slow = true,
             Fact::Handles { who, input: Input::Message { message: Message::Surrogate(message), .. }, .. } => {
@@ -70,5 +83,12 @@ impl Invariant for NoFalseAlarm {
             }
             _ => {}
         }
+    }
+}
+
+impl NoFalseAlarm {
+    /// Whether an ARMOR is to be where this daemon is.
+    fn is_at_home(&self, name: ArmorName, daemon: ArmorName) -> bool {
+        self.places.get(&name).is_none_or(|host| daemon == ArmorName::Daemon(*host))
     }
 }

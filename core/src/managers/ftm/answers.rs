@@ -67,6 +67,7 @@ impl Ftm {
         let profile = known.and_then(|known| known.profile.as_ref()).map(|record| &record.profile);
         let state = match self.linked.contains(&ArmorName::Daemon(host)) {
             _ if self.is_lost(host) => HostState::Lost,
+            true if self.is_drained(host) => HostState::Drained,
             true => HostState::Up,
             false => HostState::Away,
         };
@@ -84,7 +85,7 @@ impl Ftm {
         }
     }
 
-    fn unknown_host(&self, host: HostId) -> String {
+    pub(super) fn unknown_host(&self, host: HostId) -> String {
         let known: Vec<String> = self.hosts.keys().map(ToString::to_string).collect();
         format!("there is no host {host}; expected {}", listing(known.iter().map(String::as_str)))
     }

@@ -12,6 +12,7 @@ use minicbor::{Decode, Encode};
 
 use crate::armor::{Effect, Moment};
 use crate::book::{Book, Entry as Address};
+use crate::managers::ftm::jobs::JobRecord;
 use crate::managers::ftm::{Ftm, FtmRecord, FtmStep};
 use crate::message::{Admission, Application, DaemonMessage, Story, UserMessage};
 use crate::names::{ArmorName, Digest, HostId, Incarnation, Millis};
@@ -357,14 +358,28 @@ impl Ftm {
         }
     }
 
-    /// Tokens are made and names revoked by the owner of a home whose host may serve as FTM: a sentence
+    /// Tokens are made, names revoked and ARMORs moved by the owner of a home whose host may serve as FTM: a sentence
     /// if this is somebody else.
-    fn may_not_rule(&self, user: ArmorName) -> Option<String> {
+    pub(super) fn may_not_rule(&self, user: ArmorName) -> Option<String> {
         let who = self.users.principal(user)?;
         let serves = |record: &MemberRecord| record.role == Role::Ftm && !record.is_revoked;
         let rules = who.host().is_some() && self.enrolment.member(&who.member()).is_some_and(serves);
         let why = || format!("only the owner of a host that may serve as FTM may do this, and you are {who}");
         (!rules).then(why)
+    }
+
+    /// A job is cancelled, resolved and forgotten by who handed it in, or by who may make tokens: a sentence if this is
+    /// somebody else.
+    pub(super) fn not_theirs(&self, user: ArmorName, record: &JobRecord) -> Option<String> {
+        let who = self.users.principal(user)?;
+        if record.owner.as_ref() == Some(&who.member()) || self.may_not_rule(user).is_none() {
+            return None;
+        }
+        let owner = record.owner.as_ref().map_or_else(|| "the owner of the FTM's home".to_owned(), ToString::to_string);
+        Some(format!(
+            "{} was handed in by {owner}, and you are {who}: what becomes of it is not yours to say",
+            record.id
+        ))
     }
 }
 

@@ -17,6 +17,8 @@ pub(super) struct Host {
     pub profile: Option<ProfileRecord>,
     /// Whether it gets ARMORs. Durable.
     pub standing: Standing,
+    /// Whether a person wants nothing more there. Durable.
+    pub drained: bool,
     /// What its Heartbeat is to do.
     pub watching: Watching,
     /// When its daemon joined last.
@@ -32,7 +34,7 @@ pub(super) struct Host {
 impl Host {
     /// Whether ARMORs can be placed there.
     pub fn serves(&self) -> bool {
-        self.daemon.is_some() && self.standing == Standing::Serving
+        self.daemon.is_some() && self.standing == Standing::Serving && !self.drained
     }
 }
 

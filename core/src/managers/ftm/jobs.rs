@@ -7,6 +7,7 @@ use minicbor::{Decode, Encode};
 use crate::job::Job;
 use crate::message::{JobRow, Outcome, Resolution};
 use crate::names::JobId;
+use crate::principal::Principal;
 
 /// Ended jobs that are kept, with their output; the oldest go first.
 pub const KEPT: usize = 1_000;
@@ -32,6 +33,9 @@ pub struct JobRecord {
     /// What a person said of an outcome that was unknown.
     #[n(6)]
     pub resolution: Option<Resolution>,
+    /// Who handed it in; `None`: the owner of the FTM's home.
+    #[n(7)]
+    pub owner: Option<Principal>,
 }
 
 /// How and when a job ended.

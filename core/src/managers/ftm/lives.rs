@@ -7,11 +7,12 @@ use crate::managers::ftm::registry::{Decided, Entry};
 use crate::managers::ftm::{Ftm, FtmRecord, FtmStep};
 use crate::message::{ArmorState, Outcome, Story, SurrogateMessage, UserMessage};
 use crate::names::{ArmorName, JobId, Kind, StageId};
+use crate::principal::Principal;
 use crate::strategy::Redundancy;
 
 impl Ftm {
     /// A user submits a job: once it is on disk it is accepted, and its SM is on its way.
-    pub(super) fn submit(&mut self, now: Moment, user: ArmorName, request: u64, job: Box<Job>, step: &mut FtmStep) {
+    pub(super) fn submit(&mut self, now: Moment, user: ArmorName, request: u64, mut job: Box<Job>, step: &mut FtmStep) {
         if let Some(job) = self.jobs.requested(request) {
             return self.reply(user, UserMessage::Accepted { request, job }, step);
         }
@@ -22,8 +23,13 @@ impl Ftm {
         if let Some(why) = self.impossible(id, &job) {
             return self.reply(user, UserMessage::Refused { why }, step);
         }
-        let record =
-            JobRecord { id, request, job, submitted_unix_ms: now.unix_ms, cancel: None, end: None, resolution: None };
+        let owner = self.users.principal(user).map(Principal::member);
+        if let Some(Principal::User(name)) = &owner {
+            // Fair shares and hosts' policies go by who it is, not by who it says it is.
+            job.needs.user.clone_from(name);
+        }
+        let (submitted_unix_ms, cancel, end, resolution) = (now.unix_ms, None, None, None);
+        let record = JobRecord { id, request, job, submitted_unix_ms, cancel, end, resolution, owner };
         self.save(step, FtmRecord::Job(record));
         self.note(now, Some(id), Story::Accepted, step);
         self.reply(user, UserMessage::Accepted { request, job: id }, step);
@@ -112,6 +118,9 @@ impl Ftm {
 
     /// A user ends a job without a result. Its SM does it, unless there is none that could have begun.
     pub(super) fn cancel(&mut self, now: Moment, user: ArmorName, job: JobId, code: u8, step: &mut FtmStep) {
+        if let Some(why) = self.jobs.get(job).and_then(|record| self.not_theirs(user, record)) {
+            return self.reply(user, UserMessage::Refused { why }, step);
+        }
         self.wait(user, job, step);
         let Some(mut record) = self.jobs.running(job).cloned() else { return };
         let surrogate = ArmorName::Surrogate(job);
@@ -195,7 +204,9 @@ impl Ftm {
     /// A user drops an ended job; answered when its ARMORs are gone and so is the record.
     pub(super) fn forget_for(&mut self, user: ArmorName, job: JobId, step: &mut FtmStep) {
         let Some(record) = self.jobs.get(job) else { return self.refuse_unknown(user, job, step) };
+        let not_theirs = self.not_theirs(user, record);
         let why = match () {
+            () if not_theirs.is_some() => not_theirs,
             () if record.end.is_none() => {
                 Some(format!("{job} has not ended; `cancel {job}` ends it, then it can be forgotten"))
             }

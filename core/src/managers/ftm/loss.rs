@@ -13,7 +13,7 @@ use crate::managers::ftm::registry::{Decided, Entry};
 use crate::managers::ftm::ring::{self, Watching};
 use crate::managers::ftm::suspicion::{Finding, JUDGED_AFTER, Suspicion};
 use crate::managers::ftm::{Ftm, FtmRecord, FtmStep};
-use crate::message::{DaemonMessage, Hearing, HeartbeatMessage, HostFault, PairKey, Story, UserMessage};
+use crate::message::{DaemonMessage, Hearing, HeartbeatMessage, HostFault, PairKey, Story};
 use crate::names::{ArmorName, HostId, Millis};
 
 impl Ftm {
@@ -189,16 +189,7 @@ impl Ftm {
         let Some(Placing { host: to, .. }) = plan.places.first().copied() else {
             return self.give_up(now, from, entry, why, step);
         };
-        let moved = entry.installing(to);
-        self.save(step, FtmRecord::Armor(moved.clone()));
-        self.note(now, job, Story::ArmorMoved { name, from, to, why: why.to_owned() }, step);
-        self.linked.remove(&name);
-        step.then(Effect::Forget { peer: name });
-        self.install(&moved, step);
-        let following: Vec<ArmorName> = job.map(|job| self.users.who_await(job).collect()).unwrap_or_default();
-        for user in following {
-            self.reply(user, UserMessage::Moved { name }, step);
-        }
+        self.go_on(now, entry, to, Story::ArmorMoved { name, from, to, why: why.to_owned() }, step);
     }
 
     /// A lost host has joined again.

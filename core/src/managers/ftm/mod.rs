@@ -20,6 +20,7 @@
 //! | [`ring`] | which host watches which |
 //! | [`suspicion`] | what the silence of a host means |
 //! | `loss` | what becomes of a lost host and of its ARMORs |
+//! | `moves` | what a person has moved to other hosts |
 //! | `unresolved` | what a person must look at, and what they say of it |
 //! | `profiles` | what each host is, and when it is looked over |
 //! | `answers` | what people ask |
@@ -33,6 +34,7 @@ mod hosts;
 pub mod jobs;
 mod lives;
 mod loss;
+mod moves;
 pub mod notices;
 pub mod placement;
 mod places;
@@ -191,6 +193,8 @@ impl Ftm {
             FtmMessage::Enrol(application) => self.enrol(now, from, &application, step),
             FtmMessage::Renew { member, key } => self.renew(from, &member, key, step),
             FtmMessage::Revoke { name } => self.revoke(now, from, &name, step),
+            FtmMessage::Drain { host, drained } => self.drain(now, from, host, drained, step),
+            FtmMessage::Move { name, to } => self.move_armor(now, from, name, to, step),
             FtmMessage::Introduced(principal) => self.introduced(from, principal, step),
             FtmMessage::Reachable { name, address, key } => {
                 self.daemon_says(from, |ftm, host| ftm.reachable(host, name, address, key, step));
@@ -398,6 +402,7 @@ impl Armor for Ftm {
             FtmRecord::Standing(record) => {
                 self.hosts.entry(record.host).or_default().standing = record.standing.clone();
             }
+            FtmRecord::Drained { host, drained } => self.hosts.entry(*host).or_default().drained = *drained,
             FtmRecord::Token(record) => self.enrolment.put_token(record),
             FtmRecord::TokenGone(digest) => self.enrolment.remove_token(*digest),
             FtmRecord::Member(record) => self.enrolment.put_member(record),

@@ -165,6 +165,8 @@ pub fn notable(story: &Story) -> Option<String> {
         | Story::HostLost { .. }
         | Story::HostReturned { .. }
         | Story::HostSlow { .. }
+        | Story::HostDrained { .. }
+        | Story::ArmorTransferred { .. }
         | Story::LinkCut { .. }
         | Story::LinkRestored { .. } => None,
     }

@@ -178,6 +178,7 @@ impl Ftm {
             host,
             load: loads.get(&host).copied().unwrap_or_default(),
             closed: match (known.serves(), tried.contains(&host)) {
+                (false, _) if known.drained => Some("is drained"),
                 (false, _) => Some("is away"),
                 (true, true) => Some("could not keep it running"),
                 (true, false) => None,

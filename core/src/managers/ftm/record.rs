@@ -49,6 +49,14 @@ pub enum FtmRecord {
     /// From which the keys are made that hosts share; drawn in the first reign.
     #[n(61)]
     Secret(#[cbor(n(0), with = "minicbor::bytes")] [u8; 32]),
+    /// Whether a person wants nothing more on this host.
+    #[n(62)]
+    Drained {
+        #[n(0)]
+        host: HostId,
+        #[n(1)]
+        drained: bool,
+    },
     #[n(40)]
     Token(#[n(0)] TokenRecord),
     #[n(41)]
@@ -132,6 +140,7 @@ impl FtmRecord {
             FtmRecord::Host(record) => Place::Put(format!("host/{:010}", record.host.0)),
             FtmRecord::Secret(_) => Place::Put("secret".to_owned()),
             FtmRecord::Standing(record) => Place::Put(format!("standing/{:010}", record.host.0)),
+            FtmRecord::Drained { host, .. } => Place::Put(format!("drained/{:010}", host.0)),
             FtmRecord::Profile(record) => Place::Put(format!("profile/{:010}", record.host.0)),
         }
     }

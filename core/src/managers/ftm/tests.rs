@@ -1,6 +1,8 @@
 //! Stories of one FTM, told by direct calls; daemons, SMs and users are the test.
 
 mod hosts;
+mod moves;
+mod people;
 
 use proptest::prelude::*;
 

@@ -19,7 +19,7 @@ impl Ftm {
     pub(super) fn resolve(&mut self, now: Moment, user: ArmorName, job: JobId, word: Word, step: &mut FtmStep) {
         let Some(record) = self.jobs.get(job).cloned() else { return self.refuse_unknown(user, job, step) };
         let left = lease::left(self.ended_at(job), now.boot);
-        if let Some(why) = objection(&record, &word, left) {
+        if let Some(why) = self.not_theirs(user, &record).or_else(|| objection(&record, &word, left)) {
             return self.reply(user, UserMessage::Refused { why }, step);
         }
         let resolution = record.resolution.clone().unwrap_or_else(|| {

@@ -1,0 +1,59 @@
+//! Once a person is told that a host is drained, no ARMOR of a job comes to it that was not there (docs/commands.md,
+//! `host drain`): the machine can be switched off as soon as it is empty.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chameleon_core::armor::Effect;
+use chameleon_core::message::{DaemonMessage, Message, UserMessage};
+use chameleon_core::names::{ArmorName, HostId};
+
+use crate::history::Fact;
+use crate::invariants::Invariant;
+
+#[derive(Default)]
+pub struct Drained {
+    drained: BTreeSet<HostId>,
+    /// What was ever to be on each host, but for what a person was told has left it.
+    there: BTreeMap<HostId, BTreeSet<ArmorName>>,
+}
+
+impl Invariant for Drained {
+    fn name(&self) -> &'static str {
+        "nothing new comes to a drained host"
+    }
+
+    fn verify(&self, fact: &Fact<'_>) -> Result<(), String> {
+        let Some((host, name)) = installs(fact) else { return Ok(()) };
+        let is_new = self.there.get(&host).is_none_or(|there| !there.contains(&name));
+        match self.drained.contains(&host) && is_new {
+            true => Err(format!("{name} is installed on {host}, of which it was said that it is drained")),
+            false => Ok(()),
+        }
+    }
+
+    fn learn(&mut self, fact: &Fact<'_>) {
+        if let Some((host, name)) = installs(fact) {
+            self.there.entry(host).or_default().insert(name);
+        }
+        let Fact::Asks { effect: Effect::Send { message, .. }, .. } = fact else { return };
+        if let Message::User(UserMessage::Drained { host, drained, moved, .. }) = message {
+            match drained {
+                true => self.drained.insert(*host),
+                false => self.drained.remove(host),
+            };
+            self.there.entry(*host).or_default().retain(|name| !moved.iter().any(|(gone, _)| gone == name));
+        }
+    }
+}
+
+/// Where the FTM wants which ARMOR of a job.
+fn installs(fact: &Fact<'_>) -> Option<(HostId, ArmorName)> {
+    match fact {
+        Fact::Asks {
+            effect:
+                Effect::Send { to: ArmorName::Daemon(host), message: Message::Daemon(DaemonMessage::Install { name, .. }) },
+            ..
+        } if name.job().is_some() => Some((*host, *name)),
+        _ => None,
+    }
+}

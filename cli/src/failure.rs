@@ -49,6 +49,11 @@ pub enum Failure {
     Lost { job: JobId, why: BulkError },
     #[error("{job} is still running; `chameleon submit --wait` and `chameleon run` wait for the end")]
     StillRuns { job: JobId },
+    #[error(
+        "the outcome of {job} is unknown, and nothing of it is started again before a person has looked: \
+             `chameleon resolve {job} happened` or `did-not-happen`"
+    )]
+    Unresolved { job: JobId },
     #[error("{job} has no result: {outcome}")]
     NoResult { job: JobId, outcome: Outcome },
 }

@@ -3,16 +3,17 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use chameleon_core::names::{HostId, JobId, LaneId, SlotId};
-use chameleon_core::world::Piece;
+use chameleon_core::world::{IndexEntry, Piece};
 use chameleon_node::bulk::frame::{Pack, Wish};
 use chameleon_node::bulk::{BulkError, Caller, Roads, shelf};
 use chameleon_node::home::Home;
+use chameleon_node::index::{self, Entries};
 
 pub use chameleon_node::bulk::Stream;
 
@@ -135,24 +136,62 @@ impl Packs {
         files
     }
 
-    /// The pieces of decided output in the order in which they are printed; none if the job has not kept any. The
-    /// index is on the host where the job's SM was when it ended.
-    pub fn index(&mut self) -> Result<Option<Vec<Piece>>, Failure> {
-        let path = self.home.index(self.own, self.job);
-        let unreadable = |why| Failure::Unreadable { what: "the index of the output", path: path.clone(), why };
-        let bytes = match fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(why) if why.kind() == io::ErrorKind::NotFound => {
-                let others: Vec<HostId> = self.hosts().into_iter().filter(|host| *host != self.own).collect();
-                let fetched = others.iter().find_map(|host| self.caller.whole(*host, Wish::Index, LONGEST_INDEX).ok());
-                let Some(bytes) = fetched else { return Ok(None) };
-                bytes
-            }
-            Err(why) => return Err(unreadable(why)),
+    /// The pieces of decided output in the order in which they are printed; none if the job has not kept any.
+    ///
+    /// # Errors
+    /// The index cannot be had.
+    pub fn pieces(&mut self) -> Result<impl Iterator<Item = Result<Piece, Failure>> + use<>, Failure> {
+        let entries = self.index()?;
+        let piece = |entry| match entry {
+            Ok(IndexEntry::Piece(piece)) => Some(Ok(piece)),
+            Ok(IndexEntry::Failed(..) | IndexEntry::Unclear(..) | IndexEntry::Whole) => None,
+            Err(why) => Some(Err(why)),
         };
-        let pieces = minicbor::decode(&bytes);
-        pieces.map(Some).map_err(|why| unreadable(io::Error::new(io::ErrorKind::InvalidData, why.to_string())))
+        Ok(entries.filter_map(piece))
     }
+
+    /// What was kept of the job: by the host where its SM was when it ended. One where its SM was before has a part.
+    ///
+    /// # Errors
+    /// It cannot be had.
+    pub fn index(&mut self) -> Result<impl Iterator<Item = Result<IndexEntry, Failure>> + use<>, Failure> {
+        let path = self.home.index(self.own, self.job);
+        let unreadable = |path: PathBuf| move |why| Failure::Unreadable { what: "the index of the output", path, why };
+        let own = match File::open(&path) {
+            Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(None),
+            opened => opened.and_then(whole),
+        };
+        let file = match own.map_err(unreadable(path.clone()))? {
+            None => self.fetch_index().map_err(unreadable(path.clone()))?,
+            own => own,
+        };
+        let entries = file.into_iter().flat_map(Entries::of);
+        Ok(entries.map(move |entry| entry.map_err(unreadable(path.clone()))))
+    }
+
+    /// From the first host that has it.
+    fn fetch_index(&mut self) -> io::Result<Option<File>> {
+        let directory = self.job_directory();
+        for host in self.hosts().into_iter().filter(|host| *host != self.own) {
+            let file = self.scratch()?;
+            let fetched = self.caller.ask(host, Wish::Index, LONGEST_INDEX, &mut |piece| {
+                (&file).write_all(piece).map_err(|source| BulkError::Unkept { path: directory.clone(), source })
+            });
+            if let (Ok(_), Some(file)) = (fetched, whole(file)?) {
+                return Ok(Some(file));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// An index to be read from its beginning; `None`: it is a part of one.
+fn whole(mut file: File) -> io::Result<Option<File>> {
+    if !index::is_whole(&file)? {
+        return Ok(None);
+    }
+    file.seek(SeekFrom::Start(0))?;
+    Ok(Some(file))
 }
 
 /// Bytes of a file, from an offset on, at most so many.

@@ -160,11 +160,11 @@ impl<O: Write, E: Write> Printer<O, E> {
     /// # Errors
     /// As [`Printer::print`]; also if the index does not reach so far.
     pub fn print_rest(&mut self, length: u64) -> Result<(), Failure> {
-        let pieces = self.packs.index()?.unwrap_or_default();
         let mut begins = 0;
-        for piece in &pieces {
+        for piece in self.packs.pieces()? {
+            let piece = piece?;
             let end = begins + piece.stdout.length;
-            self.print_piece(piece, begins, end.min(length).max(begins))?;
+            self.print_piece(&piece, begins, end.min(length).max(begins))?;
             begins = end;
         }
         if self.position < length {

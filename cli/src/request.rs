@@ -153,6 +153,7 @@ pub fn of_command(command: Vec<OsString>, flags: JobFlags, here: Here) -> Result
         stdin: here.stdin,
         spool_quota: SPOOL_QUOTA,
         origin: Origin::default(),
+        build: None,
         umask: here.umask,
         needs: Needs { user: user(), ..Needs::default() },
     };
@@ -180,6 +181,18 @@ pub fn of_file(path: &Path, flags: JobFlags, here: Here) -> Result<(Job, String)
         job.strategy = strategies::find(name)?;
     }
     Ok((changed(job, flags)?, accepted.remarks.render(true)))
+}
+
+/// A job of earlier, for whoever runs this command.
+///
+/// # Errors
+/// A flag makes no sense.
+pub fn of_job(mut job: Job, flags: JobFlags) -> Result<Job, Failure> {
+    job.needs.user = user();
+    if let Some(name) = &flags.strategy {
+        job.strategy = strategies::find(name)?;
+    }
+    changed(job, flags)
 }
 
 /// The name of whoever runs this command; the number, if it has no name.

@@ -272,12 +272,18 @@ impl System {
     /// # Errors
     /// The faults cannot be read.
     pub fn adopt(&self, job: &mut Job) -> Result<(), Failure> {
-        // A person who is on no host has their files where the FTM is.
-        let own = Some(self.home.own_host()).filter(|host| *host != HostId::default());
-        let host = own.unwrap_or_else(|| pki::read_book(&self.home).unwrap_or_default().ftm);
-        job.origin = Origin { host, pass: Digest(random::bytes()) };
-        job.injections.extend(self.injections()?);
+        job.origin = Origin { host: self.origin(), pass: Digest(random::bytes()) };
+        // A job of earlier has them.
+        let fresh = self.injections()?.into_iter().filter(|injection| !job.injections.contains(injection));
+        let fresh: Vec<Injection> = fresh.collect();
+        job.injections.extend(fresh);
         Ok(())
+    }
+
+    /// The host where the files of jobs lie that are handed in here: a person who is on no host has them where the FTM is.
+    pub fn origin(&self) -> HostId {
+        let own = Some(self.home.own_host()).filter(|host| *host != HostId::default());
+        own.unwrap_or_else(|| pki::read_book(&self.home).unwrap_or_default().ftm)
     }
 
     /// Notes on this host that a job came from here: its bytes can be asked for by those who serve it, and by us.

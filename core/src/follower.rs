@@ -386,6 +386,7 @@ mod tests {
             stdin,
             spool_quota: 1 << 20,
             origin: Default::default(),
+            build: None,
             umask: Job::USUAL_UMASK,
             needs: Default::default(),
         }

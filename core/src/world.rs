@@ -7,7 +7,7 @@ mod bytes;
 
 use minicbor::{Decode, Encode};
 
-pub use self::bytes::{ChangeSet, Holder, Input, Offer, Piece, Whereabouts};
+pub use self::bytes::{ChangeSet, Holder, IndexEntry, Input, Offer, Piece, Whereabouts};
 use crate::book::Book;
 use crate::job::{Files, InjectionKind, Origin, OsBytes, Stdin};
 use crate::names::{ArmorName, Digest, ExecutionId, HostId, Incarnation, JobId, LaneId, Millis, SlotId, StageId};
@@ -78,9 +78,9 @@ impl End {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SlotPlan {
     pub job: JobId,
-    /// Where the job was submitted: a slot elsewhere shows what was fetched for this stage in place of the run
-    /// directory and the inputs.
     pub origin: Origin,
+    /// It shows what was fetched for this stage in place of the run directory and the inputs.
+    pub mirrored: bool,
     pub stage: StageId,
     pub lane: LaneId,
     pub directory: OsBytes,
@@ -378,19 +378,40 @@ pub enum FileCommand {
     Fetch { job: JobId, stage: StageId, input: Input, offer: Offer, whereabouts: Whereabouts },
     /// Digest of the first `offset` bytes of a finished execution's output; answered by `Prefix`.
     Prefix { job: JobId, lane: LaneId, execution: ExecutionId, region: Region, offset: u64 },
-    /// Keeps where the decided output of a job lies, for `result`; answered by `IndexKept`.
-    KeepIndex { job: JobId, pass: Digest, pieces: Vec<Piece> },
+    /// Appends to the index of a job, behind its first `at` bytes, where decided output lies; answered by `IndexKept`.
+    KeepIndex { job: JobId, pass: Digest, at: u64, entries: Vec<IndexEntry> },
 }
 
 /// What the file system answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FileEvent {
-    Committed { stage: StageId, outcome: CommitOutcome },
-    Digested { stage: StageId, input: Input, outcome: Result<Digest, String> },
-    Offered { stage: StageId, input: Input, outcome: Result<Offer, String> },
-    Fetched { stage: StageId, input: Input, outcome: Result<Digest, String> },
-    Prefix { execution: ExecutionId, so_far: Region },
-    IndexKept { failure: Option<String> },
+    Committed {
+        stage: StageId,
+        outcome: CommitOutcome,
+    },
+    Digested {
+        stage: StageId,
+        input: Input,
+        outcome: Result<Digest, String>,
+    },
+    Offered {
+        stage: StageId,
+        input: Input,
+        outcome: Result<Offer, String>,
+    },
+    Fetched {
+        stage: StageId,
+        input: Input,
+        outcome: Result<Digest, String>,
+    },
+    Prefix {
+        execution: ExecutionId,
+        so_far: Region,
+    },
+    /// What was asked for last is on disk: so long is the index now.
+    IndexKept {
+        outcome: Result<u64, String>,
+    },
 }
 
 /// How a commit ended.

@@ -144,7 +144,7 @@ impl Setting for Lanes {
                 vec![vec![end(RIGHT), end(WRONG)]]
             }
             Effect::File(FileCommand::KeepIndex { .. }) => {
-                vec![vec![Input::File(FileEvent::IndexKept { failure: None })]]
+                vec![vec![Input::File(FileEvent::IndexKept { outcome: Ok(0) })]]
             }
             _ => Vec::new(),
         }

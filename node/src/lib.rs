@@ -9,6 +9,7 @@ pub mod event_loop;
 pub mod files;
 pub mod frame;
 pub mod home;
+pub mod index;
 pub mod journal;
 pub mod launch;
 pub mod links;

@@ -85,6 +85,8 @@ pub enum Mischief {
     Slow,
     /// What it reads is not what the others read.
     OtherInput,
+    /// Nothing can be built where it runs.
+    NoCompiler,
 }
 
 /// Faults that last.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chameleon_core::names::{ArmorName, Digest, HostId, JobId};
 use chameleon_core::shell::Input;
-use chameleon_core::world::{self, ChangeSet, CommitOutcome, FileCommand, FileEvent, Offer, Piece, Region};
+use chameleon_core::world::{self, ChangeSet, CommitOutcome, FileCommand, FileEvent, IndexEntry, Offer, Region};
 
 use crate::faults::Mischief;
 use crate::jobs::DIRECTORY;
@@ -23,7 +23,7 @@ pub struct Files {
     /// The spooled standard input of each job.
     pub spools: BTreeMap<JobId, Vec<u8>>,
     /// Where the decided output of each job lies.
-    pub index: BTreeMap<JobId, Vec<Piece>>,
+    pub index: BTreeMap<JobId, Vec<IndexEntry>>,
 }
 
 /// Something that the file system does for a process.
@@ -32,7 +32,8 @@ pub struct FileDone {
     event: FileEvent,
     /// Files that are made by it.
     made: Vec<(Vec<u8>, Vec<u8>)>,
-    index: Option<(JobId, Vec<Piece>)>,
+    /// Entries behind so many.
+    index: Option<(JobId, u64, Vec<IndexEntry>)>,
 }
 
 impl World {
@@ -68,8 +69,9 @@ impl World {
                 let so_far = self.first_bytes(pid, whole, offset);
                 FileDone::only(FileEvent::Prefix { execution, so_far })
             }
-            FileCommand::KeepIndex { job, pass: _, pieces } => {
-                FileDone { event: FileEvent::IndexKept { failure: None }, made: Vec::new(), index: Some((job, pieces)) }
+            FileCommand::KeepIndex { job, pass: _, at, entries } => {
+                let outcome = Ok(at + entries.len() as u64);
+                FileDone { event: FileEvent::IndexKept { outcome }, made: Vec::new(), index: Some((job, at, entries)) }
             }
         };
         self.later(FILE_US, Next::File { of: pid, done });
@@ -81,8 +83,10 @@ impl World {
             return;
         }
         self.files.contents.extend(done.made);
-        if let Some((job, pieces)) = done.index {
-            self.files.index.insert(job, pieces);
+        if let Some((job, at, entries)) = done.index {
+            let index = self.files.index.entry(job).or_default();
+            index.truncate(usize::try_from(at).unwrap_or(usize::MAX));
+            index.extend(entries);
         }
         self.arrive(of, Arrival::Input(Input::File(done.event)));
     }
@@ -99,18 +103,24 @@ impl World {
     }
 
     fn digest_of(&self, name: ArmorName, job: JobId, input: &world::Input) -> Result<Digest, String> {
-        let deceived = matches!(name, ArmorName::Execution(_, lane)
-            if self.standing.mischief.get(&lane) == Some(&Mischief::OtherInput));
+        let mischief = match name {
+            ArmorName::Execution(_, lane) => self.standing.mischief.get(&lane),
+            _ => None,
+        };
+        if let (Some(Mischief::NoCompiler), world::Input::Build(build)) = (mischief, input) {
+            return Err(format!("{build} failed: there is no compiler"));
+        }
         let mut bytes = match input {
             world::Input::Spool(length) => {
                 part(self.files.spools.get(&job).map(Vec::as_slice).unwrap_or_default(), 0, *length).to_vec()
             }
             world::Input::Program(path) | world::Input::Directory(path) => path.to_vec(),
+            world::Input::Build(build) => build.to_string().into_bytes(),
             world::Input::Path(path) => {
                 self.files.contents.get(path.as_slice()).cloned().ok_or_else(|| format!("{input} does not exist"))?
             }
         };
-        if deceived {
+        if mischief == Some(&Mischief::OtherInput) {
             bytes.push(b'!');
         }
         Ok(digest(&bytes))

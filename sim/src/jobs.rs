@@ -40,6 +40,7 @@ pub fn job(strategy: Strategy, stages: Vec<Stage>) -> Job {
         stdin: Stdin::Null,
         spool_quota: 1 << 20,
         origin: Origin { host: HostId(1), pass: Digest::default() },
+        build: None,
         umask: Job::USUAL_UMASK,
         needs: Default::default(),
     }

@@ -161,7 +161,7 @@ impl World {
         run.flip = match mischief {
             Some(Mischief::Flip) => 1,
             Some(Mischief::Garble) => 2 + u8::try_from(name.2.0).unwrap_or_default(),
-            Some(Mischief::Lie | Mischief::Slow | Mischief::OtherInput) | None => 0,
+            Some(Mischief::Lie | Mischief::Slow | Mischief::OtherInput | Mischief::NoCompiler) | None => 0,
         };
         if let Some(fault) = fault {
             run.inject(fault);

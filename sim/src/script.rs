@@ -14,10 +14,10 @@
 //! | `seed N`, `hosts N` | the seed that decides ties, and how many hosts there are |
 //! | `cluster` | the first host founded a cluster that others can join |
 //! | `file PATH TEXT` | a file that programs read |
-//! | `job STRATEGY [KEY=VALUE]…` | the next user comes with a job: `after_ms`, `deadline_ms`, `hold`, `replicas`, `quorum`, `extend_to`, `restarts`, `repeats`, `quota`, `abnormal`, `origin` |
+//! | `job STRATEGY [KEY=VALUE]…` | the next user comes with a job: `after_ms`, `deadline_ms`, `hold`, `replicas`, `quorum`, `extend_to`, `restarts`, `repeats`, `quota`, `abnormal`, `origin`, `build` |
 //! | `stage [tasks=A..B] [files=overlay] [execution=at-most-once] [strategy=NAME] [stdin=STAGE] [input=PATH]… PROGRAM` | a stage of that job |
 //! | `types MS:TEXT…` | its standard input, each piece after so many ms |
-//! | `lane N flip` | something is wrong with a lane: `flip` (all alike), `garble` (each otherwise), `lie`, `slow`, `other-input` |
+//! | `lane N flip` | something is wrong with a lane: `flip` (all alike), `garble` (each otherwise), `lie`, `slow`, `other-input`, `no-compiler` |
 //! | `at MS: FAULT` | a fault at a time |
 //! | `before NAME says WORD [N]: FAULT` | just before it says that, for the Nth time |
 //! | `after NAME says WORD [N]: FAULT`, `after NAME hears WORD [N]: FAULT` | just after |
@@ -32,7 +32,7 @@
 
 use std::str::FromStr;
 
-use chameleon_core::job::{Files, OsBytes, Promise, Stdin};
+use chameleon_core::job::{Build, Files, OsBytes, Promise, Stdin};
 use chameleon_core::names::{ArmorName, HostId, LaneId, Millis, StageId};
 use chameleon_core::principal::Role;
 use chameleon_core::word::Word;
@@ -191,6 +191,7 @@ fn job(story: &mut Story, rest: &str) -> Result<(), String> {
             "origin" => job.origin.host = value(given, "a host")?,
             "on" => job.needs.wishes.hosts.push(given.to_owned()),
             "arch" => job.needs.wishes.only.push(("arch".to_owned(), given.to_owned())),
+            "build" => job.build = Some(build(given)),
             "no-variation" => job.strategy.variation = None,
             other => return Err(format!("a job has no {other:?}")),
         }
@@ -200,6 +201,12 @@ fn job(story: &mut Story, rest: &str) -> Result<(), String> {
     user.quiet = quiet;
     story.users.push((after_ms, user));
     Ok(())
+}
+
+/// Makes that path; of what and how is nobody's business in an invented world.
+fn build(output: &str) -> Build {
+    let outputs = vec![OsBytes::from(output.as_bytes().to_vec())];
+    Build { source: Vec::new(), command: Vec::new(), outputs, environment: Vec::new() }
 }
 
 fn stage(user: &mut User, rest: &str) -> Result<(), String> {
@@ -244,7 +251,8 @@ fn mischief(word: &str) -> Result<Mischief, String> {
         "lie" => Ok(Mischief::Lie),
         "slow" => Ok(Mischief::Slow),
         "other-input" => Ok(Mischief::OtherInput),
-        other => Err(format!("expected flip, garble, lie, slow or other-input, found {other:?}")),
+        "no-compiler" => Ok(Mischief::NoCompiler),
+        other => Err(format!("expected flip, garble, lie, slow, other-input or no-compiler, found {other:?}")),
     }
 }
 

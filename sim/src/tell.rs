@@ -147,6 +147,9 @@ fn sentence(message: &Message) -> Option<String> {
         Message::Surrogate(message) => to_surrogate(message),
         Message::Voter(message) => to_voter(message),
         Message::Execution(message) => to_execution(message),
+        Message::Fanout(FanoutMessage::Distribute(supply)) if supply.bundle.iter().any(is_built) => {
+            Some(format!("{} lanes must have what is built for them", supply.elsewhere.len()))
+        }
         Message::Fanout(FanoutMessage::Distribute(supply)) if !supply.inputs.is_empty() => {
             let elsewhere = match supply.elsewhere.as_slice() {
                 [] => String::new(),
@@ -196,6 +199,10 @@ fn to_user(message: &UserMessage) -> Option<String> {
         UserMessage::Moving { name, from, to } => Some(format!("{name} goes on on {to} instead of {from}")),
         _ => None,
     }
+}
+
+fn is_built(input: &chameleon_core::world::Input) -> bool {
+    matches!(input, chameleon_core::world::Input::Build(_))
 }
 
 fn to_ftm(message: &FtmMessage) -> Option<String> {

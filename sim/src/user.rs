@@ -9,7 +9,7 @@ use chameleon_core::job::Job;
 use chameleon_core::message::{Message, Release};
 use chameleon_core::names::{ArmorName, HostId, Incarnation, JobId};
 use chameleon_core::shell::{Identity, Input, Output};
-use chameleon_core::world::ProcessMark;
+use chameleon_core::world::{IndexEntry, ProcessMark};
 
 use crate::history::Fact;
 use crate::process::{Body, Pid, Process};
@@ -261,7 +261,8 @@ impl World {
 
     fn print_rest(&mut self, number: u64, job: JobId, from: u64, length: u64) {
         let mut whole = Vec::new();
-        for piece in self.files.index.get(&job).cloned().unwrap_or_default() {
+        for entry in self.files.index.get(&job).cloned().unwrap_or_default() {
+            let IndexEntry::Piece(piece) = entry else { continue };
             let pack = self.lanes.packs.get(&(piece.host, job, piece.lane, piece.stdout.slot));
             let bytes = pack.map(|pack| part(&pack.out, piece.stdout.offset, piece.stdout.length)).unwrap_or_default();
             if digest(bytes) != piece.stdout.digest {

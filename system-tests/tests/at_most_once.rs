@@ -125,7 +125,11 @@ fn an_unknown_outcome_is_listed_until_a_person_says_what_happened() {
     assert!(forgotten.err().contains("resolve"), "{forgotten}");
     let hasty = system.command(&["resolve", &id, "did-not-happen", "--note", "no entry"]).run().exits(125);
     assert!(hasty.err().contains("lease") && hasty.err().contains("--force"), "{hasty}");
+    let again = system.command(&["submit", "--from", &id]).run().exits(125);
+    assert!(again.err().contains("before a person has looked"), "{again}");
     let _ = system.command(&["resolve", &id, "happened", "--note", "seen at the bank"]).run().exits(0);
+    let failed = system.command(&["submit", "--from", &id, "--filter", "failed"]).run().exits(125);
+    assert!(failed.err().contains("no failed task"), "{failed}");
     assert_eq!(system.json(&["unresolved"]).as_array().map(Vec::len), Some(0));
     let other = system.command(&["resolve", &id, "did-not-happen", "--note", "no", "--force"]).run().exits(125);
     assert!(other.err().contains("resolved already"), "{other}");

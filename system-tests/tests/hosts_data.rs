@@ -1,10 +1,12 @@
 //! Bytes between the hosts of one system, each with a directory of its own: inputs go out, results come back.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use chameleon_system_tests::launch::reading;
+use chameleon_system_tests::standing::Armor;
 use chameleon_system_tests::{Standing, Trial, eventually};
 use rustix::process::Signal;
 
@@ -13,6 +15,13 @@ fn job(settings: &str, script: &str) -> String {
         "[job]\nname = \"t\"\nstrategy = \"tmr\"\n[[stage]]\nname = \"s\"\n{settings}\n\
          command = [\"sh\", \"-c\", '''{script}''']\n"
     )
+}
+
+/// A field of a process's own account, such as `wchar` of `io` or `VmHWM` of `status`.
+fn account(armor: &Armor, file: &str, field: &str) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{}/{file}", armor.pid)).unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+    line.unwrap().split_whitespace().next().unwrap().parse().unwrap()
 }
 
 /// The directory of a job on a host.
@@ -127,6 +136,114 @@ fn a_daemon_that_dies_while_it_gives_an_input_away_costs_nobody_the_job() {
     assert_eq!((&row["state"], &row["exit_code"]), (&"result".into(), &0.into()), "{row}");
     let plain = trial.program("sh").args(["-c", "cksum < big"]).run().exits(0).out();
     assert_eq!(system.command(&["result", &id]).run().exits(0).out(), plain);
+    system.down();
+}
+
+#[test]
+fn a_program_is_built_once_on_each_host_before_its_lanes_start() {
+    let trial = Trial::new();
+    trial.write("src/tool.in", "echo built\n");
+    trial.write("in.txt", "what is read\n");
+    trial.write("other.txt", "no source, and not seen");
+    let system = trial.stand(3);
+    let job = |builds: &str| {
+        format!(
+            "[job]\nname = \"t\"\nstrategy = \"tmr\"\n[job.build]\nsource = [\"src\"]\noutputs = [\"bin\"]\n\
+             command = [\"sh\", \"-c\", '''{builds}''']\n[[stage]]\nname = \"s\"\ninputs = [\"in.txt\"]\n\
+             command = [\"sh\", \"-c\", 'ls; bin/tool; cat in.txt; echo made > made']\n"
+        )
+    };
+    let builds = "mkdir bin; (echo '#!/bin/sh'; cat src/tool.in) > bin/tool; chmod +x bin/tool; test -e other.txt && exit 9; date > stamp";
+    // Kept for the next job, and made anew of other sources.
+    for (round, (source, built)) in [("built", 3), ("built", 3), ("anew", 6)].into_iter().enumerate() {
+        trial.write("src/tool.in", format!("echo {source}\n"));
+        let ended = system.submit_and_wait(&job(builds)).exits(0);
+        let id = ended.out().trim().to_owned();
+        let result = system.command(&["result", &id]).run().exits(0).out();
+        assert_eq!(result, format!("bin\nin.txt\n{source}\nwhat is read\n"), "round {round}");
+        assert_eq!(trial.read("made"), b"made\n");
+        assert!(!trial.directory().join("bin").exists(), "what was built is nobody's result");
+        let kept = |host| trial.home().join(format!("hosts/h{host}/builds"));
+        let all = (1..=3).flat_map(|host| fs::read_dir(kept(host)).unwrap()).flatten();
+        assert_eq!(all.filter(|entry| entry.path().join("outputs").exists()).count(), built, "round {round}");
+        fs::remove_file(trial.directory().join("made")).unwrap();
+    }
+    let failed = system.submit_and_wait(&job("echo 'tool.in:1: no such word' >&2; exit 2")).exits(125);
+    let told = failed.err();
+    for word in ["the build of", " on h", "exit 2", "no such word"] {
+        assert!(told.contains(word), "{word}: {told}");
+    }
+    let nothing = system.submit_and_wait(&job("true")).exits(125).err();
+    assert!(nothing.contains("it made no") && nothing.contains("bin"), "{nothing}");
+    system.down();
+}
+
+#[test]
+fn lanes_run_what_was_built_for_them_and_not_what_lies_in_its_place() {
+    let trial = Trial::new();
+    let stale = trial.write("bin/tool", "#!/bin/sh\necho stale\n");
+    fs::set_permissions(stale, fs::Permissions::from_mode(0o755)).unwrap();
+    trial.write("src/tool.in", "echo built; [ -z \"$1\" ] || echo seen > bin/$1\n");
+    let system = trial.stand(3);
+    let text = "[job]\nname = \"t\"\nstrategy = \"tmr\"\n[job.build]\nsource = [\"src\"]\noutputs = [\"bin/tool\"]\n\
+        command = [\"sh\", \"-c\", 'mkdir -p bin; (echo \"#!/bin/sh\"; cat src/tool.in) > bin/tool; chmod +x bin/tool']\n\
+        [[stage]]\nname = \"s\"\ncommand = [\"./bin/tool\", \"log\"]\n[[stage]]\nname = \"again\"\ncommand = [\"bin/tool\"]\n";
+    let ended = system.submit_and_wait(text).exits(0);
+    let result = system.command(&["result", ended.out().trim()]).run().exits(0).out();
+    assert_eq!(result, "built\nbuilt\n");
+    assert_eq!(trial.read("bin/log"), b"seen\n");
+    assert_eq!(trial.read("bin/tool"), b"#!/bin/sh\necho stale\n", "what was built is nobody's result");
+    system.down();
+}
+
+#[test]
+fn a_large_input_travels_once_to_each_host_and_through_little_memory() {
+    const LENGTH: u64 = 200_000_000;
+    let trial = Trial::new();
+    let bytes: Vec<u8> = (0..LENGTH).map(|at| (at.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    trial.write("big", &bytes);
+    drop(bytes);
+    let system = trial.stand(3);
+    // Two tasks in each lane: they share what came.
+    let settings = "inputs = [\"big\"]\nfiles = \"none\"\ntasks = \"0..2\"";
+    let id = system.submit(&job(settings, "cksum < big; sleep 1; echo {task}"));
+    let armors = eventually("the lanes have it", Duration::from_secs(120), || {
+        let arrived = |host| {
+            let blobs = fs::read_dir(on_host(&trial, host, &id).join("blobs")).into_iter().flatten().flatten();
+            let mut lengths = blobs.filter(|blob| blob.path().extension().is_none()).map(|blob| blob.metadata());
+            lengths.any(|data| data.is_ok_and(|data| data.len() == LENGTH))
+        };
+        (arrived(2) && arrived(3)).then(|| system.armors())
+    });
+    for armor in armors.iter().filter(|armor| armor.kind == "execution" || armor.kind == "daemon") {
+        let most = account(armor, "status", "VmHWM");
+        assert!(most < 64 << 10, "{} took {most} KiB", armor.id);
+    }
+    let elsewhere = armors.iter().filter(|armor| armor.kind == "execution" && armor.host != "h1");
+    let written: Vec<u64> = elsewhere.map(|armor| account(armor, "io", "wchar")).collect();
+    let once = LENGTH..LENGTH + LENGTH / 2;
+    assert!(written.len() == 2 && written.iter().all(|bytes| once.contains(bytes)), "written elsewhere: {written:?}");
+    let row = system.await_end(&id);
+    assert_eq!((&row["state"], &row["exit_code"]), (&"result".into(), &0.into()), "{row}");
+    system.down();
+}
+
+#[test]
+fn what_a_stage_printed_on_one_host_is_read_on_the_others() {
+    let trial = Trial::new();
+    let system = trial.stand(3);
+    let stages = "[job]\nname = \"t\"\nstrategy = \"tmr\"\n[placement]\ndistinct = [\"host\"]\n\
+        [[stage]]\nname = \"a\"\nstrategy = \"single\"\nfiles = \"none\"\ncommand = [\"seq\", \"200000\"]\n\
+        [[stage]]\nname = \"b\"\nfiles = \"none\"\nstdin = { stage = \"a\" }\ncommand = [\"sort\", \"-rn\"]\n\
+        [[stage]]\nname = \"c\"\nfiles = \"none\"\nstdin = { stage = \"b\" }\ncommand = [\"head\", \"-n\", \"2\"]\n";
+    let ended = system.submit_and_wait(stages).exits(0);
+    let id = ended.out().trim().to_owned();
+    let result = system.command(&["result", &id]).run().exits(0).out();
+    assert!(result.ends_with("\n1\n200000\n199999\n"), "{}", &result[result.len().saturating_sub(40)..]);
+    let printed: String = (1..=200_000).map(|number| format!("{number}\n")).collect();
+    let blob = chameleon_system_tests::tree::digest_of(printed.as_bytes()).unwrap().0.to_hex();
+    let fetched = (1..=3).filter(|host| on_host(&trial, *host, &id).join(format!("blobs/{blob}")).exists()).count();
+    assert_eq!(fetched, 2, "once to each host that did not make it");
     system.down();
 }
 

@@ -32,7 +32,8 @@ impl Result {
         let row = status::row(&mut line, self.job)?;
         decided(&row)?;
         let mut packs = Packs::new(system.home(), self.job)?;
-        let length = packs.index()?.unwrap_or_default().iter().map(|piece| piece.stdout.length).sum();
+        let lengths = packs.pieces()?.map(|piece| piece.map(|piece| piece.stdout.length));
+        let length = lengths.sum::<std::result::Result<u64, Failure>>()?;
         if !self.json {
             Printer::new(packs, screen::Raw::stdout()?, io::sink()).print_rest(length)?;
             return Ok(0);

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use chameleon_core::job::{Job, Stdin};
 use chameleon_core::message::{FtmMessage, Message, Outcome, SurrogateMessage, UserMessage};
 use chameleon_core::names::{Attempt, Digest, ExecutionId, HostId, LaneId, SlotId, TaskId};
-use chameleon_core::world::{End, Piece, Region};
+use chameleon_core::world::{End, IndexEntry, Piece, Region};
 use chameleon_node::home::Home;
 
 use super::*;
@@ -181,7 +181,8 @@ fn what_was_never_told_comes_from_the_index() {
         Piece { host: HostId(1), lane: LaneId(0), execution, stdout: region(out), stderr: region(err), others: vec![] };
     let directory = packs(&home).job_directory();
     std::fs::create_dir_all(&directory).unwrap();
-    std::fs::write(directory.join("output.index"), minicbor::to_vec(vec![piece]).unwrap()).unwrap();
+    let entries = [IndexEntry::Piece(piece), IndexEntry::Whole];
+    chameleon_node::index::append(&directory.join("output.index"), 0, &entries).unwrap();
     let begun = said(UserMessage::Released(vec![release(out, 0, 3)]));
     for says in [vec![accepted(), ended(result(), 8)], vec![accepted(), begun, ended(result(), 8)]] {
         let seen = watch(&home, Vec::new(), says);

@@ -6,7 +6,8 @@
 //! ones.
 //!
 //! It lives on the job's origin. A lane on the same host reads what is there; what a lane on another host
-//! needs is offered once, by digest, and fetched by that lane.
+//! needs is offered once, by digest, and fetched by that lane. Of a job that is built where it runs, every lane
+//! fetches.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -395,7 +396,7 @@ enum Agreement {
 fn can_do_without(input: &Input) -> bool {
     match input {
         Input::Program(_) | Input::Directory(_) => true,
-        Input::Spool(_) | Input::Path(_) => false,
+        Input::Spool(_) | Input::Path(_) | Input::Build(_) => false,
     }
 }
 

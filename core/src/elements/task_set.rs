@@ -82,6 +82,22 @@ impl TaskSet {
         self.ranges.keys().next().map(|&first| TaskId(first))
     }
 
+    /// The smallest from this one on.
+    #[must_use]
+    pub fn first_from(&self, task: TaskId) -> Option<TaskId> {
+        if self.contains(task) {
+            return Some(task);
+        }
+        self.ranges.range(task.0..).next().map(|(&first, _)| TaskId(first))
+    }
+
+    /// Those before this number.
+    #[must_use]
+    pub fn below(&self, end: u64) -> TaskSet {
+        let ranges = self.ranges.range(..end).map(|(&first, &last)| (first, last.min(end)));
+        TaskSet { ranges: ranges.collect() }
+    }
+
     /// Number of tasks.
     #[must_use]
     pub fn len(&self) -> u64 {
@@ -144,6 +160,10 @@ mod tests {
                 }
                 prop_assert_eq!(set.iter().map(|task| task.0).collect::<Vec<_>>(), plain.iter().copied().collect::<Vec<_>>());
                 prop_assert_eq!(set.len(), plain.len() as u64);
+                let first_from = |from: u64| plain.range(from..).next().copied().map(TaskId);
+                let below: Vec<u64> = set.below(20).iter().map(|task| task.0).collect();
+                prop_assert_eq!(below, plain.range(..20).copied().collect::<Vec<_>>());
+                prop_assert!((0..50).all(|from| set.first_from(TaskId(from)) == first_from(from)));
                 prop_assert!(set.ranges().windows(2).all(|pair| pair[0].1 < pair[1].0), "ranges are merged");
             }
         }

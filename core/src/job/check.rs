@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Files, Injection, Job, OsBytes, Promise, Stage, mask};
+use super::{Files, Injection, Job, OsBytes, Promise, Stage, build, mask};
 use crate::names::{Millis, StageId};
 use crate::strategy::Strategy;
 use crate::strategy::check::Unsound;
@@ -80,6 +80,18 @@ pub enum Unfit {
         "the output of {count} tasks would be handed over, expected at most {MOST_HANDED}; larger arrays hand over files"
     )]
     HandsTooMany { count: u64 },
+    #[error("the list {key} is empty, expected at least one path")]
+    NothingBuilt { key: &'static str },
+    #[error("the build would make {path:?}, expected a path in the run directory and not the directory itself")]
+    BuiltOutside { path: String },
+    #[error("the build would make {path:?}, in which its own sources lie, expected a path that is no source")]
+    BuiltFromItself { path: String },
+    #[error("{path:?} is given to the programs where the build makes {output:?}, expected one or the other")]
+    GivenAndBuilt { path: String, output: String },
+    #[error("the stage {name:?} reads what the stage {from:?} printed, of which not all would be printed again")]
+    ReadsWhatWas { name: String, from: String },
+    #[error("the stage {name:?} has no tasks {from}..{to}")]
+    NoSuchTasks { name: String, from: u64, to: u64 },
     #[error("the strategy makes no sense: {0}")]
     Strategy(Unsound),
 }
@@ -99,8 +111,16 @@ impl Job {
             rule(name(&stage.name));
             rule(if names.insert(&stage.name) { Ok(()) } else { Err(Unfit::SameName { name: stage.name.clone() }) });
             rule(command(&stage.command));
+            rule(only(stage));
             stage.outputs.iter().for_each(|path| rule(output(&self.directory, path, stage.files)));
             rule(promise(stage.promise, stage.strategy.as_ref().unwrap_or(&self.strategy)));
+        }
+        if let Some(build) = &self.build {
+            rule(command(&build.command));
+            let built = |output| build::built(&self.directory, output, build.source.iter());
+            build.outputs.iter().for_each(|output| rule(built(output)));
+            let clash = |output: &OsBytes| build::given(&self.stages).try_for_each(|path| build::beside(output, path));
+            build.outputs.iter().for_each(|output| rule(clash(output)));
         }
         for mask in &self.masks {
             let glob_rule =
@@ -206,6 +226,18 @@ pub fn output(directory: &[u8], path: &[u8], files: Files) -> Result<(), Unfit> 
 pub fn variable(name: &str) -> Result<(), Unfit> {
     no_zero_byte(name.as_bytes())?;
     if name.is_empty() || name.contains('=') { Err(Unfit::Variable { name: name.to_owned() }) } else { Ok(()) }
+}
+
+/// The rule for the tasks of a stage that are run.
+///
+/// # Errors
+/// There are no such tasks.
+pub fn only(stage: &Stage) -> Result<(), Unfit> {
+    let (first, end) = stage.task_range();
+    match stage.only.iter().find(|(from, to)| *from < first || *to > end || from >= to) {
+        None => Ok(()),
+        Some(&(from, to)) => Err(Unfit::NoSuchTasks { name: stage.name.clone(), from, to }),
+    }
 }
 
 /// The rule for a deadline.

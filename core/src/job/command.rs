@@ -20,6 +20,8 @@ impl Stage {
             promise: Promise::default(),
             strategy: None,
             stdin: None,
+            bundle: Vec::new(),
+            only: Vec::new(),
         }
     }
 

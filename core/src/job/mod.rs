@@ -2,6 +2,8 @@
 //!
 //! Paths, arguments and environment are bytes: a Unix name need not be text.
 
+mod again;
+mod build;
 pub mod check;
 mod command;
 pub mod determinism;
@@ -16,6 +18,7 @@ pub mod values;
 use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 
+pub use self::build::Build;
 pub use self::needs::{Needs, Wishes, trait_name};
 pub use self::syntax::{Accepted, Surroundings, parse};
 use crate::names::{Digest, HostId, LaneId, Millis, StageId};
@@ -77,6 +80,9 @@ pub struct Job {
     /// Where it was submitted.
     #[n(16)]
     pub origin: Origin,
+    /// What its lanes run is made on their hosts.
+    #[n(17)]
+    pub build: Option<Build>,
 }
 
 /// The place where a job was submitted: there are its run directory, its inputs and its standard input, and there
@@ -95,6 +101,13 @@ impl Job {
     #[must_use]
     pub fn without_pass(&self) -> Job {
         Job { origin: Origin { pass: Digest::default(), ..self.origin }, ..self.clone() }
+    }
+
+    /// Whether a lane on this host sees copies of what it was given, and not the origin's own files: it is elsewhere, or
+    /// what it sees is in part made for it.
+    #[must_use]
+    pub fn is_mirrored_on(&self, host: HostId) -> bool {
+        self.build.is_some() || host != self.origin.host
     }
 
     /// Until it is known whose the job is.
@@ -155,6 +168,12 @@ pub struct Stage {
     /// The earlier stage whose decided standard output the programs read as their standard input.
     #[n(8)]
     pub stdin: Option<StageId>,
+    /// What belongs to the program: paths that travel with it.
+    #[n(9)]
+    pub bundle: Vec<OsBytes>,
+    /// Of its tasks, the ranges that are run; empty: all.
+    #[n(10)]
+    pub only: Vec<(u64, u64)>,
 }
 
 /// How often the program of a task may be started.

@@ -59,6 +59,8 @@ fn stage<'a>(reading: &mut Reading<'a>, table: &mut Table<'a>, promise: Promise)
     let tasks = table.optional("tasks").and_then(|value| value.parsed(what, values::tasks));
     let files = table.optional("files").and_then(|value| value.word()).unwrap_or(Files::Overlay);
     let inputs = paths(reading, table.optional("inputs"), "the path of a file that the program reads");
+    let bundle =
+        paths(reading, table.optional("bundle"), "the path of a file or directory that belongs to the program");
     let mut outputs = paths(reading, table.optional("outputs"), "a path outside the run directory that may be written");
     outputs.retain(|path| is_output(reading, path, files));
     let promise = table.optional("execution").and_then(|value| value.word()).unwrap_or(promise);
@@ -75,6 +77,8 @@ fn stage<'a>(reading: &mut Reading<'a>, table: &mut Table<'a>, promise: Promise)
         promise,
         strategy: None,
         stdin: None,
+        bundle: bare(bundle),
+        only: Vec::new(),
     }
 }
 

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use super::check::{self, SPOOL_QUOTA, Unfit};
-use super::{Determinism, Job, Mask, Origin, OsBytes, Promise, Stdin, mask, needs, stages, values};
+use super::{Determinism, Job, Mask, Origin, OsBytes, Promise, Stdin, build, mask, needs, stages, values};
 use crate::document::{self, At, Problems, Table, Value};
 use crate::names::Millis;
 use crate::refusal::{Problem, Refusal, Remarks};
@@ -73,6 +73,7 @@ impl<'a> Reading<'a> {
         let placement = root.table("placement");
         root.finish();
         let mut header = header?;
+        let build = header.optional("build").and_then(|value| build::read(self, &value, &stages));
         let job = Job {
             name: self.name(&mut header),
             strategy,
@@ -90,6 +91,7 @@ impl<'a> Reading<'a> {
             stdin: self.stdin(&mut header),
             spool_quota: self.spool_quota(&mut header),
             origin: Origin::default(),
+            build,
             umask: Job::USUAL_UMASK,
             needs: needs::read(self, &mut header, placement),
         };
@@ -243,21 +245,26 @@ impl<'a> Reading<'a> {
 
     /// The environment around, with the job's own variables in it; in the order of the names.
     fn environment(&self, header: &mut Table<'a>) -> Vec<OsBytes> {
-        let what = "a table of variables, such as { LANG = \"C\" }";
-        let own = header.optional("env").map_or_else(Vec::new, |value| value.pairs(what));
-        let mut variables: BTreeMap<&[u8], OsBytes> = BTreeMap::new();
+        let own = header.optional("env").map_or_else(Vec::new, |value| self.variables(&value));
+        let mut variables: BTreeMap<&[u8], &OsBytes> = BTreeMap::new();
         for entry in &self.surroundings.environment {
-            variables.entry(name_of(entry)).or_insert_with(|| entry.clone());
+            variables.entry(name_of(entry)).or_insert(entry);
         }
-        for (name, value) in own {
+        variables.extend(own.iter().map(|entry| (name_of(entry), entry)));
+        variables.into_values().cloned().collect()
+    }
+
+    /// A table of variables.
+    pub(super) fn variables(&self, value: &Value<'a>) -> Vec<OsBytes> {
+        let mut variables = Vec::new();
+        for (name, value) in value.pairs("a table of variables, such as { LANG = \"C\" }") {
             self.fits(name.span(), check::variable(name.get_ref()));
             if let Some(text) = value.string("the value of a variable") {
                 self.fits(value.span(), check::no_zero_byte(text.as_bytes()));
-                let entry = os_bytes(&format!("{}={text}", name.get_ref()));
-                variables.insert(name.into_inner().as_bytes(), entry);
+                variables.push(os_bytes(&format!("{}={text}", name.get_ref())));
             }
         }
-        variables.into_values().collect()
+        variables
     }
 
     /// The shipped masks that are named, and those that the job defines.

@@ -34,6 +34,7 @@ fn job(strategy: &str) -> Job {
         stdin: Stdin::Null,
         spool_quota: 1 << 20,
         origin: Default::default(),
+        build: None,
         umask: Job::USUAL_UMASK,
         needs: Default::default(),
     }

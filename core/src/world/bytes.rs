@@ -2,8 +2,8 @@
 
 use minicbor::{Decode, Encode};
 
-use crate::job::{Job, Origin, OsBytes};
-use crate::names::{Digest, ExecutionId, HostId, LaneId};
+use crate::job::{Build, Job, Origin, OsBytes};
+use crate::names::{Digest, ExecutionId, HostId, LaneId, StageId};
 use crate::world::Region;
 
 /// Something that all lanes must receive alike.
@@ -22,6 +22,9 @@ pub enum Input {
     /// A run directory of which no inputs are declared: with all below it, if that is little.
     #[n(3)]
     Directory(#[n(0)] OsBytes),
+    /// What a build makes: its sources are fetched, and it is carried out unless that was done before.
+    #[n(4)]
+    Build(#[n(0)] Box<Build>),
 }
 
 /// Where a job's files lie, and how programs are found there.
@@ -64,6 +67,7 @@ impl std::fmt::Display for Input {
             Input::Path(path) | Input::Program(path) | Input::Directory(path) => {
                 f.write_str(&String::from_utf8_lossy(path))
             }
+            Input::Build(build) => build.fmt(f),
         }
     }
 }
@@ -74,6 +78,9 @@ pub struct ChangeSet {
     /// Hosts and their lists; the first that can be had serves.
     #[n(0)]
     pub kept: Vec<(HostId, Digest)>,
+    /// What lanes on the job's origin changed are copies, too.
+    #[n(1)]
+    pub all_mirrored: bool,
 }
 
 /// Another host where a decided execution's output lies: a winner's own copy.
@@ -117,4 +124,20 @@ impl Piece {
         let all = std::iter::once((self.host, self.lane, self.stdout)).chain(others);
         all.filter(|(_, _, region)| region.digest == self.stdout.digest).collect()
     }
+}
+
+/// What is kept of a job for those who ask when it is over.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub enum IndexEntry {
+    #[n(0)]
+    Piece(#[n(0)] Piece),
+    /// Tasks of the last stage that came to no result, or to a failure of the program's own.
+    #[n(1)]
+    Failed(#[n(0)] StageId, #[n(1)] Vec<(u64, u64)>),
+    /// Tasks of the last stage that may be started at most once, and may have been: nobody knows.
+    #[n(2)]
+    Unclear(#[n(0)] StageId, #[n(1)] Vec<(u64, u64)>),
+    /// The last entry. Without it the job went on elsewhere, and what is here is a part.
+    #[n(3)]
+    Whole,
 }

@@ -137,10 +137,19 @@ impl Listing {
     /// It is none, or it would lead out of the place where it is laid.
     pub fn read(bytes: &[u8]) -> Result<Listing, String> {
         let listing: Listing = minicbor::decode(bytes).map_err(|error| error.to_string())?;
+        listing.check()?;
+        Ok(listing)
+    }
+
+    /// Whether it may be laid.
+    ///
+    /// # Errors
+    /// It would lead out of the place where it is laid.
+    pub fn check(&self) -> Result<(), String> {
         let within = |path: &Path| path.components().all(|part| matches!(part, Component::Normal(_)));
-        let rest = as_path(&listing.path).strip_prefix("/").map_err(|_| "its path is not absolute".to_owned())?;
+        let rest = as_path(&self.path).strip_prefix("/").map_err(|_| "its path is not absolute".to_owned())?;
         let mut directories = BTreeSet::new();
-        for (number, entry) in listing.entries.iter().enumerate() {
+        for (number, entry) in self.entries.iter().enumerate() {
             let path = as_path(&entry.path);
             let is_root = path.as_os_str().is_empty();
             let has_place = is_root || path.parent().is_some_and(|parent| directories.contains(parent));
@@ -151,7 +160,7 @@ impl Listing {
                 directories.insert(path);
             }
         }
-        Ok(listing)
+        Ok(())
     }
 
     /// Lays it beneath `mirror`, at its own absolute path. What is there already is left alone, so that it may be done

@@ -158,7 +158,7 @@ mod tests {
         home.make_host(HostId(1)).unwrap();
         assert_eq!(home.owner(), Some(mark::own()));
         fs::write(home.host(HostId(1)).join("jobs/large"), "x").unwrap();
-        assert!(home.path().join("bulk/h1/large").exists(), "what is large lies on disk");
+        assert!(home.path().join("bulk/h1/jobs/large").exists(), "what is large lies on disk");
         remove(&home).unwrap();
         assert!(home.is_gone());
         assert_eq!(fs::read_dir(directory.path().join(our_name())).unwrap().count(), 0);

@@ -12,6 +12,7 @@
 //!      hosts/HOST/         policy.toml, daemon.lock, daemon.log, beats, armors/NAME/{journal, log}
 //!      hosts/HOST/jobs/JOB/  pass, stdin.spool, output.index, lane-N/slot-N/{out.pack, err.pack}, blobs/DIGEST,
 //!                          offered/DIGEST, offers/STAGE/…, mirror-STAGE/…
+//!      hosts/HOST/builds/DIGEST/  outputs, blobs/DIGEST
 //! ```
 
 mod ephemeral;
@@ -274,6 +275,12 @@ impl Home {
         self.host(host).join(format!("armors/{name}"))
     }
 
+    /// What was built on a host, by what it was built from.
+    #[must_use]
+    pub fn builds(&self, host: HostId) -> PathBuf {
+        self.host(host).join("builds")
+    }
+
     /// What a job keeps on a host.
     #[must_use]
     pub fn job_on(&self, host: HostId, job: JobId) -> PathBuf {
@@ -296,14 +303,18 @@ impl Home {
 
     fn try_make_host(&self, host: HostId) -> io::Result<()> {
         make_directory(&self.host(host).join("armors"))?;
-        let jobs = self.host(host).join("jobs");
         let bulk = self.path.join("bulk");
-        if jobs.exists() || !bulk.exists() {
-            return make_directory(&jobs);
+        for name in ["jobs", "builds"] {
+            let here = self.host(host).join(name);
+            if here.exists() || !bulk.exists() {
+                make_directory(&here)?;
+                continue;
+            }
+            let on_disk = fs::canonicalize(&bulk)?.join(host.to_string()).join(name);
+            make_directory(&on_disk)?;
+            symlink(on_disk, here)?;
         }
-        let on_disk = fs::canonicalize(bulk)?.join(host.to_string());
-        make_directory(&on_disk)?;
-        symlink(on_disk, jobs)
+        Ok(())
     }
 
     /// The process that this home was made for; the home ends with it.

@@ -64,8 +64,8 @@ impl Files {
         let mut all = Manifest::default();
         for change in changes {
             let manifest = match change.kept.iter().find(|(host, _)| *host == self.host) {
-                Some((_, digest)) => Manifest::read(&blobs, *digest).map_err(failed)?,
-                None => {
+                Some((_, digest)) if !change.all_mirrored => Manifest::read(&blobs, *digest).map_err(failed)?,
+                _ => {
                     let fetched = fetch_changes(&mut caller, &change.kept, &blobs);
                     let manifest = fetched.map_err(|error| format!("what the winners changed is lost: {error}"))?;
                     self.in_terms_of_origin(job, stage, manifest)?

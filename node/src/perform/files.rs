@@ -12,13 +12,14 @@ use crate::bulk::{Roads, shelf};
 use crate::event_loop::Reporter;
 use crate::files::listing::{Limit, Listing, beneath};
 use crate::home::Home;
+use crate::index;
 use crate::perform::Slots;
 use crate::perform::slots::Surroundings;
 use crate::perform::spool::GrowingDigest;
 use crate::slot::program::look_up;
 use chameleon_core::job::OsBytes;
 use chameleon_core::names::{Digest, ExecutionId, HostId, JobId, LaneId};
-use chameleon_core::world::{FileCommand, FileEvent, Input, Piece, Region};
+use chameleon_core::world::{FileCommand, FileEvent, Input, Region};
 
 /// The file system, as an ARMOR sees it.
 #[derive(Debug, Clone)]
@@ -76,9 +77,10 @@ impl Files {
             FileCommand::Prefix { job, lane, execution, region, offset } => {
                 self.prefix(job, lane, execution, region, offset)
             }
-            FileCommand::KeepIndex { job, pass, pieces } => {
-                let failure = self.keep_index(job, pass, &pieces).err().map(|error| error.to_string());
-                Some(FileEvent::IndexKept { failure })
+            FileCommand::KeepIndex { job, pass, at, entries } => {
+                let kept = shelf::admit(&self.home, self.host, job, pass)
+                    .and_then(|()| index::append(&self.home.index(self.host, job), at, &entries));
+                Some(FileEvent::IndexKept { outcome: kept.map_err(|error| error.to_string()) })
             }
         }
     }
@@ -90,6 +92,8 @@ impl Files {
             Input::Spool(length) => self.digest_spool(job, *length),
             Input::Path(path) | Input::Directory(path) => digest_tree(&path_of(path)),
             Input::Program(word) => digest_tree(&find_program(word, surroundings)?),
+            // It is nowhere before it is made.
+            Input::Build(_) => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 
@@ -111,19 +115,6 @@ impl Files {
         let length = offset.min(region.length);
         let digest = digest_region(&slot.join("out.pack"), region.offset, length).ok()?;
         Some(FileEvent::Prefix { execution, so_far: Region { length, digest, ..region } })
-    }
-
-    // ---- index ----
-
-    fn keep_index(&self, job: JobId, pass: Digest, pieces: &[Piece]) -> io::Result<()> {
-        shelf::admit(&self.home, self.host, job, pass)?;
-        let (directory, index) = (self.home.job_on(self.host, job), self.home.index(self.host, job));
-        let bytes = minicbor::to_vec(pieces).map_err(io::Error::other)?;
-        let new = index.with_extension("new");
-        fs::write(&new, bytes)?;
-        File::open(&new)?.sync_data()?;
-        fs::rename(&new, index)?;
-        File::open(&directory)?.sync_data()
     }
 }
 

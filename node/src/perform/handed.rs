@@ -82,22 +82,75 @@ fn copy(pack: &Path, region: Region, to: &mut impl Write) -> io::Result<bool> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
+    use std::sync::Arc;
+
     use super::*;
-    use chameleon_core::names::{Digest, SlotId};
+    use crate::bulk::{Desk, Roads, shelf};
+    use crate::home::Home;
+    use chameleon_core::names::{Attempt, Digest, ExecutionId, HostId, JobId, LaneId, SlotId, StageId, TaskId};
+    use chameleon_core::world::Holder;
+
+    const JOB: JobId = JobId(1);
+    const PASS: Digest = Digest([9; 32]);
+
+    /// What is handed over when these hosts, from the first on, have these packs; asked on that host.
+    fn handed(host: u32, packs: &[(u32, &[u8])]) -> Result<Vec<u8>, String> {
+        let directory = tempfile::tempdir().unwrap();
+        let home = Arc::new(Home::create(&directory.path().join("home")).unwrap());
+        let stdout =
+            Region { slot: SlotId(0), offset: 7, length: 7, digest: Digest(*blake3::hash(b"decided").as_bytes()) };
+        let lane = |host: u32| LaneId(u16::try_from(host).unwrap());
+        let mut holders = Vec::new();
+        for &(host, bytes) in packs {
+            let id = HostId(host);
+            home.make_host(id).unwrap();
+            shelf::admit(&home, id, JOB, PASS).unwrap();
+            Desk::new(&home, id).unwrap().open(&home, id).unwrap();
+            let slot = home.lane(id, JOB, lane(host)).join("slot-0");
+            std::fs::create_dir_all(&slot).unwrap();
+            std::fs::write(slot.join("out.pack"), bytes).unwrap();
+            holders.push(Holder { host: id, lane: lane(host), stdout, stderr: Region::default() });
+        }
+        let first = holders.remove(0);
+        let execution = ExecutionId { stage: StageId(0), task: TaskId(0), attempt: Attempt::default() };
+        let Holder { host: holder, lane, stdout, stderr } = first;
+        let piece = Piece { host: holder, lane, execution, stdout, stderr, others: holders };
+        let host = HostId(host);
+        home.make_host(host).unwrap();
+        let inputs = Inputs {
+            roads: Roads::new(home, None),
+            host,
+            job: JOB,
+            pass: PASS,
+            directory: directory.path().to_owned(),
+            mirror: None,
+        };
+        let mut bytes = Vec::new();
+        File::from(open(&inputs, &[piece.clone(), piece])?).read_to_end(&mut bytes).unwrap();
+        Ok(bytes)
+    }
+
+    /// Hosts, and what is in their packs.
+    type Packs = &'static [(u32, &'static [u8])];
 
     #[test]
     fn what_is_handed_over_is_what_was_decided_or_nothing() {
-        let directory = tempfile::tempdir().unwrap();
-        let pack = directory.path().join("out.pack");
-        std::fs::write(&pack, b"before,decided,after").unwrap();
-        let region =
-            Region { slot: SlotId(0), offset: 7, length: 7, digest: Digest(*blake3::hash(b"decided").as_bytes()) };
-        let mut copied = Vec::new();
-        assert!(copy(&pack, region, &mut copied).unwrap());
-        assert_eq!(copied, b"decided");
-        std::fs::write(&pack, b"before,DECIDED,after").unwrap();
-        assert!(!copy(&pack, region, &mut Vec::new()).unwrap(), "a changed byte is noticed");
-        std::fs::write(&pack, b"before").unwrap();
-        assert!(copy(&pack, region, &mut Vec::new()).is_err(), "a missing one, too");
+        const RIGHT: &[u8] = b"before,decided,after";
+        const WRONG: &[u8] = b"before,DECIDED,after";
+        const SHORT: &[u8] = b"before";
+        let table: [(&str, u32, Packs, bool); 7] = [
+            ("it is here", 1, &[(1, RIGHT)], true),
+            ("it is on another host", 2, &[(1, RIGHT)], true),
+            ("a changed byte is noticed", 1, &[(1, WRONG)], false),
+            ("a missing one, too", 1, &[(1, SHORT)], false),
+            ("also on another host", 2, &[(1, WRONG)], false),
+            ("another host has it as it was", 1, &[(1, WRONG), (2, RIGHT)], true),
+            ("the next has it", 3, &[(1, SHORT), (2, WRONG), (4, RIGHT)], true),
+        ];
+        for (what, host, packs, is_there) in table {
+            let handed = handed(host, packs);
+            assert_eq!(handed.clone().ok(), is_there.then(|| b"decideddecided".to_vec()), "{what}: {handed:?}");
+        }
     }
 }

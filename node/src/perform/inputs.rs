@@ -22,7 +22,7 @@ use crate::slot::program::look_up;
 /// The most that is taken along of a run directory of which nothing was declared.
 const UNDECLARED: Limit = Limit { paths: 20_000, bytes: 256 << 20 };
 /// The longest listing.
-const LONGEST_LISTING: u64 = 256 << 20;
+pub(super) const LONGEST_LISTING: u64 = 256 << 20;
 
 impl Files {
     // ---- on the origin ----
@@ -42,6 +42,7 @@ impl Files {
                 let digest = self.digest_spool(job, *length).map_err(|error| unreadable(&error))?;
                 return Ok(Offer { digest, listing: None });
             }
+            Input::Build(build) => return self.offer_build(job, stage, build, whereabouts),
             Input::Path(path) => (path_of(path), Limit::NONE),
             Input::Directory(path) => (path_of(path), UNDECLARED),
             Input::Program(word) => {
@@ -52,12 +53,12 @@ impl Files {
         };
         let (listing, stamps) = Listing::of(&path, self.home.path(), limit).map_err(|error| match input {
             Input::Directory(_) => format!("{error}; what they need of it is declared by inputs = […] in its stage"),
-            Input::Spool(_) | Input::Path(_) | Input::Program(_) => unreadable(&error),
+            Input::Spool(_) | Input::Path(_) | Input::Program(_) | Input::Build(_) => unreadable(&error),
         })?;
         self.put_on_offer(job, stage, &path, &listing, &stamps).map_err(|error| unreadable(&error))
     }
 
-    fn put_on_offer(
+    pub(super) fn put_on_offer(
         &self,
         job: JobId,
         stage: StageId,
@@ -98,6 +99,9 @@ impl Files {
         offer: &Offer,
         whereabouts: &Whereabouts,
     ) -> Result<Digest, String> {
+        if let Input::Build(build) = input {
+            return self.fetch_build(job, stage, build, offer, whereabouts);
+        }
         if let Input::Program(word) = input
             && !word.contains(&b'/')
             && self.has_program(word, whereabouts)
@@ -110,11 +114,15 @@ impl Files {
         let Some(listing) = offer.listing else {
             let Input::Spool(length) = input else { return Err(failed(&"nothing is said of what belongs to it")) };
             let spool = self.home.spool(self.host, job);
-            fetch::spool(&mut caller, host, *length, &spool).map_err(|error| failed(&error))?;
+            if host != self.host {
+                fetch::spool(&mut caller, host, *length, &spool).map_err(|error| failed(&error))?;
+            }
             return match self.digest_spool(job, *length).map_err(|error| failed(&error))? {
                 digest if digest == offer.digest => Ok(digest),
                 _ => {
-                    self.forget_spool(job);
+                    if host != self.host {
+                        self.forget_spool(job);
+                    }
                     Err(failed(&"other bytes arrived than were offered"))
                 }
             };

@@ -3,6 +3,7 @@
 use chameleon_core::armor::Effect;
 use chameleon_core::world::ProcessCommand;
 
+mod build;
 mod commits;
 mod files;
 mod handed;

@@ -108,7 +108,7 @@ impl Slots {
         let work = lane.join(format!("slot-{}", id.0));
         let blobs = self.home.job_on(self.host, plan.job).join("blobs");
         let job = self.home.job_on(self.host, plan.job);
-        let mirror = (plan.origin.host != self.host).then(|| mirror(&job, plan.stage));
+        let mirror = plan.mirrored.then(|| mirror(&job, plan.stage));
         if let Err(error) = shelf::admit(&self.home, self.host, plan.job, plan.origin.pass) {
             let why = format!("failed to write {}: {error}", job.display());
             return self.reporter.slot(SlotEvent::Unavailable { slot: id, opening, why });

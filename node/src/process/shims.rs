@@ -41,12 +41,18 @@ pub(crate) async fn end_earlier(work: &Path) {
 
 /// Waits until the slots of all lanes of a home, whose ARMORs are dead, are gone too.
 pub(super) fn end_all(home: &Home) {
-    let mut directories = vec![home.path().join("hosts")];
-    // hosts/HOST/jobs/JOB/lane-N/slot-K
-    for below in [None, Some("jobs"), None, Some("lane-"), Some("slot-")] {
-        directories = directories.iter().flat_map(|directory| entries(directory, below)).collect();
+    // hosts/HOST/jobs/JOB/lane-N/slot-K and hosts/HOST/builds/DIGEST.work/slot
+    let lanes = [None, Some("jobs"), None, Some("lane-"), Some("slot-")];
+    let builds = [None, Some("builds"), None, Some("slot")];
+    let mut works = Vec::new();
+    for levels in [lanes.as_slice(), &builds] {
+        let mut directories = vec![home.path().join("hosts")];
+        for below in levels {
+            directories = directories.iter().flat_map(|directory| entries(directory, *below)).collect();
+        }
+        works.extend(directories);
     }
-    for process in directories.iter().filter_map(|work| noted(work)) {
+    for process in works.iter().filter_map(|work| noted(work)) {
         process.kill();
         process.wait(Some(&GONE_WITHIN));
     }

@@ -6,6 +6,7 @@
 pub mod abilities;
 mod machine;
 mod numeric;
+pub mod platform;
 mod speed;
 mod tools;
 

@@ -37,6 +37,11 @@ const PAUSE: Duration = Duration::from_millis(2);
 const READ: usize = 4096;
 const KEPT: usize = 120;
 
+/// The names of what is looked for.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    KNOWN.iter().map(|(name, _)| *name)
+}
+
 /// Asks each that is there.
 pub fn find() -> Vec<Tool> {
     let began = Instant::now();

@@ -9,9 +9,10 @@ use chameleon_core::job::{Determinism, Job, Origin, OsBytes, Stage, Stdin};
 use chameleon_core::message::{DaemonMessage, FtmMessage, Message, Outcome, UserMessage};
 use chameleon_core::names::{ArmorName, Digest, HostId, JobId};
 use chameleon_core::strategy::library;
-use chameleon_core::world::Piece;
+use chameleon_core::world::{IndexEntry, Piece};
 use chameleon_node::client::{Client, ClientEvent, block_on};
 use chameleon_node::home::{Bases, Home};
+use chameleon_node::index::Entries;
 use chameleon_node::launch;
 use chameleon_node::process::{Process, mark};
 use rustix::event::Timespec;
@@ -93,6 +94,7 @@ impl System {
             stdin: Stdin::Null,
             spool_quota: 64 << 20,
             origin: Origin { host: HostId(1), pass: Digest::default() },
+            build: None,
             umask: Job::USUAL_UMASK,
             needs: Default::default(),
         }
@@ -116,15 +118,18 @@ impl System {
 
     /// The decided standard output of a job that has ended.
     pub fn output(&self, job: JobId) -> String {
-        let index = std::fs::read(self.home.index(HostId(1), job)).unwrap();
-        let pieces: Vec<Piece> = minicbor::decode(&index).unwrap();
+        let entries = Entries::open(&self.home.index(HostId(1), job)).unwrap();
+        let pieces = entries.filter_map(|entry| match entry.unwrap() {
+            IndexEntry::Piece(piece) => Some(piece),
+            IndexEntry::Failed(..) | IndexEntry::Unclear(..) | IndexEntry::Whole => None,
+        });
         let text = |piece: &Piece| {
             let lane = self.home.lane(piece.host, job, piece.lane);
             let pack = std::fs::read(lane.join(format!("slot-{}/out.pack", piece.stdout.slot.0))).unwrap();
             let from = piece.stdout.offset as usize;
             String::from_utf8(pack[from..from + piece.stdout.length as usize].to_vec()).unwrap()
         };
-        pieces.iter().map(text).collect()
+        pieces.map(|piece| text(&piece)).collect()
     }
 
     fn process(&self, name: ArmorName) -> Option<Process> {

@@ -1,5 +1,5 @@
-//! A lane on another host than its job's origin starts nothing before it has fetched every input of the stage (DESIGN
-//! §5: all lanes get byte-identical input or none does).
+//! A lane that does not see its job's own files starts nothing before it has fetched every input of the stage, and
+//! built what is to be built (DESIGN §5: all lanes get byte-identical input or none does).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,18 +28,14 @@ impl Invariant for FetchedBeforeStart {
         let Fact::Asks { who, effect: Effect::Slot(SlotCommand::Start { execution, .. }), .. } = fact else {
             return Ok(());
         };
-        let Some(job) = self.jobs.get(&who.name).filter(|job| job.origin.host != who.host) else { return Ok(()) };
+        let Some(job) = self.jobs.get(&who.name).filter(|job| job.is_mirrored_on(who.host)) else { return Ok(()) };
         let Some(stage) = job.stages.get(usize::from(execution.stage.0)) else { return Ok(()) };
-        let has = |path: &&chameleon_core::job::OsBytes| {
-            let input = world::Input::Path((*path).clone());
-            self.fetched.contains(&(who.host, who.name, execution.stage, input))
-        };
-        match stage.inputs.iter().find(|path| !has(path)) {
+        let paths = stage.inputs.iter().chain(&stage.bundle).cloned().map(world::Input::Path);
+        let built = job.build.iter().map(|build| world::Input::Build(Box::new(build.clone())));
+        let has = |input: &world::Input| self.fetched.contains(&(who.host, who.name, execution.stage, input.clone()));
+        match paths.chain(built).find(|input| !has(input)) {
             None => Ok(()),
-            Some(path) => {
-                let path = String::from_utf8_lossy(path);
-                Err(format!("{} starts {execution} on {} without {path}", who.name, who.host))
-            }
+            Some(input) => Err(format!("{} starts {execution} on {} without {input}", who.name, who.host)),
         }
     }
 

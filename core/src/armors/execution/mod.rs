@@ -19,13 +19,13 @@ use std::collections::BTreeMap;
 use ed25519_dalek::SigningKey;
 
 use crate::armor::{Armor, Effect, Event, LinkEvent, Moment, Progress, Step, Timer};
-use crate::job::{InjectionKind, Stdin, determinism};
+use crate::job::{InjectionKind, Stage, Stdin, determinism};
 use crate::message::{ExecutionMessage, LaneOrders, Purpose, Story, SurrogateMessage};
 use crate::names::{
     ArmorName, Digest, ExecutionId, HostId, Incarnation, JobId, LaneId, Millis, SlotId, StageId, TaskId,
 };
 use crate::shell::Identity;
-use crate::world::{CommitOutcome, FileCommand, FileEvent, Input, Region, SlotCommand, SlotPlan};
+use crate::world::{CommitOutcome, FileCommand, FileEvent, Input, Offer, Region, SlotCommand, SlotPlan};
 
 pub use ledger::{Cause, ExecutionRecord, Ledger};
 use slots::{Run, SlotState, Slots};
@@ -61,6 +61,8 @@ pub struct Execution {
     /// Answers that are said again when a link comes up: a commit's, and what was staged.
     committed: Option<(StageId, CommitOutcome)>,
     staged: BTreeMap<(StageId, Input), Result<Digest, String>>,
+    /// What is on its way here, by what was offered.
+    fetching: BTreeMap<(StageId, Input), Offer>,
     /// The last word on the output of what runs.
     said: BTreeMap<ExecutionId, Region>,
     /// The lane cannot run its stage, and said so.
@@ -88,6 +90,7 @@ impl Execution {
             waiting: BTreeMap::new(),
             committed: None,
             staged: BTreeMap::new(),
+            fetching: BTreeMap::new(),
             said: BTreeMap::new(),
             given_up: None,
             beating: false,
@@ -220,12 +223,13 @@ impl Execution {
         Some(SlotPlan {
             job: self.job,
             origin: job.origin,
+            mirrored: job.is_mirrored_on(self.host),
             stage: number,
             lane: self.lane,
             directory: job.directory.clone(),
             program: stage.command.first().cloned().unwrap_or_else(|| Vec::new().into()),
             files: stage.files,
-            inputs: stage.inputs.clone(),
+            inputs: stage.inputs.iter().chain(&stage.bundle).cloned().collect(),
             outputs: stage.outputs.clone(),
             net: job.net,
             environment: determinism::environment(job),
@@ -236,7 +240,7 @@ impl Execution {
 
     fn open_slots(&mut self, stage: StageId, step: &mut Step<ExecutionRecord>) {
         let (Some(orders), Some(plan)) = (&self.ledger.orders, self.plan(stage)) else { return };
-        let tasks = orders.job.stages[usize::from(stage.0)].tasks.map_or(1, |(from, to)| to - from);
+        let tasks: u64 = orders.job.stages[usize::from(stage.0)].task_ranges().iter().map(|(from, to)| to - from).sum();
         // One more than its share of the cores, so that none is idle while a slot goes from one program to the next.
         let share = self.cores / orders.sharing.max(1) + 1;
         let count = u16::try_from(tasks).unwrap_or(u16::MAX).clamp(1, share);
@@ -336,6 +340,7 @@ impl Execution {
             }
             FileEvent::Digested { input: Input::Program(_), outcome, .. } => self.program = outcome.unwrap_or_default(),
             FileEvent::Digested { stage, input, outcome } | FileEvent::Fetched { stage, input, outcome } => {
+                self.fetching.remove(&(stage, input.clone()));
                 self.has_staged(stage, input, outcome, &mut step);
             }
             FileEvent::Prefix { execution, so_far } => self.say_prefix(execution, so_far, &mut step),
@@ -379,7 +384,8 @@ impl Execution {
 
 /// The fault that is put into this execution, if one is.
 fn injected(orders: &LaneOrders, execution: ExecutionId) -> Option<InjectionKind> {
-    let first = orders.job.stages.first().and_then(|stage| stage.tasks).map_or(TaskId(0), |(from, _)| TaskId(from));
+    let ranges = orders.job.stages.first().map(Stage::task_ranges).unwrap_or_default();
+    let first = ranges.first().map_or(TaskId(0), |(from, _)| TaskId(*from));
     let due = orders.injections().find(|injection| injection.is_due(execution, first));
     due.map(|injection| injection.kind)
 }
@@ -414,7 +420,7 @@ impl Armor for Execution {
             self.say_recall(&mut step);
         }
         let stage = self.ledger.assigned.keys().next().map(|(stage, _)| *stage);
-        let fresh = self.ledger.orders.is_some() && self.ledger.counts.is_empty() && !self.is_elsewhere();
+        let fresh = self.ledger.orders.is_some() && self.ledger.counts.is_empty() && !self.is_mirrored();
         if let Some(stage) = stage.or(fresh.then_some(StageId(0))) {
             self.open_slots(stage, &mut step);
         }

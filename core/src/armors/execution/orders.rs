@@ -24,7 +24,7 @@ impl Execution {
             |(name, host): &(ArmorName, HostId)| before.iter().any(|(known, at)| known == name && at != host);
         let moved = self.places().filter(is_moved).map(|(peer, _)| Effect::Renew { peer });
         step.then.extend(moved);
-        if is_first && !self.is_elsewhere() {
+        if is_first && !self.is_mirrored() {
             self.open_slots(StageId(0), step);
         }
     }

@@ -58,6 +58,7 @@ fn job(notify: &[&str]) -> Job {
         stdin: Stdin::Null,
         spool_quota: 1 << 20,
         origin: Origin { host: HostId(1), pass: Digest([7; 32]) },
+        build: None,
         umask: Job::USUAL_UMASK,
         needs: Default::default(),
     }

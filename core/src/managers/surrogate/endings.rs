@@ -5,11 +5,23 @@ use crate::managers::surrogate::stage::Phase;
 use crate::managers::surrogate::{Surrogate, SurrogateRecord};
 use crate::message::{ExecutionMessage, FtmMessage, Outcome, Story, UserMessage, VoterMessage};
 use crate::names::{ArmorName, LaneId, Millis, StageId, TaskId};
-use crate::world::{CommitOutcome, End, FileCommand};
+use crate::world::{CommitOutcome, End, FileCommand, IndexEntry};
 
 /// What every lane gets after the decision, whatever the winners took: a late ballot that differs is evidence,
 /// and one that never comes costs no more than this.
 const PATIENCE_AT_LEAST: Millis = Millis(250);
+
+/// Most pieces that are put into the index at once.
+const PIECES_AT_ONCE: usize = 4096;
+
+/// What was asked to be put into the index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct IndexAsked {
+    pieces: u64,
+    /// The job was over, so that this is not tried again; and with this nothing is left.
+    is_over: bool,
+    is_last: bool,
+}
 
 impl Surrogate {
     // ---- a stage ----
@@ -82,7 +94,7 @@ impl Surrogate {
         if let Some(outcome) = self.lacking() {
             return self.end(now, outcome, step);
         }
-        if self.change_sets().is_empty() {
+        if self.ledger.stage.as_ref().is_none_or(|run| run.changes.is_empty()) {
             return self.stage_over(now, CommitOutcome::Done(0), step);
         }
         step.record_on_disk(self, SurrogateRecord::Committing);
@@ -189,24 +201,46 @@ impl Surrogate {
         }
     }
 
-    pub(super) fn index_kept(&mut self, now: Moment, failure: Option<String>, step: &mut Step<SurrogateRecord>) {
-        if let Some(why) = failure {
-            let outcome = Outcome::Failed { why: format!("the place of the output could not be kept: {why}") };
-            self.tell(now, Story::Ended(outcome.clone()), step);
-            step.record(self, SurrogateRecord::Ended(outcome));
+    pub(super) fn index_kept(&mut self, now: Moment, kept: Result<u64, String>, step: &mut Step<SurrogateRecord>) {
+        let Some(asked) = self.index_asked.take() else { return };
+        match kept {
+            Ok(length) => {
+                step.record(self, SurrogateRecord::IndexGrew(asked.pieces, length, self.host));
+                if asked.is_last {
+                    step.record(self, SurrogateRecord::IndexKept);
+                    self.say_outcome(step);
+                }
+            }
+            Err(why) if asked.is_over => {
+                let outcome = Outcome::Failed { why: format!("the place of the output could not be kept: {why}") };
+                self.tell(now, Story::Ended(outcome.clone()), step);
+                step.record(self, SurrogateRecord::Ended(outcome));
+                step.record(self, SurrogateRecord::IndexKept);
+                self.say_outcome(step);
+            }
+            // It is tried again when the job is over.
+            Err(_) => self.index_fails = true,
         }
-        step.record(self, SurrogateRecord::IndexKept);
-        self.say_outcome(step);
     }
 
-    /// The end of the job is told when it is kept where its output lies; each life asks for that once.
+    /// Where decided output lies is kept, many pieces at a time. The end of the job is told when all of it is.
     pub(super) fn keep_index(&mut self, step: &mut Step<SurrogateRecord>) {
-        if self.is_over() && !self.ledger.index_kept && !self.index_asked {
-            self.index_asked = true;
-            let pieces = self.ledger.output.pieces().to_vec();
-            let pass = self.ledger.job.as_ref().map(|job| job.origin.pass).unwrap_or_default();
-            step.then(Effect::File(FileCommand::KeepIndex { job: self.id, pass, pieces }));
+        let output = &self.ledger.output;
+        let waits = output.unindexed().len() < PIECES_AT_ONCE || self.index_fails;
+        if self.index_asked.is_some() || self.ledger.index_kept || (waits && !self.is_over()) {
+            return;
         }
+        let is_over = self.is_over();
+        let is_last = is_over && output.unindexed().len() <= PIECES_AT_ONCE;
+        let pieces = output.unindexed().iter().take(PIECES_AT_ONCE).cloned().map(IndexEntry::Piece);
+        let (at, mut entries): (u64, Vec<IndexEntry>) = (output.indexed(), pieces.collect());
+        self.index_asked = Some(IndexAsked { pieces: entries.len() as u64, is_over, is_last });
+        if is_last {
+            entries.extend(self.without_success());
+            entries.push(IndexEntry::Whole);
+        }
+        let pass = self.ledger.job.as_ref().map(|job| job.origin.pass).unwrap_or_default();
+        step.then(Effect::File(FileCommand::KeepIndex { job: self.id, pass, at, entries }));
     }
 
     /// Tells the FTM how the job ended, once all that it needs for that is kept.

@@ -7,14 +7,14 @@ use minicbor::{Decode, Encode};
 use crate::elements::inbox::Inbox;
 use crate::elements::outbox::Outbox;
 use crate::elements::task_set::TaskSet;
-use crate::job::Job;
+use crate::job::{Files, Job, Stage};
 use crate::managers::surrogate::dispute::Inquiry;
 use crate::managers::surrogate::output::Output;
 use crate::managers::surrogate::stage::{Extension, Lack, Phase, StageRun};
 use crate::message::{Diagnosis, Dispute, Occurrence, Outcome, Rule, Verdict};
-use crate::names::{ArmorName, HostId, LaneId, Millis, StageId, TaskId};
+use crate::names::{ArmorName, Digest, HostId, LaneId, Millis, StageId, TaskId};
 use crate::strategy::Order;
-use crate::world::{CommitOutcome, Region};
+use crate::world::{ChangeSet, CommitOutcome, Ended, Region};
 
 /// One durable change.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -64,6 +64,9 @@ pub enum SurrogateRecord {
     Spent(#[n(0)] LaneId, #[n(1)] u64, #[n(2)] u64),
     #[n(20)]
     IndexKept,
+    /// So many more pieces are in the index on this host, which has this length.
+    #[n(100)]
+    IndexGrew(#[n(0)] u64, #[n(1)] u64, #[n(2)] HostId),
     /// It lives on this other host, at this time since that booted.
     #[n(61)]
     Moved(#[n(0)] HostId, #[n(1)] Millis),
@@ -120,6 +123,7 @@ impl Ledger {
             SurrogateRecord::Heard(name) => self.heard.take(*name),
             SurrogateRecord::Ended(outcome) => self.outcome = Some(outcome.clone()),
             SurrogateRecord::IndexKept => self.index_kept = true,
+            SurrogateRecord::IndexGrew(pieces, length, _) => self.output.index_grew(*pieces, *length),
             SurrogateRecord::EndKept => self.end_kept = true,
             SurrogateRecord::Spent(lane, executions, cpu_us) => {
                 self.spent.insert(*lane, (*executions, *cpu_us));
@@ -209,12 +213,12 @@ impl Ledger {
         let Some(job) = &self.job else { return };
         let redundancy = job.strategy_of(stage).redundancy;
         let rule = Rule { lanes: redundancy.replicas, quorum: redundancy.quorum };
-        let tasks = job.stages.get(usize::from(stage.0)).and_then(|stage| stage.tasks).unwrap_or((0, 1));
-        let mut run = StageRun::new(stage, tasks, rule, redundancy.order, began);
+        let tasks = job.stages.get(usize::from(stage.0)).map_or_else(|| vec![(0, 1)], Stage::task_ranges);
+        let mut run = StageRun::new(stage, &tasks, rule, redundancy.order, began);
         run.dropped.clone_from(&self.dropped);
-        self.stage = Some(run);
-        self.next = (stage, tasks.0);
+        self.next = (stage, run.tasks.first().unwrap_or_default().0);
         self.failed = None;
+        self.stage = Some(run);
     }
 
     fn decide(&mut self, verdict: &Verdict) {
@@ -231,8 +235,11 @@ impl Ledger {
         self.result_cost.0 += 1;
         self.result_cost.1 += verdict.ballot.ended.cpu_us;
         let end = verdict.value.end;
-        if end.code() != 0 && self.failed.is_none_or(|(task, _)| verdict.task < task) {
-            self.failed = Some((verdict.task, end));
+        if end.code() != 0 {
+            run.failed.insert(verdict.task);
+            if self.failed.is_none_or(|(task, _)| verdict.task < task) {
+                self.failed = Some((verdict.task, end));
+            }
         }
         self.release();
     }
@@ -240,14 +247,21 @@ impl Ledger {
     /// Releases what is decided, in order, up to the first task of which there will be no verdict: behind a
     /// gap nothing is printed, but kept.
     fn release(&mut self) {
-        let Some(run) = &self.stage else { return };
-        loop {
-            let task = TaskId(self.next.1);
-            match run.verdicts.get(&task) {
-                Some(verdict) => match &run.lack {
-                    Some((gap, _)) if *gap < task => self.output.keep(verdict),
-                    _ => self.output.release_verdict(verdict),
-                },
+        let (Some(job), Some(run)) = (&self.job, &mut self.stage) else { return };
+        let is_held = job.stages.get(usize::from(run.stage.0)).is_some_and(|stage| stage.files == Files::Overlay);
+        let is_read = job.stages.iter().any(|stage| stage.stdin == Some(run.stage));
+        while let Some(task) = run.tasks.first_from(TaskId(self.next.1)) {
+            self.next.1 = task.0;
+            match run.verdicts.remove(&task) {
+                Some(verdict) => {
+                    if is_held && verdict.ballot.ended.changes.is_some_and(|changes| changes.count > 0) {
+                        run.changes.insert(task, change_set(job, &verdict));
+                    }
+                    match &run.lack {
+                        Some((gap, _)) if *gap < task => self.output.keep(&verdict, is_read),
+                        _ => self.output.release_verdict(&verdict, is_read),
+                    }
+                }
                 None if run.undecided.contains(task) => {}
                 None => break,
             }
@@ -264,8 +278,114 @@ impl Ledger {
     }
 }
 
+/// What the winners changed: that of a winner on the job's origin first, which knows what was there before.
+fn change_set(job: &Job, verdict: &Verdict) -> ChangeSet {
+    let first = (verdict.ballot.host, &verdict.ballot.ended);
+    let all = std::iter::once(first).chain(verdict.copies.iter().map(|(_, host, ended)| (*host, ended)));
+    let place = |(host, ended): (HostId, &Ended)| Some((host, ended.changes?.manifest));
+    let mut kept: Vec<(HostId, Digest)> = all.filter_map(place).collect();
+    kept.sort_by_key(|(host, _)| *host != job.origin.host);
+    ChangeSet { kept, all_mirrored: job.build.is_some() }
+}
+
 /// Where a lane of the job runs.
 fn host_of(hosts: &BTreeMap<ArmorName, HostId>, lane: LaneId) -> HostId {
     let of_lane = |name: &ArmorName| matches!(name, ArmorName::Execution(_, of) if *of == lane);
     hosts.iter().find(|(name, _)| of_lane(name)).map(|(_, host)| *host).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::armor::Armor;
+    use crate::job::{OsBytes, Stdin, Surroundings, parse};
+    use crate::managers::surrogate::Surrogate;
+    use crate::managers::surrogate::output::KEPT;
+    use crate::message::Ballot;
+    use crate::names::{Attempt, Incarnation, JobId, SlotId};
+    use crate::shell::Identity;
+    use crate::world::End;
+
+    const TASKS: u64 = 1_000_000;
+
+    fn begun(stage: &str) -> Ledger {
+        let text = format!("[job]\nname = \"t\"\nstrategy = \"tmr\"\n[[stage]]\nname = \"s\"\n{stage}\n");
+        let surroundings = Surroundings {
+            directory: OsBytes::from(b"/run".to_vec()),
+            environment: vec![],
+            stdin: Stdin::Null,
+            read: &|_| Err(String::new()),
+        };
+        let job = parse("job.toml", text.as_bytes(), &surroundings).unwrap().job;
+        let mut ledger = Ledger::default();
+        ledger.apply(&SurrogateRecord::Begun(Box::new(job), Millis(0), Some(HostId(1))));
+        for lane in 0..3 {
+            let name = ArmorName::Execution(JobId(1), LaneId(lane));
+            ledger.apply(&SurrogateRecord::Placed(name, HostId(u32::from(lane) + 1)));
+        }
+        ledger.apply(&SurrogateRecord::StageBegan(StageId(0), Millis(0)));
+        ledger
+    }
+
+    /// Task by task, three lanes on three hosts print six bytes; the program of every thousandth fails.
+    fn verdict(task: u64) -> SurrogateRecord {
+        let stdout = Region { slot: SlotId(0), offset: 6 * task, length: 6, digest: Digest([1; 32]) };
+        let end = End::Exit(u8::from(task.is_multiple_of(1000)));
+        let stderr = Region { length: 0, ..stdout };
+        let ended = Ended { end, stdout, stderr, changes: None, cpu_us: 1, wall_us: 1 };
+        let (stage, task) = (StageId(0), TaskId(task));
+        let ballot = Ballot { stage, task, attempt: Attempt::default(), ended: ended.clone(), host: HostId(1) };
+        let (value, winners) = (ballot.value(), (0..3).map(LaneId).collect());
+        let copies = (1..3).map(|lane| (LaneId(lane), HostId(u32::from(lane) + 1), ended.clone())).collect();
+        SurrogateRecord::Verdict(Box::new(Verdict { stage, task, value, winners, ballot, copies }))
+    }
+
+    /// A million tasks leave behind what a few thousand do. The order in which verdicts come is that of lanes that run
+    /// side by side.
+    #[test]
+    fn an_array_of_a_million_tasks_takes_no_more_memory_than_one_of_thousands() {
+        let mut ledger = begun("command = [\"x\"]\nfiles = \"none\"\ntasks = \"0..1000000\"");
+        let mut most = (0, 0);
+        for task in 0..TASKS {
+            ledger.apply(&verdict(task ^ 3));
+            let pieces = ledger.output.unindexed().len();
+            if pieces == 4096 {
+                ledger.apply(&SurrogateRecord::IndexGrew(4096, task, HostId(1)));
+            }
+            let run = ledger.stage.as_ref().unwrap();
+            most = (most.0.max(pieces), most.1.max(run.verdicts.len()));
+        }
+        let run = ledger.stage.as_ref().unwrap();
+        assert!(most.0 <= 4096 + 4 && most.1 <= 4, "{most:?}");
+        assert_eq!((run.changes.len(), run.decided.ranges(), run.is_settled()), (0, vec![(0, TASKS)], true));
+        assert_eq!((ledger.output.position(), ledger.output.since(0).count()), (6 * TASKS, KEPT));
+        let failed = run.without_success();
+        assert_eq!((failed.len(), failed.first()), (TASKS / 1000, Some(TaskId(0))));
+    }
+
+    #[test]
+    fn an_sm_that_goes_on_elsewhere_puts_everything_into_an_index_of_its_own() {
+        for (host, unindexed) in [(1, 0), (2, 1)] {
+            let (name, host) = (ArmorName::Surrogate(JobId(1)), HostId(host));
+            let identity = Identity { name, incarnation: Incarnation(1), host, cores: 2, seed: [0; 32], mirror: None };
+            let mut surrogate = Surrogate::new(&identity, JobId(1));
+            surrogate.ledger = begun("command = [\"x\"]\ntasks = \"0..100\"");
+            surrogate.apply(&verdict(0));
+            surrogate.apply(&SurrogateRecord::IndexGrew(1, 50, HostId(1)));
+            let output = &surrogate.ledger.output;
+            assert_eq!((output.unindexed().len(), output.indexed()), (unindexed, 50 * (1 - unindexed as u64)));
+        }
+    }
+
+    #[test]
+    fn only_the_ranges_that_are_asked_for_are_waited_for() {
+        let mut ledger = begun("command = [\"x\"]\ntasks = \"0..100\"");
+        ledger.job.as_mut().unwrap().stages[0].only = vec![(2, 4), (50, 51)];
+        ledger.apply(&SurrogateRecord::StageBegan(StageId(0), Millis(0)));
+        for (task, released) in [(50, 0), (2, 6), (3, 18)] {
+            ledger.apply(&verdict(task));
+            assert_eq!(ledger.output.position(), released, "after {task}");
+        }
+        assert!(ledger.stage.as_ref().unwrap().is_settled());
+    }
 }

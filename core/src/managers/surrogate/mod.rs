@@ -53,7 +53,10 @@ pub struct Surrogate {
     recount: Recount,
     waiting_for_pressure: bool,
     blocked_paths: BTreeSet<Vec<u8>>,
-    index_asked: bool,
+    /// What is being put into the index.
+    index_asked: Option<endings::IndexAsked>,
+    /// The index could not be written before the end of the job.
+    index_fails: bool,
     done: u64,
 }
 
@@ -61,7 +64,7 @@ pub struct Surrogate {
 #[derive(Debug, Default)]
 struct Follower {
     /// Number of the next release to tell.
-    next: usize,
+    next: u64,
     consumed: u64,
     paced: bool,
 }
@@ -107,7 +110,8 @@ impl Surrogate {
             recount: Recount::default(),
             waiting_for_pressure: false,
             blocked_paths: BTreeSet::new(),
-            index_asked: false,
+            index_asked: None,
+            index_fails: false,
             done: 0,
         }
     }
@@ -438,7 +442,10 @@ impl Armor for Surrogate {
     type Record = SurrogateRecord;
 
     fn apply(&mut self, record: &SurrogateRecord) {
-        self.ledger.apply(record);
+        // What an earlier life put into an index on another host goes into one here, too.
+        if !matches!(record, SurrogateRecord::IndexGrew(.., host) if *host != self.host) {
+            self.ledger.apply(record);
+        }
     }
 
     fn handle(&mut self, now: Moment, event: Event<SurrogateMessage>) -> Step<SurrogateRecord> {
@@ -453,7 +460,7 @@ impl Armor for Surrogate {
             Event::Message { from: from @ ArmorName::User(_), message } => self.on_user(from, message, &mut step),
             Event::Message { .. } | Event::Slot(_) | Event::Process(_) | Event::Datagram { .. } => return step,
             Event::Timer(timer) => self.timer(now, timer, &mut step),
-            Event::File(FileEvent::IndexKept { failure }) => self.index_kept(now, failure, &mut step),
+            Event::File(FileEvent::IndexKept { outcome }) => self.index_kept(now, outcome, &mut step),
             Event::File(_) => return step,
             Event::Link(LinkEvent::Up { peer, .. }) => self.link_up(peer, &mut step),
             Event::Link(LinkEvent::Down { peer: peer @ ArmorName::User(_) }) => {

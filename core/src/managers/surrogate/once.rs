@@ -2,10 +2,12 @@
 //! has no clear end after that makes the outcome unknown. No second start is ever granted.
 
 use crate::armor::{Moment, Step};
+use crate::elements::task_set::TaskSet;
 use crate::managers::surrogate::stage::Lack;
 use crate::managers::surrogate::{Surrogate, SurrogateRecord};
 use crate::message::{ExecutionMessage, Outcome, Story};
 use crate::names::{LaneId, StageId, TaskId};
+use crate::world::IndexEntry;
 
 impl Surrogate {
     /// Whether the stage under way may start its programs at most once.
@@ -19,6 +21,7 @@ impl Surrogate {
         let Some(run) = &mut self.ledger.stage else { return };
         let (stage, input) = (run.stage, run.input);
         if run.is_prepared(lane, &ranges) {
+            run.preparing.remove(&lane);
             step.record_on_disk(self, SurrogateRecord::LaneStarted(lane, ranges.clone()));
             self.say_run(lane, ranges, step);
         } else if run.preparing.insert(lane) {
@@ -61,5 +64,21 @@ impl Surrogate {
         };
         let why = format!("{task} may have run, and its end is on no record: {cause}");
         Outcome::Unknown { why, released: self.ledger.output.position() }
+    }
+
+    /// What of the last stage came to no good end; apart from that, what may have run once and must not run again before
+    /// a person has looked.
+    pub(super) fn without_success(&self) -> Vec<IndexEntry> {
+        let Some(run) = &self.ledger.stage else { return Vec::new() };
+        let unclear = if self.is_at_most_once() { run.may_have_run() } else { TaskSet::default() };
+        let failed = run.without_success().without(&unclear);
+        let mut entries = Vec::new();
+        if !failed.is_empty() {
+            entries.push(IndexEntry::Failed(run.stage, failed.ranges()));
+        }
+        if !unclear.is_empty() {
+            entries.push(IndexEntry::Unclear(run.stage, unclear.ranges()));
+        }
+        entries
     }
 }

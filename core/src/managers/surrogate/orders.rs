@@ -1,16 +1,16 @@
 //! What an SM says to the ARMORs of its job, and says again whenever a link comes up.
 
 use crate::armor::Step;
-use crate::job::{Files, Job, Stage, Stdin};
+use crate::job::{Job, Stage, Stdin};
 use crate::managers::surrogate::stage::Phase;
 use crate::managers::surrogate::{Surrogate, SurrogateRecord};
 use crate::message::{
     ExecutionMessage, FanoutMessage, FtmMessage, LaneOrders, LaneRow, Purpose, Release, Rule, Supply, UserMessage,
-    Verdict, VoterMessage,
+    VoterMessage,
 };
-use crate::names::{ArmorName, Digest, HostId, LaneId, StageId, TaskId};
+use crate::names::{ArmorName, HostId, LaneId, StageId, TaskId};
 use crate::strategy::Order;
-use crate::world::{ChangeSet, Ended, Input, Piece, Whereabouts};
+use crate::world::{ChangeSet, Input, Piece, Whereabouts};
 
 /// Most releases in one message to a follower.
 const RELEASES_AT_ONCE: usize = 256;
@@ -98,10 +98,10 @@ impl Surrogate {
         step.send(self.fanout(), FanoutMessage::Distribute(Box::new(supply)));
     }
 
-    /// The host where a lane runs, if that is known and not the job's origin.
+    /// The host where a lane runs, if that is known and what it needs must be fetched there.
     pub(super) fn elsewhere(&self, lane: LaneId) -> Option<HostId> {
-        let origin = self.ledger.job.as_ref()?.origin.host;
-        self.ledger.hosts.get(&self.execution(lane)).copied().filter(|host| *host != origin)
+        let job = self.ledger.job.as_ref()?;
+        self.ledger.hosts.get(&self.execution(lane)).copied().filter(|host| job.is_mirrored_on(*host))
     }
 
     fn say_to_lane(&mut self, lane: LaneId, step: &mut Step<SurrogateRecord>) {
@@ -139,7 +139,7 @@ impl Surrogate {
     /// Where the output lies that the programs of a stage read.
     fn handed(&self, stage: StageId) -> Vec<Piece> {
         let source = self.ledger.job.as_ref().and_then(|job| job.stages.get(usize::from(stage.0))?.stdin);
-        let pieces = self.ledger.output.pieces().iter();
+        let pieces = self.ledger.output.handed().iter();
         pieces.filter(|piece| Some(piece.execution.stage) == source).cloned().collect()
     }
 
@@ -186,11 +186,11 @@ impl Surrogate {
         for (&user, follower) in &mut self.followers {
             loop {
                 let news: Vec<Release> =
-                    self.ledger.output.since(follower.next).iter().take(RELEASES_AT_ONCE).cloned().collect();
+                    self.ledger.output.since(follower.next).take(RELEASES_AT_ONCE).cloned().collect();
                 if news.is_empty() {
                     break;
                 }
-                follower.next += news.len();
+                follower.next = self.ledger.output.number_of_next(follower.next) + news.len() as u64;
                 step.send(user, UserMessage::Released(news));
             }
         }
@@ -256,24 +256,6 @@ impl Surrogate {
 
     // ---- commit ----
 
-    /// The winners' change sets, each once, in order of tasks: that of a winner on the job's origin first, which
-    /// knows what was there before.
-    pub(super) fn change_sets(&self) -> Vec<ChangeSet> {
-        let (Some(job), Some(run)) = (&self.ledger.job, &self.ledger.stage) else { return Vec::new() };
-        let held = job.stages.get(usize::from(run.stage.0)).is_some_and(|stage| stage.files == Files::Overlay);
-        let changed =
-            |verdict: &&Verdict| held && verdict.ballot.ended.changes.is_some_and(|changes| changes.count > 0);
-        let of_verdict = |verdict: &Verdict| {
-            let first = (verdict.ballot.host, &verdict.ballot.ended);
-            let all = std::iter::once(first).chain(verdict.copies.iter().map(|(_, host, ended)| (*host, ended)));
-            let place = |(host, ended): (HostId, &Ended)| Some((host, ended.changes?.manifest));
-            let mut kept: Vec<(HostId, Digest)> = all.filter_map(place).collect();
-            kept.sort_by_key(|(host, _)| *host != job.origin.host);
-            ChangeSet { kept }
-        };
-        run.verdicts.values().filter(changed).map(of_verdict).collect()
-    }
-
     /// Who commits: a lane on the job's origin that can be spoken to, so that its view of the files is closed
     /// meanwhile; without one, the Fanout.
     pub(super) fn committer(&self) -> Option<ArmorName> {
@@ -291,7 +273,8 @@ impl Surrogate {
         let (Some(job), Some(run), Some(name)) = (&self.ledger.job, &self.ledger.stage, self.committer()) else {
             return;
         };
-        let (stage, pass, changes) = (run.stage, job.origin.pass, self.change_sets());
+        let (stage, pass) = (run.stage, job.origin.pass);
+        let changes: Vec<ChangeSet> = run.changes.values().cloned().collect();
         match name {
             ArmorName::Fanout(_) => step.send(name, FanoutMessage::Commit { stage, pass, changes }),
             _ => step.send(name, ExecutionMessage::Commit { stage, changes }),
@@ -299,15 +282,21 @@ impl Surrogate {
     }
 }
 
-/// What lanes on other hosts than the job's origin need beside the inputs: the program, a file that standard input is
-/// read from, and, if nothing is declared, the run directory.
+/// What lanes need beside the inputs that do not see the origin's own files: the program with all that belongs to it, a
+/// file that standard input is read from, and, if nothing is declared, the run directory.
 fn bundle(job: &Job, stage: &Stage, reads_stdin: bool) -> Vec<Input> {
-    let mut bundle: Vec<Input> = stage.command.first().cloned().map(Input::Program).into_iter().collect();
+    let program = stage.command.first().filter(|program| !job.builds(program));
+    let mut bundle: Vec<Input> = program.cloned().map(Input::Program).into_iter().collect();
     if let (true, Stdin::File(path, _)) = (reads_stdin, &job.stdin) {
         bundle.push(Input::Path(path.clone()));
     }
-    if stage.inputs.is_empty() {
-        bundle.push(Input::Directory(job.directory.clone()));
+    bundle.extend(stage.bundle.iter().cloned().map(Input::Path));
+    match &job.build {
+        Some(build) => bundle.push(Input::Build(Box::new(build.clone()))),
+        None if stage.inputs.is_empty() && stage.bundle.is_empty() => {
+            bundle.push(Input::Directory(job.directory.clone()));
+        }
+        None => {}
     }
     bundle
 }

@@ -1,22 +1,32 @@
 //! The decided output of a job, in the order in which a person gets it: stage by stage, task by task,
 //! a decided prefix of the next task as soon as there is one.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 use crate::message::{Release, Verdict};
 use crate::names::{ExecutionId, HostId, LaneId, StageId, TaskId};
 use crate::world::{Ended, Holder, Piece, Region};
 
-/// What was released, and what comes next.
+/// Releases that are kept for followers that come late or come back: whoever is further behind finds the rest in the
+/// index, when the job is over.
+pub(super) const KEPT: usize = 1 << 12;
+
+/// What was released, and what comes next. Of an array of very many tasks it keeps no more than it must.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Output {
-    /// Everything released so far, in order; nothing is released twice.
-    releases: Vec<Release>,
+    /// What was released last, in order; nothing is released twice.
+    releases: VecDeque<Release>,
+    /// Releases before those.
+    forgotten: u64,
     /// Bytes released in all.
     position: u64,
     /// Bytes of the task that is next, released ahead of its verdict.
     ahead: u64,
-    pieces: Vec<Piece>,
+    /// Where decided output lies that is not in the index yet, and how long that is.
+    unindexed: Vec<Piece>,
+    indexed: u64,
+    /// What other stages read.
+    handed: Vec<Piece>,
 }
 
 impl Output {
@@ -35,25 +45,26 @@ impl Output {
     }
 
     /// Releases the rest of the task that is next, whose verdict this is.
-    pub fn release_verdict(&mut self, verdict: &Verdict) {
+    pub fn release_verdict(&mut self, verdict: &Verdict, is_read: bool) {
         let piece = located(verdict);
         let has_stderr = (piece.stderr.length > 0).then_some(piece.stderr);
         if piece.stdout.length > self.ahead || has_stderr.is_some() {
             let Piece { host, lane, execution, stdout, .. } = piece;
             self.push(host, lane, execution, stdout, has_stderr, piece.others.clone());
         }
-        self.note(piece);
+        self.note(piece, is_read);
         self.ahead = 0;
     }
 
-    /// Notes where the output of a decided task lies.
-    pub fn keep(&mut self, verdict: &Verdict) {
-        self.note(located(verdict));
+    /// Notes where the output of a decided task lies; `is_read`: by another stage.
+    pub fn keep(&mut self, verdict: &Verdict, is_read: bool) {
+        self.note(located(verdict), is_read);
     }
 
-    fn note(&mut self, piece: Piece) {
+    fn note(&mut self, piece: Piece, is_read: bool) {
         if piece.stdout.length > 0 || piece.stderr.length > 0 {
-            self.pieces.push(piece);
+            self.handed.extend(is_read.then(|| piece.clone()));
+            self.unindexed.push(piece);
         }
     }
 
@@ -67,7 +78,11 @@ impl Output {
         others: Vec<Holder>,
     ) {
         let length = region.length.saturating_sub(self.ahead);
-        self.releases.push(Release {
+        if self.releases.len() == KEPT {
+            self.releases.pop_front();
+            self.forgotten += 1;
+        }
+        self.releases.push_back(Release {
             position: self.position,
             host,
             lane,
@@ -83,30 +98,26 @@ impl Output {
         self.position += length;
     }
 
-    /// Releases from number `from` on.
-    #[must_use]
-    pub fn since(&self, from: usize) -> &[Release] {
-        &self.releases[from.min(self.releases.len())..]
+    /// Releases from number `from` on, as far as they are kept.
+    pub fn since(&self, from: u64) -> impl Iterator<Item = &Release> {
+        let skipped = usize::try_from(from.saturating_sub(self.forgotten)).unwrap_or(usize::MAX);
+        self.releases.range(skipped.min(self.releases.len())..)
     }
 
-    /// Number of the first release that is not wholly before this position.
+    /// Number of the first kept release that is not wholly before this position.
     #[must_use]
-    pub fn number_at(&self, position: u64) -> usize {
+    pub fn number_at(&self, position: u64) -> u64 {
         let is_before = |release: &Release| {
             let end = release.position + release.length;
             end < position || (end == position && release.length > 0)
         };
-        self.releases.partition_point(is_before)
+        self.forgotten + self.releases.partition_point(is_before) as u64
     }
 
+    /// The number of the first release that is kept from this one on.
     #[must_use]
-    pub fn len(&self) -> usize {
-        self.releases.len()
-    }
-
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.releases.is_empty()
+    pub fn number_of_next(&self, from: u64) -> u64 {
+        from.max(self.forgotten)
     }
 
     /// Bytes released in all.
@@ -121,10 +132,29 @@ impl Output {
         self.ahead
     }
 
-    /// Where the decided output lies.
+    /// Where decided output lies that is not in the index yet.
     #[must_use]
-    pub fn pieces(&self) -> &[Piece] {
-        &self.pieces
+    pub fn unindexed(&self) -> &[Piece] {
+        &self.unindexed
+    }
+
+    /// Bytes of the index.
+    #[must_use]
+    pub fn indexed(&self) -> u64 {
+        self.indexed
+    }
+
+    /// The first so many pieces are in the index, which is so long now.
+    pub fn index_grew(&mut self, pieces: u64, length: u64) {
+        let known = usize::try_from(pieces).unwrap_or(usize::MAX).min(self.unindexed.len());
+        self.unindexed.drain(..known);
+        self.indexed = length;
+    }
+
+    /// Where the output lies that other stages read.
+    #[must_use]
+    pub fn handed(&self) -> &[Piece] {
+        &self.handed
     }
 }
 

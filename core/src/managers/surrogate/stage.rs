@@ -9,7 +9,11 @@ use crate::managers::surrogate::dispute::Inquiry;
 use crate::message::{Rule, Verdict};
 use crate::names::{Digest, LaneId, Millis, StageId, TaskId};
 use crate::strategy::Order;
-use crate::world::CommitOutcome;
+use crate::world::{ChangeSet, CommitOutcome};
+
+/// Lanes are told to run so many tasks of an array at a time, and between one and two times so many ahead of the first
+/// that is open.
+const REACH: u64 = 1 << 13;
 
 /// How far the stage is.
 ///
@@ -49,8 +53,12 @@ pub struct StageRun {
     pub unclear: TaskSet,
     /// The first of them, and why.
     pub lack: Option<(TaskId, String)>,
-    /// Verdicts, until they are released and committed.
+    /// Verdicts, until their output is released.
     pub verdicts: BTreeMap<TaskId, Verdict>,
+    /// What the winners changed, each once, until it is committed.
+    pub changes: BTreeMap<TaskId, ChangeSet>,
+    /// Tasks whose programs failed by a verdict.
+    pub failed: TaskSet,
     /// Tasks that each lane was told to run.
     pub started: BTreeMap<LaneId, TaskSet>,
     /// Lanes that take no further part.
@@ -82,18 +90,20 @@ pub enum Lack {
 
 impl StageRun {
     #[must_use]
-    pub fn new(stage: StageId, tasks: (u64, u64), rule: Rule, order: Order, began: Millis) -> Self {
+    pub fn new(stage: StageId, tasks: &[(u64, u64)], rule: Rule, order: Order, began: Millis) -> Self {
         StageRun {
             stage,
             rule,
             order,
             began,
-            tasks: TaskSet::of(&[tasks]),
+            tasks: TaskSet::of(tasks),
             decided: TaskSet::default(),
             undecided: TaskSet::default(),
             unclear: TaskSet::default(),
             lack: None,
             verdicts: BTreeMap::new(),
+            changes: BTreeMap::new(),
+            failed: TaskSet::default(),
             started: BTreeMap::new(),
             dropped: BTreeSet::new(),
             extensions: Vec::new(),
@@ -105,6 +115,17 @@ impl StageRun {
             prepared: BTreeMap::new(),
             preparing: BTreeSet::new(),
         }
+    }
+
+    /// Tasks without a verdict, or with one that is a failure, or whose changes were not put in place.
+    #[must_use]
+    pub fn without_success(&self) -> TaskSet {
+        let mut failed = self.tasks.without(&self.decided);
+        self.failed.ranges().into_iter().for_each(|(from, to)| failed.insert_range(from, to));
+        if !matches!(self.phase, Phase::Over(CommitOutcome::Done(_))) {
+            self.changes.keys().for_each(|task| failed.insert(*task));
+        }
+        failed
     }
 
     /// Whether there may still be a verdict on this task, and is none yet.
@@ -186,7 +207,7 @@ impl StageRun {
         let mut due = TaskSet::default();
         if lane.0 < self.rule.lanes && self.may_start(lane, self.order) {
             due = match self.order {
-                Order::Space => self.tasks.clone(),
+                Order::Space => self.within_reach(),
                 Order::Time => self.open(&self.tasks),
             };
         }
@@ -197,6 +218,15 @@ impl StageRun {
             }
         }
         self.started.get(&lane).map_or(due.clone(), |started| due.without(started))
+    }
+
+    /// Tasks that lanes may begin side by side: none runs far ahead of the first that is open, since what is decided
+    /// behind that is held until it can be released.
+    fn within_reach(&self) -> TaskSet {
+        match self.open(&self.tasks).first() {
+            None => self.tasks.clone(),
+            Some(first) => self.tasks.below((first.0 / REACH).saturating_add(2).saturating_mul(REACH)),
+        }
     }
 
     /// Side by side a lane may always start; one after another, when those before it are over.
@@ -233,5 +263,30 @@ impl StageRun {
     pub fn running_lanes(&self) -> impl Iterator<Item = LaneId> + '_ {
         let finished = |lane: &LaneId| self.done.contains(lane) || self.dropped.contains(lane);
         self.started.keys().copied().filter(move |lane| !finished(lane))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_lane_runs_far_ahead_of_the_first_task_that_is_open() {
+        let rule = Rule { lanes: 3, quorum: 2 };
+        let mut run = StageRun::new(StageId(0), &[(0, 1_000_000)], rule, Order::Space, Millis(0));
+        run.supplied.insert(LaneId(0));
+        let mut told = |decided: (u64, u64)| {
+            run.decided.insert_range(decided.0, decided.1);
+            let due = run.due(LaneId(0)).ranges();
+            let started = run.started.entry(LaneId(0)).or_default();
+            due.iter().for_each(|&(from, to)| started.insert_range(from, to));
+            due
+        };
+        assert_eq!(told((0, 0)), [(0, 2 * REACH)]);
+        assert!(told((1, 2 * REACH)).is_empty(), "the first is still open");
+        assert_eq!(told((0, 1)), [(2 * REACH, 4 * REACH)]);
+        assert!(told((2 * REACH, 3 * REACH - 1)).is_empty());
+        assert_eq!(told((2 * REACH, 3 * REACH)), [(4 * REACH, 5 * REACH)]);
+        assert_eq!(told((0, 1_000_000)), [(5 * REACH, 1_000_000)], "a lane that comes late is told all");
     }
 }

@@ -26,7 +26,7 @@ pub struct Moment {
 /// One unit with one purpose. `M` is what others tell it, `R` what it saves.
 pub trait Armor: std::fmt::Debug {
     /// What this ARMOR can be told, a closed enum of its own.
-    type Message: TryFrom<Message>;
+    type Message: TryFrom<Message> + std::fmt::Debug + Send;
     /// One durable change of its state.
     type Record;
 

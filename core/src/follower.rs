@@ -309,7 +309,9 @@ impl Follower {
             (ArmorName::Surrogate(_), _) => self.follow(),
             (ArmorName::Fanout(_), _) => self.tell_spooled(),
             (ArmorName::Daemon(_) | ArmorName::Voter(_) | ArmorName::Execution(..), _)
-            | (ArmorName::User(_) | ArmorName::Heartbeat(_) | ArmorName::Init(_), _) => Vec::new(),
+            | (ArmorName::User(_) | ArmorName::Heartbeat(_) | ArmorName::Mirror(_) | ArmorName::Init(_), _) => {
+                Vec::new()
+            }
         }
     }
 

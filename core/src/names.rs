@@ -117,6 +117,9 @@ pub enum ArmorName {
     /// Tells other hosts that this one lives, and watches some of them.
     #[n(60)]
     Heartbeat(#[n(0)] HostId),
+    /// Keeps a copy of what the SM and the Voter of a job save.
+    #[n(61)]
+    Mirror(#[n(0)] JobId),
     #[n(80)]
     Init(#[n(0)] HostId),
 }
@@ -140,6 +143,8 @@ pub enum Kind {
     User,
     #[n(60)]
     Heartbeat,
+    #[n(61)]
+    Mirror,
     #[n(80)]
     Init,
 }
@@ -157,6 +162,7 @@ impl Kind {
             Kind::Execution => "execution",
             Kind::User => "user",
             Kind::Heartbeat => "heartbeat",
+            Kind::Mirror => "mirror",
             Kind::Init => "init",
         }
     }
@@ -180,6 +186,7 @@ impl ArmorName {
             ArmorName::Execution(..) => Kind::Execution,
             ArmorName::User(_) => Kind::User,
             ArmorName::Heartbeat(_) => Kind::Heartbeat,
+            ArmorName::Mirror(_) => Kind::Mirror,
             ArmorName::Init(_) => Kind::Init,
         }
     }
@@ -193,6 +200,7 @@ impl ArmorName {
             | ArmorName::Surrogate(_)
             | ArmorName::Voter(_)
             | ArmorName::Fanout(_)
+            | ArmorName::Mirror(_)
             | ArmorName::Execution(..)
             | ArmorName::User(_) => None,
         }
@@ -205,6 +213,7 @@ impl ArmorName {
             ArmorName::Surrogate(job)
             | ArmorName::Voter(job)
             | ArmorName::Fanout(job)
+            | ArmorName::Mirror(job)
             | ArmorName::Execution(job, _) => Some(job),
             ArmorName::Ftm
             | ArmorName::Daemon(_)
@@ -222,7 +231,9 @@ impl fmt::Display for ArmorName {
         match self {
             ArmorName::Ftm => write!(f, "{kind}"),
             ArmorName::Daemon(host) | ArmorName::Heartbeat(host) | ArmorName::Init(host) => write!(f, "{kind}-{host}"),
-            ArmorName::Surrogate(job) | ArmorName::Voter(job) | ArmorName::Fanout(job) => write!(f, "{kind}-{job}"),
+            ArmorName::Surrogate(job) | ArmorName::Voter(job) | ArmorName::Fanout(job) | ArmorName::Mirror(job) => {
+                write!(f, "{kind}-{job}")
+            }
             ArmorName::Execution(job, lane) => write!(f, "{kind}-{job}-{lane}"),
             ArmorName::User(number) => write!(f, "{kind}-{number}"),
         }
@@ -245,6 +256,7 @@ impl FromStr for ArmorName {
             ("heartbeat", Some(host), None) => Ok(ArmorName::Heartbeat(host.parse()?)),
             ("surrogate", Some(job), None) => Ok(ArmorName::Surrogate(job.parse()?)),
             ("voter", Some(job), None) => Ok(ArmorName::Voter(job.parse()?)),
+            ("mirror", Some(job), None) => Ok(ArmorName::Mirror(job.parse()?)),
             ("fanout", Some(job), None) => Ok(ArmorName::Fanout(job.parse()?)),
             ("execution", Some(job), Some(lane)) => Ok(ArmorName::Execution(job.parse()?, lane.parse()?)),
             ("init", Some(host), None) => Ok(ArmorName::Init(host.parse()?)),
@@ -317,6 +329,7 @@ mod tests {
             ArmorName::Execution(job, LaneId(2)),
             ArmorName::User(99),
             ArmorName::Heartbeat(HostId(2)),
+            ArmorName::Mirror(job),
             ArmorName::Init(HostId(2)),
         ];
         for name in names {

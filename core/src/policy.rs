@@ -105,7 +105,7 @@ fn words(value: &Value<'_>, list: &str, item: &str) -> Vec<String> {
 }
 
 /// Kinds that are installed on request.
-const KINDS: [Kind; 4] = [Kind::Surrogate, Kind::Voter, Kind::Fanout, Kind::Execution];
+const KINDS: [Kind; 5] = [Kind::Surrogate, Kind::Voter, Kind::Fanout, Kind::Execution, Kind::Mirror];
 
 fn kind_of(text: &str) -> Result<Kind, BadValue> {
     let expected = || format!("a kind of ARMOR: {}", listing(KINDS.iter().map(|kind| kind.word())));

@@ -240,7 +240,7 @@ pub enum ProcessCommand {
     /// Makes blank processes until this many wait; each is announced by `Blank`.
     Stock { blanks: u16 },
     /// Gives a blank process its name; answered by the ARMOR's own `Ready`, or by `Exited`.
-    Assign { pid: u32, name: ArmorName, incarnation: Incarnation },
+    Assign { pid: u32, name: ArmorName, incarnation: Incarnation, mirror: Option<SecondHome> },
     /// Watches a process that an earlier daemon made; answered by `Adopted`, or by `Exited` if it is gone.
     Adopt { name: ArmorName, incarnation: Incarnation, process: ProcessMark },
     /// Ends a process, stopped or not; `Exited` follows. Incarnation 0 means whichever daemon holds the
@@ -276,6 +276,17 @@ pub struct ProcessMark {
     pub start_time: u64,
     #[n(2)]
     pub boot_id: String,
+}
+
+/// The second home of what an ARMOR saves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct SecondHome {
+    /// Where the Mirror of its job lives.
+    #[n(0)]
+    pub host: HostId,
+    /// It had lives on another host, and that is a later Mirror: if both have nothing, nobody knows what was saved.
+    #[n(1)]
+    pub moved: bool,
 }
 
 /// What happened to processes of this host.

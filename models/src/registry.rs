@@ -200,7 +200,7 @@ impl Registry {
         let names = [SURROGATE, ArmorName::Execution(JOB, LaneId(0))];
         let runs = |name: ArmorName| state.facts.processes.values().find(|process| process.name == name);
         names.into_iter().all(|name| match Registry::decided(world, state, name) {
-            Some(Decided::Installing { host, incarnation, granted }) => runs(name)
+            Some(Decided::Installing { host, incarnation, granted, .. }) => runs(name)
                 .is_some_and(|process| process.host == host && (incarnation..=granted).contains(&process.incarnation)),
             Some(Decided::Requested | Decided::Retiring { .. }) => false,
             Some(Decided::Lost { .. }) | None => runs(name).is_none(),
@@ -231,7 +231,7 @@ impl Setting for Registry {
                 facts.pids += 1;
                 ProcessEvent::Blank { process: mark(facts.pids) }
             }
-            &ProcessCommand::Assign { pid, name, incarnation } => {
+            &ProcessCommand::Assign { pid, name, incarnation, .. } => {
                 facts.processes.insert(pid, Process { host, name, incarnation, told: Incarnation(0) });
                 return Vec::new();
             }

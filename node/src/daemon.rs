@@ -45,7 +45,8 @@ fn run(arguments: &[OsString], raise: Raise) -> Result<Infallible, StartError> {
     remove_dead_users(&home);
     let incarnation = next_incarnation(&lock)?;
     let cores = std::thread::available_parallelism().map_or(1, |cores| u16::try_from(cores.get()).unwrap_or(u16::MAX));
-    let identity = Identity { name: ArmorName::Daemon(host), incarnation, host, cores, seed: random::bytes() };
+    let identity =
+        Identity { name: ArmorName::Daemon(host), incarnation, host, cores, seed: random::bytes(), mirror: None };
     let factory = Factory::new(Arc::new(Home::open(&path)?), host, cores)?;
     armor_process::run(home, identity, raise, Some((factory, blanks)))
 }

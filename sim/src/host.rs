@@ -63,7 +63,7 @@ impl World {
     pub(crate) fn identity(&mut self, name: ArmorName, incarnation: Incarnation, host: HostId) -> Identity {
         let mut seed = [0; 32];
         seed.chunks_mut(8).for_each(|chunk| chunk.copy_from_slice(&self.chance.number().to_le_bytes()));
-        Identity { name, incarnation, host, cores: CORES, seed }
+        Identity { name, incarnation, host, cores: CORES, seed, mirror: None }
     }
 
     /// Starts a daemon on this host, unless one lives.
@@ -177,8 +177,9 @@ impl World {
         let Some(host) = self.processes.get(&pid).map(|process| process.host) else { return };
         match command {
             ProcessCommand::Stock { blanks } => self.stock(pid, host, blanks),
-            ProcessCommand::Assign { pid: blank, name, incarnation } => {
-                self.assign(pid, host, Pid(blank), name, incarnation)
+            ProcessCommand::Assign { pid: blank, name, incarnation, mirror } => {
+                let identity = Identity { mirror, ..self.identity(name, incarnation, host) };
+                self.assign(pid, Pid(blank), identity);
             }
             ProcessCommand::Adopt { name, incarnation, process } => self.adopt(pid, name, incarnation, &process),
             ProcessCommand::Kill { name, incarnation } => match self.find(host, name, incarnation) {
@@ -229,8 +230,8 @@ impl World {
         }
     }
 
-    fn assign(&mut self, daemon: Pid, host: HostId, blank: Pid, name: ArmorName, incarnation: Incarnation) {
-        let identity = self.identity(name, incarnation, host);
+    fn assign(&mut self, daemon: Pid, blank: Pid, identity: Identity) {
+        let Identity { name, incarnation, .. } = identity;
         match self.processes.get_mut(&blank).filter(|process| matches!(process.body, Body::Blank)) {
             Some(process) => {
                 process.body = Body::Restoring(identity);

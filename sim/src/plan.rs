@@ -2,7 +2,7 @@
 //! and at most the tolerated number of lanes is faulty.
 
 use chameleon_core::job::{Files, Job, OsBytes, Promise, Stage, Stdin};
-use chameleon_core::names::{LaneId, Millis};
+use chameleon_core::names::{HostId, LaneId, Millis};
 
 use crate::chance::Chance;
 use crate::faults::{Fault, Mischief};
@@ -47,7 +47,11 @@ pub fn invite(world: &mut World) -> u64 {
     world.files.contents.insert(b"/data".to_vec(), b"what all read".to_vec());
     let users = 1 + u64::from(chance.per_mille(200));
     for number in 1..=users {
-        let user = draw_user(&mut chance, number);
+        let mut user = draw_user(&mut chance, number);
+        let hosts: Vec<HostId> = world.hosts.keys().copied().collect();
+        if hosts.len() > 1 {
+            user.job.origin.host = chance.pick(&hosts).copied().unwrap_or_default();
+        }
         if chance.per_mille(60) {
             world.after(chance.within(20_000, 2_000_000), Next::Fault(Fault::Interrupt(number)));
         }

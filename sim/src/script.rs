@@ -14,7 +14,7 @@
 //! | `seed N`, `hosts N` | the seed that decides ties, and how many hosts there are |
 //! | `cluster` | the first host founded a cluster that others can join |
 //! | `file PATH TEXT` | a file that programs read |
-//! | `job STRATEGY [KEY=VALUE]…` | the next user comes with a job: `after_ms`, `deadline_ms`, `hold`, `replicas`, `quorum`, `extend_to`, `restarts`, `repeats`, `quota`, `abnormal` |
+//! | `job STRATEGY [KEY=VALUE]…` | the next user comes with a job: `after_ms`, `deadline_ms`, `hold`, `replicas`, `quorum`, `extend_to`, `restarts`, `repeats`, `quota`, `abnormal`, `origin` |
 //! | `stage [tasks=A..B] [files=overlay] [execution=at-most-once] [strategy=NAME] [stdin=STAGE] [input=PATH]… PROGRAM` | a stage of that job |
 //! | `types MS:TEXT…` | its standard input, each piece after so many ms |
 //! | `lane N flip` | something is wrong with a lane: `flip` (all alike), `garble` (each otherwise), `lie`, `slow`, `other-input` |
@@ -188,6 +188,7 @@ fn job(story: &mut Story, rest: &str) -> Result<(), String> {
             "priority" => job.needs.priority = value(given, "a number")?,
             "distinct" => job.needs.wishes.distinct.push(given.to_owned()),
             "same" => job.needs.wishes.same.push(given.to_owned()),
+            "origin" => job.origin.host = value(given, "a host")?,
             "on" => job.needs.wishes.hosts.push(given.to_owned()),
             "arch" => job.needs.wishes.only.push(("arch".to_owned(), given.to_owned())),
             "no-variation" => job.strategy.variation = None,

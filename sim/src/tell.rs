@@ -3,10 +3,10 @@
 use chameleon_core::armor::{Effect, LinkEvent};
 use chameleon_core::managers::ftm::FtmRecord;
 use chameleon_core::message::{
-    DaemonMessage, ExecutionMessage, FanoutMessage, FtmMessage, Message, Story, SurrogateMessage, UserMessage, Value,
-    VoterMessage,
+    CopyMessage, DaemonMessage, ExecutionMessage, FanoutMessage, FtmMessage, Message, MirrorMessage, Story,
+    SurrogateMessage, Unmirrored, UserMessage, Value, VoterMessage,
 };
-use chameleon_core::names::ArmorName;
+use chameleon_core::names::{ArmorName, Incarnation};
 use chameleon_core::shell::{Input, SaveRequest};
 use chameleon_core::word::Word;
 
@@ -67,6 +67,8 @@ fn word(message: &Message) -> String {
         Message::Execution(message) => format!("{message:?}"),
         Message::User(message) => format!("{message:?}"),
         Message::Heartbeat(message) => format!("{message:?}"),
+        Message::Mirror(message) => format!("{message:?}"),
+        Message::Copy(message) => format!("{message:?}"),
         Message::Pulse(_) => "Pulse".to_owned(),
         Message::Init(message) => format!("{message:?}"),
     };
@@ -155,6 +157,27 @@ fn sentence(message: &Message) -> Option<String> {
         Message::Fanout(FanoutMessage::Commit { .. }) => Some("commit".to_owned()),
         Message::User(message) => to_user(message),
         Message::Fanout(_) | Message::Pulse(_) | Message::Heartbeat(_) | Message::Init(_) => None,
+        Message::Mirror(message) => to_mirror(message),
+        Message::Copy(message) => of_copy(message),
+    }
+}
+
+/// What later lives make of the copy; that a first life has one is in every story with several hosts.
+fn to_mirror(message: &MirrorMessage) -> Option<String> {
+    match message {
+        MirrorMessage::Open { life, have, .. } if *life > Incarnation(1) => {
+            Some(format!("{life} goes on, from {have} records of its own"))
+        }
+        MirrorMessage::Open { .. } | MirrorMessage::Keep { .. } => None,
+    }
+}
+
+fn of_copy(message: &CopyMessage) -> Option<String> {
+    match message {
+        CopyMessage::Copy { life, count, records, .. } if *life > Incarnation(1) => {
+            Some(format!("{count} records are here, of which {life} lacks {}", records.len()))
+        }
+        CopyMessage::Copy { .. } | CopyMessage::Kept { .. } => None,
     }
 }
 
@@ -192,6 +215,10 @@ fn to_ftm(message: &FtmMessage) -> Option<String> {
         }
         FtmMessage::Enrol(application) => Some(format!("let me in as {:?}", application.name)),
         FtmMessage::Revoke { name } => Some(format!("let {name} in no more")),
+        FtmMessage::Unmirrored { name, why, .. } => Some(match why {
+            Unmirrored::Forgotten => format!("nobody knows any more what {name} saved"),
+            Unmirrored::Behind => format!("the copy of what {name} saved is behind"),
+        }),
         FtmMessage::Drain { host, drained: true } => Some(format!("place nothing more on {host}")),
         FtmMessage::Drain { host, drained: false } => Some(format!("use {host} again")),
         FtmMessage::Move { name, to } => Some(format!("let {name} go on on {to}")),

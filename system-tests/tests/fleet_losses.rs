@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use chameleon_system_tests::chaos::Counter;
 use chameleon_system_tests::standing::Armor;
 use chameleon_system_tests::{Fleet, Trial, eventually, network};
 
@@ -110,4 +111,69 @@ fn many_packets_are_lost_and_no_host_is_taken_for_lost() {
     }
     fleet.network().heal();
     fleet.down();
+}
+
+/// Two stages that say on a FIFO that they begin. The second reads what the first printed, and does not end before the file
+/// `go` is there.
+fn pipeline(counter: &Counter, go: &str) -> String {
+    let fifo = counter.path().display();
+    let stage = |name: &str, more: &str, script: &str| {
+        format!(
+            "[[stage]]\nname = \"{name}\"\nfiles = \"none\"\n{more}command = [\"sh\", \"-c\", \"echo {name} > {fifo}; {script}\"]\n"
+        )
+    };
+    let first = stage("first", "", "echo right");
+    let wait = format!("until [ -e {go} ]; do sleep 0.05; done; cat; echo end");
+    let second = stage("second", "stdin = { stage = \"first\" }\n", &wait);
+    format!("[job]\nname = \"outlives-its-managers\"\nstrategy = \"tmr\"\n{first}{second}")
+}
+
+/// Kills the host of this ARMOR of a job that was submitted on a host, in the middle of its second stage, and sees the job
+/// to its end: what ran on hosts that live runs once.
+fn goes_on_without_the_host_of(kind: &str, hosts: u16, submitted_on: u16) {
+    if !network::is_possible() {
+        return;
+    }
+    let trial = Trial::new();
+    let mut fleet = Fleet::wired(&trial, hosts);
+    let mut counter = Counter::new(&trial.beside("executions"));
+    let go = trial.beside("go");
+    let id = fleet.submit(submitted_on, &pipeline(&counter, &go.to_string_lossy()));
+    let began = |counter: &mut Counter, name: &str| counter.lines().get(name).copied().unwrap_or_default();
+    eventually("the second stage runs in every lane", WITHIN, || (began(&mut counter, "second") == 3).then_some(()));
+    let before = fleet.armors();
+    let of_job = |armor: &&Armor| armor.job.as_deref() == Some(&*id);
+    let lost = before.iter().filter(of_job).find(|armor| armor.kind == kind).expect("it runs").host.clone();
+    assert_ne!(lost, "h1", "the FTM is spared: {before:?}");
+    let lanes = before.iter().filter(of_job).filter(|armor| armor.kind == "execution" && armor.host == lost).count();
+    fleet.kill(lost.trim_start_matches('h').parse().expect("a host's number"));
+    for gone in before.iter().filter(of_job).filter(|armor| armor.host == lost) {
+        eventually(&format!("{} goes on elsewhere", gone.id), WITHIN, || {
+            let elsewhere = |armor: &Armor| armor.id == gone.id && armor.host != lost && armor.state == "running";
+            fleet.armors().iter().any(elsewhere).then_some(())
+        });
+    }
+    eventually("the lost lanes run again", WITHIN, || (began(&mut counter, "second") == 3 + lanes).then_some(()));
+    std::fs::write(&go, "").expect("a file can be made");
+    let ended = fleet.await_end(&id);
+    assert_eq!(ended["state"], "result", "{ended}\n{}", events(&fleet));
+    assert_eq!(fleet.on(1, &["result", &id]).run().exits(0).out(), "right\nright\nend\n");
+    assert_eq!((began(&mut counter, "first"), began(&mut counter, "second")), (3, 3 + lanes), "{}", events(&fleet));
+    fleet.down();
+}
+
+#[test]
+fn the_host_of_the_sm_and_the_voter_is_killed() {
+    // With two hosts both are where the job comes from, and their Mirror is on the other.
+    goes_on_without_the_host_of("surrogate", 2, 2);
+}
+
+#[test]
+fn the_host_of_the_voter_is_killed() {
+    goes_on_without_the_host_of("voter", 3, 1);
+}
+
+#[test]
+fn the_host_of_the_mirror_is_killed() {
+    goes_on_without_the_host_of("mirror", 3, 1);
 }

@@ -4,6 +4,7 @@ pub mod execution;
 pub mod fanout;
 pub mod heartbeat;
 pub mod init;
+pub mod mirror;
 pub mod voter;
 
 use crate::daemon::Daemon;
@@ -18,11 +19,12 @@ use crate::shell::{Identity, Running, Shell};
 /// |---|---|
 /// | ftm | inbox, registry, placement, notices |
 /// | daemon | restart, pulse watch, outbox |
-/// | surrogate | inbox, outbox, task set, ladder, inquiries, output |
-/// | voter | inbox, outbox, seal, task set, tally, prefixes |
+/// | surrogate | inbox, outbox, task set, ladder, inquiries, output; copying |
+/// | voter | inbox, outbox, seal, task set, tally, prefixes; copying |
 /// | fanout | distribution |
 /// | execution | outbox, seal, task set, slots, restart |
 /// | heartbeat | detector |
+/// | mirror | the other side of copying |
 /// | init | nothing |
 #[must_use]
 pub fn raise(identity: Identity) -> Option<Box<dyn Running>> {
@@ -35,7 +37,10 @@ pub fn raise(identity: Identity) -> Option<Box<dyn Running>> {
             let daemon = Daemon::new(&identity);
             Box::new(Shell::new(identity, daemon))
         }
-        ArmorName::Surrogate(job) => Box::new(Shell::new(identity, Surrogate::new(job))),
+        ArmorName::Surrogate(job) => {
+            let surrogate = Surrogate::new(&identity, job);
+            Box::new(Shell::new(identity, surrogate))
+        }
         ArmorName::Voter(job) => Box::new(Shell::new(identity, voter::Voter::new(job))),
         ArmorName::Fanout(job) => {
             let fanout = fanout::Fanout::new(&identity, job);
@@ -49,6 +54,7 @@ pub fn raise(identity: Identity) -> Option<Box<dyn Running>> {
             let heartbeat = heartbeat::Heartbeat::new(&identity);
             Box::new(Shell::new(identity, heartbeat))
         }
+        ArmorName::Mirror(job) => Box::new(Shell::new(identity, mirror::Mirror::new(job))),
         ArmorName::Init(host) => Box::new(Shell::new(identity, init::Init::new(host))),
         ArmorName::User(_) => return None,
     })

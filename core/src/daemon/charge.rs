@@ -18,7 +18,7 @@ use crate::daemon::watch::Watch;
 use crate::message::Unit;
 use crate::names::{ArmorName, Incarnation, Millis, Term};
 use crate::shell::Place;
-use crate::world::ProcessMark;
+use crate::world::{ProcessMark, SecondHome};
 
 /// A durable change of what a daemon knows. There is one living record an ARMOR: a host on which a
 /// million jobs ran remembers those that are there.
@@ -65,6 +65,25 @@ pub struct ChargeRecord {
     pub granted: Incarnation,
     #[n(4)]
     pub kept: Kept,
+    #[n(61)]
+    pub mirror: Option<SecondHome>,
+}
+
+impl ChargeRecord {
+    #[must_use]
+    pub fn grant(&self) -> Grant {
+        Grant { incarnation: self.incarnation, granted: self.granted, mirror: self.mirror }
+    }
+}
+
+/// What the FTM grants with an ARMOR.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Grant {
+    /// Its next life, and the last one that it may be given without asking.
+    pub incarnation: Incarnation,
+    pub granted: Incarnation,
+    /// What it saves is saved by the Mirror of its job as well.
+    pub mirror: Option<SecondHome>,
 }
 
 /// The states that outlive the daemon.
@@ -93,6 +112,8 @@ pub struct Charge {
     pub floor: Incarnation,
     /// The last life that it may be given without asking.
     pub granted: Incarnation,
+    /// What it saves is saved by the Mirror of its job as well.
+    pub mirror: Option<SecondHome>,
     /// Short lives in a row.
     pub short_lives: u32,
     /// When the last death was noticed, until the ARMOR is ready again.
@@ -118,7 +139,7 @@ pub enum State {
         watch: Watch,
         restored_after: Option<Millis>,
     },
-    /// It was judged hung; its end is awaited.
+    /// It was judged hung, or is to have another life; its end is awaited.
     Killed {
         process: ProcessMark,
         lived: Millis,
@@ -141,16 +162,17 @@ pub enum State {
 impl Charge {
     /// One that was just installed.
     #[must_use]
-    pub fn new(incarnation: Incarnation, granted: Incarnation) -> Self {
+    pub fn new(grant: Grant) -> Self {
+        let Grant { incarnation, granted, mirror } = grant;
         let state = State::Waiting;
-        Charge { incarnation, floor: incarnation, granted, short_lives: 0, died: None, state }
+        Charge { incarnation, floor: incarnation, granted, mirror, short_lives: 0, died: None, state }
     }
 
     /// What is kept of it as it stands.
     #[must_use]
     pub fn record(&self, name: ArmorName) -> ChargeRecord {
-        let (incarnation, floor, granted) = (self.incarnation, self.floor, self.granted);
-        ChargeRecord { name, incarnation, floor, granted, kept: self.kept() }
+        let (incarnation, floor, granted, mirror) = (self.incarnation, self.floor, self.granted, self.mirror);
+        ChargeRecord { name, incarnation, floor, granted, mirror, kept: self.kept() }
     }
 
     fn kept(&self) -> Kept {
@@ -168,6 +190,7 @@ impl Charge {
     /// Takes over a record. Where that says nothing new about the state, what is known beyond it stays.
     pub fn restore(&mut self, record: &ChargeRecord) {
         (self.incarnation, self.floor, self.granted) = (record.incarnation, record.floor, record.granted);
+        self.mirror = record.mirror;
         if self.kept() != record.kept {
             self.state = match &record.kept {
                 Kept::Installed => State::Waiting,

@@ -2,7 +2,7 @@
 
 use crate::armor::{Effect, Moment, Timer};
 use crate::daemon::watch::{self, BEAT, Watch};
-use crate::daemon::{Charge, Daemon, DaemonStep, Homecoming, State};
+use crate::daemon::{Charge, Daemon, DaemonStep, Grant, Homecoming, State};
 use crate::message::{FtmMessage, Story};
 use crate::names::{ArmorName, Incarnation, Millis};
 use crate::restart::{self, Next};
@@ -36,9 +36,9 @@ impl Daemon {
 
     fn start(&mut self, now: Moment, name: ArmorName, process: ProcessMark, step: &mut DaemonStep) {
         let Some(charge) = self.charges.get(&name).cloned() else { return };
-        let (pid, incarnation) = (process.pid, charge.incarnation);
+        let (pid, incarnation, mirror) = (process.pid, charge.incarnation, charge.mirror);
         self.keep(name, Charge { state: self.starting(now, process), ..charge }, step);
-        step.then(Effect::Process(ProcessCommand::Assign { pid, name, incarnation }));
+        step.then(Effect::Process(ProcessCommand::Assign { pid, name, incarnation, mirror }));
         self.last_start = now.boot;
     }
 
@@ -80,7 +80,8 @@ impl Daemon {
         step: &mut DaemonStep,
     ) {
         let state = State::Adopting { process: process.clone() };
-        self.keep(name, Charge { state, ..Charge::new(incarnation, incarnation) }, step);
+        let grant = Grant { incarnation, granted: incarnation, mirror: None };
+        self.keep(name, Charge { state, ..Charge::new(grant) }, step);
         step.then(Effect::Process(ProcessCommand::Adopt { name, incarnation, process: process.clone() }));
         self.runs(now, name, process, step);
     }

@@ -19,7 +19,7 @@ pub mod watch;
 
 use std::collections::{BTreeMap, VecDeque};
 
-pub use charge::{Charge, ChargeRecord, DaemonRecord, Kept, State};
+pub use charge::{Charge, ChargeRecord, DaemonRecord, Grant, Kept, State};
 
 use crate::armor::{Armor, Effect, Event, LinkEvent, Moment, Progress, Step, Timer};
 use crate::elements::outbox::Outbox;
@@ -121,10 +121,10 @@ impl Daemon {
             self.heard = Some(now.boot);
         }
         match message {
-            DaemonMessage::Install { term, name, incarnation, granted, bid } => {
+            DaemonMessage::Install { term, name, incarnation, granted, bid, mirror } => {
                 if self.obeys(term, step) {
                     match self.admits(now, name, bid.as_deref()) {
-                        Ok(()) => self.install(now, name, incarnation, granted, step),
+                        Ok(()) => self.install(now, name, Grant { incarnation, granted, mirror }, step),
                         Err(why) => self.tell(FtmMessage::Lost { name, incarnation, why }, step),
                     }
                 }
@@ -170,20 +170,14 @@ impl Daemon {
         term == self.term
     }
 
-    fn install(
-        &mut self,
-        now: Moment,
-        name: ArmorName,
-        incarnation: Incarnation,
-        granted: Incarnation,
-        step: &mut DaemonStep,
-    ) {
+    fn install(&mut self, now: Moment, name: ArmorName, grant: Grant, step: &mut DaemonStep) {
+        let incarnation = grant.incarnation;
         let Some(charge) = self.charges.get(&name) else {
-            self.keep(name, Charge::new(incarnation, granted), step);
+            self.keep(name, Charge::new(grant), step);
             return self.start_waiting(now, step);
         };
         if incarnation > charge.incarnation {
-            return self.install_anew(now, name, incarnation, granted, step);
+            return self.install_anew(now, name, grant, step);
         }
         match &charge.state {
             State::Running { .. } => self.tell(FtmMessage::Running(charge.unit(name)), step),
@@ -202,26 +196,23 @@ impl Daemon {
     }
 
     /// The FTM gives an ARMOR new lives: the one that it is in, if any, must end first.
-    fn install_anew(
-        &mut self,
-        now: Moment,
-        name: ArmorName,
-        incarnation: Incarnation,
-        granted: Incarnation,
-        step: &mut DaemonStep,
-    ) {
+    fn install_anew(&mut self, now: Moment, name: ArmorName, grant: Grant, step: &mut DaemonStep) {
         let Some(mut charge) = self.charges.get(&name).cloned() else { return };
         match charge.state {
             State::Retiring { .. } => {}
             State::Waiting | State::Resting | State::Lost { .. } => {
                 step.then(Effect::CancelTimer { timer: Timer::Restore(name) });
                 let died = charge.died;
-                self.keep(name, Charge { died, ..Charge::new(incarnation, granted) }, step);
+                self.keep(name, Charge { died, ..Charge::new(grant) }, step);
                 self.start_waiting(now, step);
             }
             State::Starting { .. } | State::Running { .. } | State::Killed { .. } | State::Adopting { .. } => {
                 let lower = charge.incarnation;
-                (charge.floor, charge.granted) = (incarnation, granted);
+                (charge.floor, charge.granted, charge.mirror) = (grant.incarnation, grant.granted, grant.mirror);
+                // That it ends is decided, and nothing that anybody need be told of as a death.
+                if let State::Starting { process, .. } | State::Running { process, .. } = &charge.state {
+                    charge.state = State::Killed { process: process.clone(), lived: charge.lived(now.boot) };
+                }
                 self.keep(name, charge, step);
                 step.then(Effect::Process(ProcessCommand::Kill { name, incarnation: lower }));
             }
@@ -357,8 +348,7 @@ impl Armor for Daemon {
         match record {
             DaemonRecord::Term(term) => self.term = *term,
             DaemonRecord::Charge(record) => {
-                let fresh = || Charge::new(record.incarnation, record.granted);
-                self.charges.entry(record.name).or_insert_with(fresh).restore(record);
+                self.charges.entry(record.name).or_insert_with(|| Charge::new(record.grant())).restore(record);
             }
             DaemonRecord::CutOff(since) => self.cut_off = *since,
             DaemonRecord::Retired { name } => {
@@ -385,8 +375,8 @@ impl Armor for Daemon {
         let mut step = Step::none();
         self.come_home(now, &mut step);
         if self.host == FTM_HOST && !self.charges.contains_key(&ArmorName::Ftm) {
-            let (incarnation, granted) = (Incarnation(1), Incarnation(u32::MAX));
-            self.keep(ArmorName::Ftm, Charge::new(incarnation, granted), &mut step);
+            let grant = Grant { incarnation: Incarnation(1), granted: Incarnation(u32::MAX), mirror: None };
+            self.keep(ArmorName::Ftm, Charge::new(grant), &mut step);
         }
         if !self.charges.contains_key(&ArmorName::Ftm) {
             self.tell(FtmMessage::Joined { host: self.host, units: self.units() }, &mut step);

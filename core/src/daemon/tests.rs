@@ -39,8 +39,14 @@ impl Host {
 
     fn resumed(id: HostId, life: u32, journal: BTreeMap<String, DaemonRecord>, boot: Millis) -> (Host, Vec<Effect>) {
         let name = ArmorName::Daemon(id);
-        let mut daemon =
-            Daemon::new(&Identity { name, incarnation: Incarnation(life), host: id, cores: 2, seed: [0; 32] });
+        let mut daemon = Daemon::new(&Identity {
+            name,
+            incarnation: Incarnation(life),
+            host: id,
+            cores: 2,
+            seed: [0; 32],
+            mirror: None,
+        });
         journal.values().for_each(|record| daemon.apply(record));
         let mut host = Host { id, daemon, journal, boot, pid: 1_000 * life, deaf: false };
         let step = host.daemon.resume(host.now());
@@ -87,7 +93,10 @@ impl Host {
 
     fn install(&mut self, term: u64, name: ArmorName, incarnation: u32, granted: u32) -> Vec<Effect> {
         let (incarnation, granted) = (Incarnation(incarnation), Incarnation(granted));
-        self.told(ArmorName::Ftm, DaemonMessage::Install { term: Term(term), name, incarnation, granted, bid: None })
+        self.told(
+            ArmorName::Ftm,
+            DaemonMessage::Install { term: Term(term), name, incarnation, granted, bid: None, mirror: None },
+        )
     }
 
     fn retire(&mut self, term: u64, name: ArmorName) -> Vec<Effect> {
@@ -234,9 +243,10 @@ fn an_assignment_is_saved_before_it_is_made() {
     let process = host.mark(77);
     let step = host.daemon.handle(host.now(), Event::Process(ProcessEvent::Blank { process: process.clone() }));
     let (incarnation, kept) = (Incarnation(1), Kept::Assigned(process));
-    let record = ChargeRecord { name: VOTER, incarnation, floor: incarnation, granted: Incarnation(9), kept };
+    let record =
+        ChargeRecord { name: VOTER, incarnation, floor: incarnation, granted: Incarnation(9), mirror: None, kept };
     assert_eq!(step.save, Some(Save::Process(vec![DaemonRecord::Charge(record)])));
-    let assign = ProcessCommand::Assign { pid: 77, name: VOTER, incarnation: Incarnation(1) };
+    let assign = ProcessCommand::Assign { pid: 77, name: VOTER, incarnation: Incarnation(1), mirror: None };
     assert_eq!(step.then, [Effect::Process(assign)]);
 }
 
@@ -706,6 +716,7 @@ fn any_event() -> impl Strategy<Value = Event<DaemonMessage>> {
             incarnation,
             granted: Incarnation(incarnation.0 + 2),
             bid: None,
+            mirror: None,
         }),
         (term.clone(), name.clone()).prop_map(|(term, name)| DaemonMessage::Retire { term, name }),
         (term, Just(JobId(1))).prop_map(|(term, job)| DaemonMessage::Clean { term, job }),

@@ -6,7 +6,7 @@ use crate::book::Book;
 use crate::job::OsBytes;
 use crate::message::Vitals;
 use crate::names::{ArmorName, Digest, Incarnation, JobId, Term};
-use crate::world::ProcessMark;
+use crate::world::{ProcessMark, SecondHome};
 
 /// To a daemon.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -27,6 +27,9 @@ pub enum DaemonMessage {
         /// For whom; nobody if it serves no job.
         #[n(4)]
         bid: Option<Box<Bid>>,
+        /// What it saves is saved by the Mirror of its job as well.
+        #[n(61)]
+        mirror: Option<SecondHome>,
     },
     /// FTM → daemon: end this ARMOR and delete what it kept here. Answered by `FtmMessage::Gone`,
     /// also if it never ran.

@@ -3,7 +3,7 @@
 use minicbor::{Decode, Encode};
 
 use crate::job::Job;
-use crate::message::{Hearing, Occurrence, Outcome};
+use crate::message::{Hearing, Occurrence, Outcome, Unmirrored};
 use crate::names::{ArmorName, Digest, HostId, Incarnation, JobId, Millis};
 use crate::principal::{Principal, Role};
 use crate::profile::Profile;
@@ -128,6 +128,17 @@ pub enum FtmMessage {
         length: u64,
     },
 
+    /// SM, Voter → FTM: the copy of what this life saves is of no use, so it can do nothing. Said again when the link comes
+    /// up; it gets another life, or its job ends. No answer.
+    #[n(61)]
+    Unmirrored {
+        #[n(0)]
+        name: ArmorName,
+        #[n(1)]
+        incarnation: Incarnation,
+        #[n(2)]
+        why: Unmirrored,
+    },
     /// Heartbeat → FTM: how this host is heard here. Answers `HeartbeatMessage::Ask` and `Watch`; said unasked, and
     /// again from time to time, of a host that has been silent for too long, and once when it is heard again.
     #[n(60)]

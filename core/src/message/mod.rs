@@ -10,6 +10,7 @@ mod fanout;
 mod ftm;
 mod heartbeat;
 mod init;
+mod mirror;
 mod occurrence;
 mod outcome;
 mod speaker;
@@ -29,6 +30,7 @@ pub use fanout::{FanoutMessage, Supply};
 pub use ftm::{Application, ArmorState, FtmMessage, Query, Unit};
 pub use heartbeat::{Datagram, Hearing, HeartbeatMessage, HostFault, PairKey};
 pub use init::InitMessage;
+pub use mirror::{CopyMessage, MirrorMessage, RecordBytes, Unmirrored};
 pub use occurrence::{Occurrence, Story};
 pub use outcome::{Outcome, Resolution};
 pub use speaker::{is_application, is_own, may_say};
@@ -58,6 +60,11 @@ pub enum Message {
     Pulse(#[n(0)] Pulse),
     #[n(60)]
     Heartbeat(#[n(0)] HeartbeatMessage),
+    #[n(61)]
+    Mirror(#[n(0)] MirrorMessage),
+    /// To an SM or a Voter, from its Mirror.
+    #[n(62)]
+    Copy(#[n(0)] CopyMessage),
     #[n(80)]
     Init(#[n(0)] InitMessage),
 }
@@ -128,5 +135,7 @@ recipients!(
     User(UserMessage),
     Pulse(Pulse),
     Heartbeat(HeartbeatMessage),
+    Mirror(MirrorMessage),
+    Copy(CopyMessage),
     Init(InitMessage)
 );

@@ -21,6 +21,8 @@ pub fn may_say(from: ArmorName, message: &Message) -> bool {
         Message::Init(_) | Message::Heartbeat(_) => from.kind() == Kind::Ftm,
         Message::User(_) => matches!(from.kind(), Kind::Ftm | Kind::Surrogate),
         Message::Pulse(_) => from.kind() == Kind::Daemon,
+        Message::Mirror(_) => matches!(from.kind(), Kind::Surrogate | Kind::Voter),
+        Message::Copy(_) => from.kind() == Kind::Mirror,
     }
 }
 
@@ -51,6 +53,7 @@ fn to_ftm(from: ArmorName, message: &FtmMessage) -> bool {
         | FtmMessage::Drain { .. }
         | FtmMessage::Move { .. }
         | FtmMessage::Introduced(_) => from.kind() == Kind::User,
+        FtmMessage::Unmirrored { name, .. } => from == *name,
         FtmMessage::Hears { .. } => from.kind() == Kind::Heartbeat,
         FtmMessage::Joined { host, .. } => from == ArmorName::Daemon(*host),
         FtmMessage::AskTime { host, .. } | FtmMessage::Profiled { host, .. } => from == ArmorName::Init(*host),

@@ -52,7 +52,9 @@ impl World {
     fn process(&mut self, command: ProcessCommand) {
         match command {
             ProcessCommand::Stock { blanks } => self.processes.stock(blanks),
-            ProcessCommand::Assign { pid, name, incarnation } => self.processes.assign(pid, name, incarnation),
+            ProcessCommand::Assign { pid, name, incarnation, mirror } => {
+                self.processes.assign(pid, name, incarnation, mirror);
+            }
             ProcessCommand::Adopt { name, incarnation, process } => self.processes.adopt(name, incarnation, &process),
             ProcessCommand::Kill { name, incarnation } => {
                 let linked = self.links.process(name);

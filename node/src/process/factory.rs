@@ -16,6 +16,7 @@ use std::sync::Arc;
 use chameleon_core::job::OsBytes;
 use chameleon_core::names::{ArmorName, HostId, Incarnation};
 use chameleon_core::shell::Identity;
+use chameleon_core::world::SecondHome;
 use minicbor::{Decode, Encode};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, socketpair};
 
@@ -47,6 +48,8 @@ pub(crate) struct Assignment {
     host: HostId,
     #[n(4)]
     cores: u16,
+    #[n(61)]
+    mirror: Option<SecondHome>,
 }
 
 impl Assignment {
@@ -62,6 +65,7 @@ impl Assignment {
             host: self.host,
             cores: self.cores,
             seed: random::bytes(),
+            mirror: self.mirror,
         }
     }
 
@@ -130,10 +134,16 @@ impl Factory {
     }
 
     /// Gives a blank process its name; `None`: it is gone.
-    pub fn assign(&mut self, pid: u32, name: ArmorName, incarnation: Incarnation) -> Option<Process> {
+    pub fn assign(
+        &mut self,
+        pid: u32,
+        name: ArmorName,
+        incarnation: Incarnation,
+        mirror: Option<SecondHome>,
+    ) -> Option<Process> {
         let blank = self.blanks.remove(&pid)?;
         let home = self.home.path().as_os_str().as_bytes().to_vec().into();
-        let assignment = Assignment { home, name, incarnation, host: self.host, cores: self.cores };
+        let assignment = Assignment { home, name, incarnation, host: self.host, cores: self.cores, mirror };
         let bytes = minicbor::to_vec(assignment).expect("writing to memory cannot fail");
         rustix::net::send(&blank.socket, &bytes, SendFlags::NOSIGNAL).ok()?;
         Some(blank.process)

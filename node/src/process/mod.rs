@@ -15,7 +15,7 @@ use chameleon_core::job::OsBytes;
 use chameleon_core::names::{ArmorName, HostId, Incarnation, JobId};
 use chameleon_core::principal::{Principal, Role};
 use chameleon_core::shell::Identity;
-use chameleon_core::world::{ProcessEvent, ProcessMark};
+use chameleon_core::world::{ProcessEvent, ProcessMark, SecondHome};
 
 use crate::datagrams::neighbours;
 use crate::event_loop::{Happening, Reporter};
@@ -91,9 +91,9 @@ impl Processes {
     }
 
     /// Gives a blank process its name.
-    pub fn assign(&mut self, pid: u32, name: ArmorName, incarnation: Incarnation) {
+    pub fn assign(&mut self, pid: u32, name: ArmorName, incarnation: Incarnation, mirror: Option<SecondHome>) {
         self.stock = self.stock.saturating_sub(1);
-        let assigned = self.factory.as_mut().and_then(|factory| factory.assign(pid, name, incarnation));
+        let assigned = self.factory.as_mut().and_then(|factory| factory.assign(pid, name, incarnation, mirror));
         match assigned {
             Some(process) => drop(self.armors.insert((name, incarnation), process)),
             None => self.reporter.process(ProcessEvent::Exited { name, incarnation }),

@@ -273,7 +273,7 @@ fn installed(home: &Home, number: u64, warm: bool) -> Duration {
         std::thread::sleep(Duration::from_millis(30));
         since = Instant::now();
     }
-    factory.assign(blank.mark().pid, name, Incarnation(1)).unwrap();
+    factory.assign(blank.mark().pid, name, Incarnation(1), None).unwrap();
     while UnixStream::connect(home.socket(name)).is_err() {
         std::thread::sleep(Duration::from_micros(20));
     }

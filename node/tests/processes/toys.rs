@@ -101,7 +101,7 @@ impl Keeper {
             let last = self.kept.get(&name).map_or(0, |kept| kept.incarnation.0);
             let incarnation = Incarnation(last + 1);
             step.record(self, Kept { name, incarnation, process: None });
-            step.then(Effect::Process(ProcessCommand::Assign { pid, name, incarnation }));
+            step.then(Effect::Process(ProcessCommand::Assign { pid, name, incarnation, mirror: None }));
             self.blanks.remove(&pid);
         }
         step.then(Effect::Process(ProcessCommand::Stock { blanks: 2 }));

@@ -12,6 +12,7 @@ mod fetched_before_start;
 mod granted_lives;
 mod hospitality;
 mod identical_input;
+mod kept_twice;
 mod let_in_once;
 mod lower_term;
 mod no_false_alarm;
@@ -68,6 +69,7 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
         Box::<granted_lives::GrantedLives>::default(),
         Box::<hospitality::Hospitality>::default(),
         Box::<identical_input::IdenticalInput>::default(),
+        Box::<kept_twice::KeptTwice>::default(),
         Box::<let_in_once::LetInOnce>::default(),
         Box::<lower_term::LowerTerm>::default(),
         Box::<no_false_alarm::NoFalseAlarm>::default(),

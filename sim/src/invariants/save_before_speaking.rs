@@ -2,13 +2,17 @@
 //! when its save has completed.
 //!
 //! Seen from outside: an ARMOR that waits for a save asks for nothing, unless a save was just
-//! confirmed; and a step that asks for a save asks for nothing else yet.
+//! confirmed; and a step that asks for a save asks for nothing else yet. But what is saved goes to another host, too, and
+//! may be confirmed by that last.
 
+use chameleon_core::armor::Effect;
+use chameleon_core::message::Message;
 use chameleon_core::names::ArmorName;
 use chameleon_core::shell::Input;
 
 use crate::history::Fact;
 use crate::invariants::Invariant;
+use crate::invariants::kept_twice::is_aside;
 
 #[derive(Default)]
 pub struct SaveBeforeSpeaking;
@@ -20,14 +24,18 @@ impl Invariant for SaveBeforeSpeaking {
 
     fn verify(&self, fact: &Fact<'_>) -> Result<(), String> {
         let Fact::Stepped { who, input, output, unsaved, .. } = fact else { return Ok(()) };
-        if matches!(who.name, ArmorName::User(_)) || output.effects.is_empty() || matches!(input, Input::Saved(_)) {
+        let confirms = matches!(input, Input::Saved(_) | Input::Message { message: Message::Copy(_), .. });
+        if matches!(who.name, ArmorName::User(_)) || confirms {
             return Ok(());
         }
-        if *unsaved > 0 || output.save.is_some() {
-            let first = crate::tell::effect(&output.effects[0]);
-            return Err(format!("{} asked for {first} with {unsaved} saves under way", who.name));
+        let waits = |effect: &&Effect| who.mirror.is_none() || !is_aside(effect);
+        match output.effects.iter().find(waits) {
+            Some(first) if *unsaved > 0 || output.save.is_some() => {
+                let first = crate::tell::effect(first);
+                Err(format!("{} asked for {first} with {unsaved} saves under way", who.name))
+            }
+            Some(_) | None => Ok(()),
         }
-        Ok(())
     }
 
     fn learn(&mut self, _fact: &Fact<'_>) {}

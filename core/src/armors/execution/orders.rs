@@ -3,7 +3,7 @@
 use crate::armor::{Effect, Step};
 use crate::armors::execution::{Execution, ExecutionRecord};
 use crate::message::LaneOrders;
-use crate::names::{Incarnation, StageId};
+use crate::names::{ArmorName, HostId, Incarnation, StageId};
 
 impl Execution {
     /// Orders are repeated whenever the link comes up, and change while the lane runs.
@@ -16,8 +16,14 @@ impl Execution {
             step.record(self, ExecutionRecord::Fresh);
             self.say_recall(step);
         }
+        let before: Vec<(ArmorName, HostId)> = self.places().collect();
         step.record(self, ExecutionRecord::Configured(orders));
         self.locate_peers(step);
+        // A link to an earlier life, on a host that is frozen or cut off, may look alive for ever.
+        let is_moved =
+            |(name, host): &(ArmorName, HostId)| before.iter().any(|(known, at)| known == name && at != host);
+        let moved = self.places().filter(is_moved).map(|(peer, _)| Effect::Renew { peer });
+        step.then.extend(moved);
         if is_first && !self.is_elsewhere() {
             self.open_slots(StageId(0), step);
         }
@@ -25,7 +31,10 @@ impl Execution {
 
     /// The Voter and the Fanout may be on other hosts.
     pub(super) fn locate_peers(&self, step: &mut Step<ExecutionRecord>) {
-        let places = self.ledger.orders.iter().flat_map(|orders| &orders.places);
-        places.for_each(|&(name, host)| step.then(Effect::Locate { name, host }));
+        self.places().for_each(|(name, host)| step.then(Effect::Locate { name, host }));
+    }
+
+    fn places(&self) -> impl Iterator<Item = (ArmorName, HostId)> {
+        self.ledger.orders.iter().flat_map(|orders| orders.places.iter().copied())
     }
 }

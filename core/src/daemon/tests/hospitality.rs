@@ -14,7 +14,8 @@ fn bid(user: &str) -> Option<Box<Bid>> {
 /// Why an ARMOR is refused, if it is.
 fn asks(host: &mut Host, name: ArmorName, bid: Option<Box<Bid>>) -> Option<String> {
     let (incarnation, granted) = (Incarnation(1), Incarnation(9));
-    let effects = host.told(ArmorName::Ftm, DaemonMessage::Install { term: Term(1), name, incarnation, granted, bid });
+    let install = DaemonMessage::Install { term: Term(1), name, incarnation, granted, bid, mirror: None };
+    let effects = host.told(ArmorName::Ftm, install);
     effects.into_iter().find_map(|effect| match effect {
         Effect::Send { message: Message::Ftm(FtmMessage::Lost { why, .. }), .. } => Some(why),
         _ => None,

@@ -81,6 +81,7 @@ impl Ftm {
         self.save(step, FtmRecord::Armor(entry));
         let why = format!("{host} does not know it any more; it is installed there again");
         self.note(now, name.job(), Story::ArmorLost { name, why }, step);
+        self.copy_again(name, step);
     }
 
     /// A daemon says that this unit is in its charge.
@@ -92,6 +93,7 @@ impl Ftm {
             | ArmorName::Voter(_)
             | ArmorName::Fanout(_)
             | ArmorName::Execution(..)
+            | ArmorName::Mirror(_)
             | ArmorName::Heartbeat(_) => match self.registry.sight(host, unit) {
                 Sighting::Known => {}
                 Sighting::Began => self.began(unit.name, step),
@@ -126,6 +128,7 @@ impl Ftm {
         match (name, name.job()) {
             (ArmorName::Heartbeat(host), _) => self.tell_heartbeat(host, step),
             (ArmorName::Surrogate(job), _) => self.tell_surrogate(job, step),
+            (ArmorName::Mirror(job), _) => self.install_savers(job, step),
             (_, Some(job)) => self.grant(job, step),
             (_, None) => {}
         }
@@ -154,9 +157,13 @@ impl Ftm {
     }
 
     pub(super) fn install(&self, entry: &Entry, step: &mut FtmStep) {
-        if let Decided::Installing { host, incarnation, granted } = entry.decided {
+        if let Decided::Installing { host, incarnation, granted, .. } = entry.decided
+            && !self.awaits_mirror(entry.name)
+        {
             let bid = entry.name.job().and_then(|job| self.jobs.get(job)).map(|record| Box::new(bid_of(&record.job)));
-            let install = DaemonMessage::Install { term: self.term, name: entry.name, incarnation, granted, bid };
+            let (term, name) = (self.term, entry.name);
+            let mirror = self.second_home(entry);
+            let install = DaemonMessage::Install { term, name, incarnation, granted, bid, mirror };
             step.send(ArmorName::Daemon(host), install);
             self.locate(entry.name, host, step);
         }
@@ -207,11 +214,14 @@ impl Ftm {
 
     /// A retired ARMOR is gone from this host.
     pub(super) fn gone(&mut self, host: HostId, name: ArmorName, step: &mut FtmStep) {
-        let Some(Decided::Retiring { host: expected }) = self.registry.get(name).map(|entry| &entry.decided) else {
-            return;
-        };
-        if *expected == host {
-            self.retired(name, step);
+        let Some(entry) = self.registry.get(name) else { return };
+        match entry.decided {
+            Decided::Retiring { host: expected } if expected == host => self.retired(name, step),
+            // A life that was left behind there had to go first.
+            Decided::Installing { host: expected, .. } if expected == host && !self.registry.runs(name) => {
+                self.install(entry, step);
+            }
+            Decided::Retiring { .. } | Decided::Installing { .. } | Decided::Requested | Decided::Lost { .. } => {}
         }
     }
 
@@ -259,16 +269,17 @@ impl Ftm {
             return self.retire_at(host, name, step);
         };
         let tried: Vec<HostId> = entry.tried.iter().copied().chain([host]).collect();
-        let plan = if self.registry.can_move(name) { self.plan(job, &[name], &tried) } else { Plan::default() };
+        let plan = if self.can_move(name) { self.plan(job, &[name], &tried) } else { Plan::default() };
         let Some(Placing { host: to, .. }) = plan.places.first().copied() else {
             return self.give_up(now, host, entry, why, step);
         };
-        let moved = entry.moved(host, to);
+        let moved = self.carried(entry.moved(host, to));
         self.save(step, FtmRecord::Armor(moved.clone()));
-        let why = format!("{why}; it is installed on {to} instead");
+        let why = self.why_there(name, to, &format!("{why}; it is installed on {to} instead"));
         self.note(now, Some(job), Story::ArmorLost { name, why }, step);
         self.retire_at(host, name, step);
         self.install(&moved, step);
+        self.copy_again(name, step);
     }
 
     pub(super) fn give_up(&mut self, now: Moment, host: HostId, entry: &Entry, why: &str, step: &mut FtmStep) {
@@ -277,6 +288,7 @@ impl Ftm {
         self.note(now, name.job(), Story::ArmorLost { name, why: why.clone() }, step);
         match name {
             ArmorName::Surrogate(job) => self.end_without_surrogate(now, job, &why, step),
+            ArmorName::Mirror(job) => self.without_mirror(now, job, &why, step),
             _ => {
                 if let Some(job) = name.job() {
                     step.send(ArmorName::Surrogate(job), SurrogateMessage::Unavailable { name, why });

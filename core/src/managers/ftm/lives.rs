@@ -63,7 +63,8 @@ impl Ftm {
     /// Tells the SM which of its ARMORs run, once nothing more is on its way.
     pub(super) fn grant(&mut self, job: JobId, step: &mut FtmStep) {
         let mut running = Vec::new();
-        for entry in self.registry.of_job(job).filter(|entry| entry.name.kind() != Kind::Surrogate) {
+        let managed = |entry: &&Entry| !matches!(entry.name.kind(), Kind::Surrogate | Kind::Mirror);
+        for entry in self.registry.of_job(job).filter(managed) {
             match self.registry.state(entry.name) {
                 ArmorState::Requested | ArmorState::Installing => return,
                 ArmorState::Running => running.extend(entry.decided.host().map(|host| (entry.name, host))),
@@ -173,14 +174,19 @@ impl Ftm {
     }
 
     /// Retires the ARMORs of an ended job: the SM when the others are gone, so that it has the time to
-    /// say what it still has to say.
+    /// say what it still has to say, and the Mirror, without which it could not, at last.
     pub(super) fn retire_all(&mut self, job: JobId, step: &mut FtmStep) {
-        let surrogate = ArmorName::Surrogate(job);
-        let others: Vec<Entry> = self.registry.of_job(job).filter(|entry| entry.name != surrogate).cloned().collect();
-        others.iter().for_each(|entry| self.retire(entry, step));
-        let alone = self.registry.of_job(job).all(|entry| entry.name == surrogate);
-        if let Some(entry) = self.registry.get(surrogate).filter(|_| alone).cloned() {
-            self.retire(&entry, step);
+        let turn = |name: ArmorName| match name.kind() {
+            Kind::Surrogate => 1,
+            Kind::Mirror => 2,
+            _ => 0,
+        };
+        for now in 0..=2 {
+            if self.registry.of_job(job).any(|entry| turn(entry.name) < now) {
+                return;
+            }
+            let due = self.registry.of_job(job).filter(|entry| turn(entry.name) == now);
+            due.cloned().collect::<Vec<Entry>>().iter().for_each(|entry| self.retire(entry, step));
         }
     }
 

@@ -182,14 +182,15 @@ impl Ftm {
     /// An ARMOR gets its next lives on another host; its lives on this one count no more.
     fn relocate(&mut self, now: Moment, from: HostId, entry: &Entry, why: &str, step: &mut FtmStep) {
         let (name, job) = (entry.name, entry.name.job());
-        let plan = match job.filter(|_| self.registry.can_move(name)) {
+        let plan = match job.filter(|_| self.can_move(name)) {
             Some(job) => self.plan(job, &[name], &entry.tried),
             None => Plan::default(),
         };
         let Some(Placing { host: to, .. }) = plan.places.first().copied() else {
             return self.give_up(now, from, entry, why, step);
         };
-        self.go_on(now, entry, to, Story::ArmorMoved { name, from, to, why: why.to_owned() }, step);
+        let story = Story::ArmorMoved { name, from, to, why: self.why_there(name, to, why) };
+        self.go_on(now, entry, to, story, step);
     }
 
     /// A lost host has joined again.

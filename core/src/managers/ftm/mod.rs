@@ -19,6 +19,7 @@
 //! | `places` | what starts where, and what waits for what |
 //! | [`ring`] | which host watches which |
 //! | [`suspicion`] | what the silence of a host means |
+//! | `copies` | where a copy is kept of what SMs and Voters save |
 //! | `loss` | what becomes of a lost host and of its ARMORs |
 //! | `moves` | what a person has moved to other hosts |
 //! | `unresolved` | what a person must look at, and what they say of it |
@@ -28,6 +29,7 @@
 
 pub mod admission;
 mod answers;
+mod copies;
 pub mod enrolment;
 pub mod events;
 mod hosts;
@@ -182,6 +184,7 @@ impl Ftm {
                 self.end(now, job, outcome, length, step);
                 step.send(from, SurrogateMessage::EndKept);
             }
+            FtmMessage::Unmirrored { name, incarnation, why } => self.unmirrored(now, name, incarnation, why, step),
             FtmMessage::Hears { host, hearing } => {
                 if let ArmorName::Heartbeat(observer) = from {
                     self.hears(now, observer, host, hearing, step);
@@ -287,6 +290,7 @@ impl Ftm {
             | ArmorName::Voter(_)
             | ArmorName::Fanout(_)
             | ArmorName::Execution(..)
+            | ArmorName::Mirror(_)
             | ArmorName::Init(_) => {}
         }
     }

@@ -101,7 +101,7 @@ impl Ftm {
         let plan = self.plan(job, &[name], &tried);
         let Some(Placing { host: to, .. }) = plan.places.first().copied() else { return Err(no_place(&plan, to)) };
         self.retire_at(from, name, step);
-        let why = why.to_owned();
+        let why = self.why_there(name, to, why);
         self.go_on(now, entry, to, Story::ArmorTransferred { name, from, to, why }, step);
         Ok(to)
     }
@@ -113,7 +113,8 @@ impl Ftm {
         match name.kind() {
             Kind::Execution if promised_once() => Some("its program is started at most once".to_owned()),
             Kind::Fanout if record.job.origin.host == host => Some("the files of its job are there".to_owned()),
-            _ if !self.registry.can_move(name) => Some("what it knows is kept there".to_owned()),
+            Kind::Mirror if self.is_mirror_needed(job) => Some("its job may depend on what it has".to_owned()),
+            _ if !self.can_move(name) => Some("what it knows is kept there".to_owned()),
             _ => None,
         }
     }
@@ -121,12 +122,13 @@ impl Ftm {
     /// The next lives of an ARMOR are on another host, for the reason told; those where it was count no more.
     pub(super) fn go_on(&mut self, now: Moment, entry: &Entry, to: HostId, story: Story, step: &mut FtmStep) {
         let (name, job) = (entry.name, entry.name.job());
-        let moved = entry.installing(to);
+        let moved = self.carried(entry.installing(to));
         self.save(step, FtmRecord::Armor(moved.clone()));
         self.note(now, job, story, step);
         self.linked.remove(&name);
         step.then(Effect::Forget { peer: name });
         self.install(&moved, step);
+        self.copy_again(name, step);
         let following: Vec<ArmorName> = job.map(|job| self.users.who_await(job).collect()).unwrap_or_default();
         for user in following {
             self.reply(user, UserMessage::Moved { name }, step);

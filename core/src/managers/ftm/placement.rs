@@ -48,6 +48,8 @@ pub struct Conditions<'a> {
     /// Bytes that each lane needs.
     pub memory: Option<u64>,
     pub placed: &'a BTreeMap<LaneId, HostId>,
+    /// Hosts that get a manager or a Mirror of the job only if no other does, the worse the higher.
+    pub apart: &'a BTreeMap<HostId, u32>,
 }
 
 /// One decision: this ARMOR runs on this host.
@@ -187,9 +189,15 @@ impl Search<'_> {
             let host = room.site.host;
             let lanes = self.lanes.values().filter(|other| **other == host).count();
             let armors = room.site.load.armors + room.added + 1;
-            let spread = if name.kind() == Kind::Execution { lanes } else { 0 };
             let belongs_there = matches!(name.kind(), Kind::Surrogate | Kind::Fanout);
             let is_away = belongs_there && host != self.conditions.origin;
+            let spread = match name.kind() {
+                Kind::Execution => lanes,
+                Kind::Surrogate | Kind::Voter | Kind::Mirror => {
+                    self.conditions.apart.get(&host).map_or(0, |&how| how as usize)
+                }
+                _ => 0,
+            };
             (is_away, spread, armors * 4 / room.quarters, armors, host)
         });
         fit

@@ -22,9 +22,10 @@ impl Ftm {
     pub(super) fn start_jobs(&mut self, step: &mut FtmStep) {
         let (admitted, _) = self.admission();
         for job in admitted {
-            let surrogate = ArmorName::Surrogate(job);
-            let plan = self.plan(job, &[surrogate], &[]);
-            self.keep_places(&[surrogate], &plan, step);
+            for name in self.first_mirror(job).into_iter().chain([ArmorName::Surrogate(job)]) {
+                let plan = self.plan(job, &[name], &[]);
+                self.keep_places(&[name], &plan, step);
+            }
         }
     }
 
@@ -62,9 +63,9 @@ impl Ftm {
 
     /// Why this job can never start, if so: on no host that has ever joined.
     pub(super) fn impossible(&self, id: JobId, job: &Job) -> Option<String> {
-        let (names, none) = (lanes_of(id, job), BTreeMap::new());
-        let plan =
-            placement::feasible(&self.sites(id, &[]), conditions(job.origin.host, &job.needs, &none), &names).err()?;
+        let (names, none, nowhere) = (lanes_of(id, job), BTreeMap::new(), BTreeMap::new());
+        let conditions = conditions(job.origin.host, &job.needs, &none, &nowhere);
+        let plan = placement::feasible(&self.sites(id, &[]), conditions, &names).err()?;
         let (placed, all) = (plan.places.len(), names.len());
         Some(format!(
             "what {:?} wishes of its hosts cannot be had: {placed} of {all} lanes would have a place; {}. Change \
@@ -168,7 +169,8 @@ impl Ftm {
             _ => None,
         });
         let placed = lanes.collect();
-        placement::place(&self.sites(job, tried), conditions(origin, needs, &placed), names)
+        let apart = self.apart(job, names);
+        placement::place(&self.sites(job, tried), conditions(origin, needs, &placed, &apart), names)
     }
 
     /// All hosts that have ever joined, as far as places are concerned.
@@ -189,8 +191,13 @@ impl Ftm {
     }
 }
 
-fn conditions<'a>(origin: HostId, needs: &'a Needs, placed: &'a BTreeMap<LaneId, HostId>) -> Conditions<'a> {
-    Conditions { origin, wishes: &needs.wishes, memory: needs.memory, placed }
+fn conditions<'a>(
+    origin: HostId,
+    needs: &'a Needs,
+    placed: &'a BTreeMap<LaneId, HostId>,
+    apart: &'a BTreeMap<HostId, u32>,
+) -> Conditions<'a> {
+    Conditions { origin, wishes: &needs.wishes, memory: needs.memory, placed, apart }
 }
 
 /// The lanes that a job begins with.

@@ -55,6 +55,10 @@ pub enum Decided {
         incarnation: Incarnation,
         #[n(2)]
         granted: Incarnation,
+        /// It had lives on another host, and knows of them what its Mirror knows.
+        #[n(60)]
+        #[cbor(default)]
+        moved: bool,
     },
     /// This host is to end it for good.
     #[n(2)]
@@ -103,7 +107,23 @@ impl Entry {
     #[must_use]
     pub fn installing_after(&self, host: HostId, used: u32) -> Self {
         let (incarnation, granted) = (Incarnation(used.saturating_add(1)), Incarnation(used.saturating_add(LIVES)));
-        Entry { decided: Decided::Installing { host, incarnation, granted }, ..self.clone() }
+        let moved = self.is_moved();
+        Entry { decided: Decided::Installing { host, incarnation, granted, moved }, ..self.clone() }
+    }
+
+    /// Whether it had lives on another host and knows of them what its Mirror knows.
+    #[must_use]
+    pub fn is_moved(&self) -> bool {
+        matches!(self.decided, Decided::Installing { moved: true, .. })
+    }
+
+    /// The entry of one that goes on elsewhere with what its Mirror knows.
+    #[must_use]
+    pub fn from_copy(mut self) -> Self {
+        if let Decided::Installing { moved, .. } = &mut self.decided {
+            *moved = true;
+        }
+        self
     }
 
     /// The entry once this host has lost it and another shall have it.
@@ -150,7 +170,7 @@ pub enum Sighting {
 pub struct Registry {
     entries: BTreeMap<ArmorName, Entry>,
     seen: BTreeMap<ArmorName, Seen>,
-    /// Those that an earlier FTM installed and of which this one has not heard.
+    /// Those of which an earlier life may have run, and the present one was not heard of.
     inherited: BTreeSet<ArmorName>,
 }
 
@@ -214,21 +234,33 @@ impl Registry {
     }
 
     /// Whether it could begin on another host with no memory of this one. What an SM or a Voter knows
-    /// lies in its journal: once it ran, it can only go on where that is.
+    /// lies in its journal: once it ran, it can only go on where that is, or a copy of it.
     #[must_use]
     pub fn can_move(&self, name: ArmorName) -> bool {
         match name.kind() {
-            Kind::Surrogate | Kind::Voter => !self.may_have_run(name),
-            Kind::Fanout | Kind::Execution => true,
+            Kind::Surrogate | Kind::Voter => !self.may_have_run(name) || self.mirror_of(name).is_some(),
+            Kind::Fanout | Kind::Execution | Kind::Mirror => true,
             Kind::Ftm | Kind::Daemon | Kind::User | Kind::Heartbeat | Kind::Init => false,
+        }
+    }
+
+    /// The Mirror that has, or is to have, a copy of what this ARMOR saves, and its host.
+    #[must_use]
+    pub fn mirror_of(&self, name: ArmorName) -> Option<(&Entry, HostId)> {
+        let saves = matches!(name.kind(), Kind::Surrogate | Kind::Voter);
+        let mirror = name.job().filter(|_| saves).and_then(|job| self.get(ArmorName::Mirror(job)))?;
+        match mirror.decided {
+            Decided::Installing { host, .. } => Some((mirror, host)),
+            Decided::Requested | Decided::Retiring { .. } | Decided::Lost { .. } => None,
         }
     }
 
     /// A daemon says that this unit is in its charge.
     pub fn sight(&mut self, host: HostId, unit: &Unit) -> Sighting {
         match self.entries.get(&unit.name).map(|entry| &entry.decided) {
-            Some(Decided::Installing { host: expected, .. }) if *expected == host => {
-                if unit.pid == 0 {
+            Some(Decided::Installing { host: expected, incarnation, .. }) if *expected == host => {
+                // It does not run, or is to end for a later life.
+                if unit.pid == 0 || unit.incarnation < *incarnation {
                     return Sighting::Known;
                 }
                 let seen = Seen { pid: unit.pid, incarnation: unit.incarnation };
@@ -250,6 +282,14 @@ impl Registry {
         let here = |name: &ArmorName| self.host(*name) == Some(host);
         let listed = |name: &ArmorName| units.iter().any(|unit| unit.name == *name);
         self.seen.keys().filter(|name| here(name) && !listed(name)).copied().collect()
+    }
+
+    /// Its life ends for a later one where it is: it is not known to run, and may have run before.
+    pub fn ends_for_later(&mut self, name: ArmorName, has_past: bool) {
+        self.unsee(name);
+        if has_past {
+            self.inherited.insert(name);
+        }
     }
 
     /// It is not known to run any more.

@@ -1,5 +1,6 @@
 //! Stories of one FTM, told by direct calls; daemons, SMs and users are the test.
 
+mod copies;
 mod hosts;
 mod moves;
 mod people;
@@ -75,8 +76,14 @@ impl Reign {
     }
 
     fn resumed(store: BTreeMap<String, Vec<u8>>, boot: Millis, life: u32) -> Reign {
-        let identity =
-            Identity { name: ArmorName::Ftm, incarnation: Incarnation(life), host: HostId(1), cores: 2, seed: [0; 32] };
+        let identity = Identity {
+            name: ArmorName::Ftm,
+            incarnation: Incarnation(life),
+            host: HostId(1),
+            cores: 2,
+            seed: [0; 32],
+            mirror: None,
+        };
         let mut ftm = Ftm::new(&identity);
         store.values().for_each(|bytes| ftm.apply(&minicbor::decode(bytes).unwrap()));
         let mut reign = Reign { ftm, store, boot };
@@ -859,8 +866,14 @@ fn stored_notices_are_sent_by_the_next_ftm() {
     reign.happened(0, vec![dropped()]);
     let step = {
         let Reign { store, boot, .. } = reign;
-        let identity =
-            Identity { name: ArmorName::Ftm, incarnation: Incarnation(2), host: HostId(1), cores: 2, seed: [0; 32] };
+        let identity = Identity {
+            name: ArmorName::Ftm,
+            incarnation: Incarnation(2),
+            host: HostId(1),
+            cores: 2,
+            seed: [0; 32],
+            mirror: None,
+        };
         let mut ftm = Ftm::new(&identity);
         store.values().for_each(|bytes| ftm.apply(&minicbor::decode(bytes).unwrap()));
         ftm.resume(Moment { boot, unix_ms: 0 })
@@ -1009,8 +1022,9 @@ proptest! {
                 prop_assert_eq!(ends.entry(record.id).or_insert_with(|| end.outcome.clone()), &end.outcome);
                 let running: Vec<ArmorName> = reign.ftm.registry.of_job(record.id)
                     .filter(|entry| !matches!(entry.decided, Decided::Retiring { .. })).map(|entry| entry.name).collect();
-                let waits = running == [ArmorName::Surrogate(record.id)] && reign.ftm.registry.of_job(record.id).count() > 1;
-                prop_assert!(running.is_empty() || waits, "the ARMORs of an ended job are retired, its SM last: {running:?}");
+                let last = |name: &ArmorName| matches!(name.kind(), Kind::Surrogate | Kind::Mirror);
+                let waits = running.iter().all(last) && reign.ftm.registry.of_job(record.id).count() > running.len();
+                prop_assert!(running.is_empty() || waits, "its ARMORs are retired, its SM and its Mirror last: {running:?}");
             }
         }
     }

@@ -19,9 +19,9 @@ use crate::world::{CommitOutcome, Region};
 /// One durable change.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub enum SurrogateRecord {
-    /// The job began, at this time since boot.
+    /// The job began, at this time since this host booted.
     #[n(0)]
-    Begun(#[n(0)] Box<Job>, #[n(1)] Millis),
+    Begun(#[n(0)] Box<Job>, #[n(1)] Millis, #[n(2)] Option<HostId>),
     #[n(1)]
     Placed(#[n(0)] ArmorName, #[n(1)] HostId),
     #[n(2)]
@@ -64,6 +64,9 @@ pub enum SurrogateRecord {
     Spent(#[n(0)] LaneId, #[n(1)] u64, #[n(2)] u64),
     #[n(20)]
     IndexKept,
+    /// It lives on this other host, at this time since that booted.
+    #[n(61)]
+    Moved(#[n(0)] HostId, #[n(1)] Millis),
     /// There will be no verdict on this task.
     #[n(120)]
     Undecided(#[n(0)] TaskId, #[n(1)] Lack, #[n(2)] String),
@@ -74,6 +77,8 @@ pub enum SurrogateRecord {
 pub struct Ledger {
     pub job: Option<Job>,
     pub began: Millis,
+    /// Where this was saved, and what its times are of.
+    pub host: Option<HostId>,
     pub hosts: BTreeMap<ArmorName, HostId>,
     pub stage: Option<StageRun>,
     pub verdicts: Inbox<()>,
@@ -97,10 +102,12 @@ pub struct Ledger {
 impl Ledger {
     pub fn apply(&mut self, record: &SurrogateRecord) {
         match record {
-            SurrogateRecord::Begun(job, began) => {
+            SurrogateRecord::Begun(job, began, host) => {
+                self.host = *host;
                 self.job = Some((**job).clone());
                 self.began = *began;
             }
+            SurrogateRecord::Moved(host, now) => self.arrive(*host, *now),
             SurrogateRecord::Placed(name, host) => self.place(*name, *host),
             SurrogateRecord::StageBegan(stage, began) => self.begin_stage(*stage, *began),
             SurrogateRecord::Verdict(verdict) => {
@@ -175,6 +182,13 @@ impl Ledger {
             SurrogateRecord::StageOver(outcome) => run.phase = Phase::Over(outcome.clone()),
             _ => {}
         }
+    }
+
+    /// Times since another host booted mean nothing here: they count anew.
+    fn arrive(&mut self, host: HostId, now: Millis) {
+        self.host = Some(host);
+        self.began = now;
+        self.stage.iter_mut().for_each(|run| run.began = now);
     }
 
     /// An ARMOR lives on this host now. A lane that lived elsewhere has all before it again, but for what

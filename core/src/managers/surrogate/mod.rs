@@ -20,7 +20,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::armor::{Armor, Effect, Event, LinkEvent, Moment, Progress, Step, Timer};
 use crate::job::Job;
 use crate::message::{FtmMessage, Occurrence, Outcome, Story, SurrogateMessage, VoterMessage};
-use crate::names::{ArmorName, JobId, LaneId, Millis, StageId, TaskId};
+use crate::names::{ArmorName, HostId, JobId, LaneId, Millis, StageId, TaskId};
+use crate::shell::Identity;
 use crate::world::{FileEvent, Region};
 
 pub use ladder::Rung;
@@ -36,6 +37,7 @@ const BACKPRESSURE_LIMIT: Millis = Millis(10_000);
 #[derive(Debug)]
 pub struct Surrogate {
     id: JobId,
+    host: HostId,
     ledger: Ledger,
     /// ARMORs that run and can be spoken to, as the FTM said; it says so again.
     granted: BTreeSet<ArmorName>,
@@ -90,9 +92,10 @@ struct Recount {
 
 impl Surrogate {
     #[must_use]
-    pub fn new(id: JobId) -> Self {
+    pub fn new(identity: &Identity, id: JobId) -> Self {
         Surrogate {
             id,
+            host: identity.host,
             ledger: Ledger::default(),
             granted: BTreeSet::new(),
             asked: BTreeSet::new(),
@@ -183,7 +186,7 @@ impl Surrogate {
 
     fn begin(&mut self, now: Moment, job: Box<Job>, step: &mut Step<SurrogateRecord>) {
         let masks: Vec<String> = job.masks.iter().map(|mask| mask.name.clone()).collect();
-        step.record(self, SurrogateRecord::Begun(job, now.boot));
+        step.record(self, SurrogateRecord::Begun(job, now.boot, Some(self.host)));
         self.set_deadline(now, step);
         for mask in masks {
             self.tell(now, Story::Masked { mask }, step);
@@ -465,6 +468,9 @@ impl Armor for Surrogate {
 
     fn resume(&mut self, now: Moment) -> Step<SurrogateRecord> {
         let mut step = Step::none();
+        if self.ledger.host.is_some_and(|host| host != self.host) {
+            step.record(self, SurrogateRecord::Moved(self.host, now.boot));
+        }
         self.set_deadline(now, &mut step);
         self.ledger.hosts.iter().for_each(|(&name, &host)| step.then(Effect::Locate { name, host }));
         // Whatever was said may have been lost with the life before.

@@ -36,6 +36,8 @@ impl Surrogate {
             }
             ArmorName::Voter(_) | ArmorName::Fanout(_) | ArmorName::Execution(..) => self.say_all(peer, step),
             ArmorName::Daemon(_) | ArmorName::Surrogate(_) | ArmorName::Heartbeat(_) | ArmorName::Init(_) => {}
+            // Its shell speaks with it.
+            ArmorName::Mirror(_) => {}
         }
     }
 

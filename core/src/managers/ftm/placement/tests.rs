@@ -20,7 +20,15 @@ fn profile(words: &str) -> Profile {
 }
 
 fn planned(sites: &[Site<'_>], wishes: &Wishes, names: &[ArmorName]) -> Plan {
-    place(sites, Conditions { origin: HostId(9), wishes, memory: None, placed: &BTreeMap::new() }, names)
+    place(sites, conditions(wishes, &BTreeMap::new(), &BTreeMap::new()), names)
+}
+
+fn conditions<'a>(
+    wishes: &'a Wishes,
+    placed: &'a BTreeMap<LaneId, HostId>,
+    apart: &'a BTreeMap<HostId, u32>,
+) -> Conditions<'a> {
+    Conditions { origin: HostId(9), wishes, memory: None, placed, apart }
 }
 
 fn hosts(plan: &Plan) -> Vec<u32> {
@@ -64,8 +72,8 @@ fn the_others_go_where_least_runs_for_its_speed() {
 #[test]
 fn the_surrogate_and_the_fanout_go_where_the_files_are() {
     let names = [ArmorName::Surrogate(JOB), ArmorName::Voter(JOB), ArmorName::Fanout(JOB)];
-    let (wishes, placed) = (Wishes::default(), BTreeMap::new());
-    let conditions = Conditions { origin: HostId(3), wishes: &wishes, memory: None, placed: &placed };
+    let (wishes, placed, apart) = (Wishes::default(), BTreeMap::new(), BTreeMap::new());
+    let conditions = Conditions { origin: HostId(3), ..conditions(&wishes, &placed, &apart) };
     let mut sites = with_armors(&[1, 2, 3]);
     assert_eq!(hosts(&place(&sites, conditions, &names)), [3, 1, 3]);
     sites[2].closed = Some("is away");
@@ -126,7 +134,8 @@ fn wishes_are_kept_to_or_every_host_says_why_not() {
         let plan = planned(&sites, &wishes, &lanes(3));
         assert_eq!(hosts(&plan), expected, "{what}");
         assert_eq!(if plan.missing.is_empty() { String::new() } else { plan.why() }, why, "{what}");
-        let conditions = Conditions { origin: HostId(9), wishes: &wishes, memory: None, placed: &BTreeMap::new() };
+        let (none, nowhere) = (BTreeMap::new(), BTreeMap::new());
+        let conditions = conditions(&wishes, &none, &nowhere);
         assert_eq!(feasible(&sites, conditions, &lanes(3)).is_ok(), why.is_empty(), "{what}");
     }
 }
@@ -145,8 +154,9 @@ fn an_earlier_lane_gives_way_to_a_later_one() {
 #[test]
 fn what_passes_is_waited_for_and_what_does_not_is_refused() {
     let known = profile("x86_64 berlin a");
-    let conditions = |wishes, memory| Conditions { origin: HostId(9), wishes, memory, placed: &NONE };
+    let conditions = |wishes, memory| Conditions { memory, ..conditions(wishes, &NONE, &NOWHERE) };
     static NONE: BTreeMap<LaneId, HostId> = BTreeMap::new();
+    static NOWHERE: BTreeMap<HostId, u32> = BTreeMap::new();
     let distinct = Wishes { distinct: words(&["host"]), ..Wishes::default() };
     let up = Site { profile: Some(&known), ..with_armors(&[0])[0] };
     let away = Site { closed: Some("is away"), ..up }.on(2);
@@ -163,4 +173,20 @@ fn what_passes_is_waited_for_and_what_does_not_is_refused() {
         (hosts(&crowded).len(), crowded.why().as_str()),
         (2, "h1 has 1024 MiB of memory for lanes that need 400 MiB each")
     );
+}
+
+#[test]
+fn a_copy_and_those_who_save_it_are_kept_apart_if_they_can_be() {
+    let apart = BTreeMap::from([(HostId(1), 1), (HostId(2), 2)]);
+    let (wishes, placed) = (Wishes::default(), BTreeMap::new());
+    let conditions = conditions(&wishes, &placed, &apart);
+    let table: [(&[u32], ArmorName, u32); 4] = [
+        (&[0, 0, 9], ArmorName::Mirror(JOB), 3),
+        (&[9, 0], ArmorName::Mirror(JOB), 1),
+        (&[9, 0], ArmorName::Voter(JOB), 1),
+        (&[9, 0], ArmorName::Fanout(JOB), 2),
+    ];
+    for (armors, name, expected) in table {
+        assert_eq!(hosts(&place(&with_armors(armors), conditions, &[name])), [expected], "{name} among {armors:?}");
+    }
 }

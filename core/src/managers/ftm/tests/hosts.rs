@@ -54,7 +54,7 @@ fn an_init_dies_with_its_ftm_or_its_host_and_the_host_is_looked_over_all_the_sam
     reign.looks_over();
     let mut reign = reign.dies();
     assert!(installs(&reign.joins(1, &[])).contains(&(1, INIT_1, LIVES + 1)), "its install may have been lost");
-    reign.running(1, INIT_1);
+    reign.told(daemon(1), FtmMessage::Running(unit(INIT_1, LIVES + 1)));
     let anew = reign.joins(1, &[]);
     assert_eq!(installs(&anew), [(1, INIT_1, 2 * LIVES + 1)], "the host has forgotten it");
     assert_eq!(retires(&reign.lost(1, INIT_1, 2 * LIVES + 1)), [(1, INIT_1)], "it is of no use anywhere else");

@@ -4,13 +4,15 @@ use super::*;
 use crate::message::HostState;
 
 const FANOUT: ArmorName = ArmorName::Fanout(JOB);
+const MIRROR: ArmorName = ArmorName::Mirror(JOB);
 
-/// Two hosts; a job of which the SM, the Fanout and a lane are on the first, and another lane on the second.
+/// Two hosts; a job of which the SM, the Fanout and a lane are on the first, and the Mirror and another lane on the second.
 fn spread() -> Reign {
     let mut reign = Reign::new();
     reign.joins(1, &[]);
     reign.joins(2, &[]);
     reign.submit(5);
+    reign.running(2, MIRROR);
     reign.running(1, SM);
     let names = [FANOUT, LANE_0, LANE_1];
     for (host, name, _) in installs(&reign.want(&names)) {
@@ -36,7 +38,7 @@ fn a_drained_host_loses_its_lanes_and_gets_no_more() {
     let mut reign = spread();
     let lane = if host_of(&reign, LANE_0) == 2 { LANE_0 } else { LANE_1 };
     let (effects, answer) = drain(&mut reign, 2, true);
-    let (host, moved, stays) = (HostId(2), vec![(lane, HostId(1))], vec![]);
+    let (host, moved, stays) = (HostId(2), vec![(lane, HostId(1)), (MIRROR, HostId(1))], vec![]);
     assert_eq!(answer, UserMessage::Drained { host, drained: true, moved, stays });
     assert!(retires(&effects).contains(&(2, lane)), "it ends where it was");
     assert!(installs(&effects).contains(&(1, lane, LIVES + 1)), "with lives above all earlier ones");
@@ -61,8 +63,22 @@ fn what_cannot_leave_its_host_is_told_with_its_reason() {
     let UserMessage::Drained { stays, .. } = answer else { panic!("{answer:?}") };
     let why = |name| stays.iter().find(|(stays, _)| *stays == name).map_or("", |(_, why)| why.as_str());
     assert_eq!(why(FANOUT), "the files of its job are there");
-    assert_eq!(why(SM), "what it knows is kept there");
     assert_eq!((host_of(&reign, LANE_0), host_of(&reign, LANE_1)), (2, 2), "lanes share a host rather than stay");
+    assert_eq!((why(SM), host_of(&reign, SM)), ("", 2), "what it knows is on the other host, too");
+    let (_, answer) = drain(&mut reign, 2, true);
+    let UserMessage::Drained { stays, .. } = answer else { panic!("{answer:?}") };
+    assert!(stays.contains(&(MIRROR, "its job may depend on what it has".to_owned())), "{stays:?}");
+}
+
+#[test]
+fn an_sm_that_began_with_one_host_stays() {
+    let mut reign = Reign::new();
+    reign.joins(1, &[]);
+    reign.submit(5);
+    reign.running(1, SM);
+    reign.joins(2, &[]);
+    let why = reign.refusal(FtmMessage::Move { name: SM, to: HostId(2) });
+    assert_eq!(why, "what it knows is kept there");
 }
 
 #[test]

@@ -136,6 +136,14 @@ fn goes_on_without_the_host_of(kind: &str, hosts: u16, submitted_on: u16) {
     }
     let trial = Trial::new();
     let mut fleet = Fleet::wired(&trial, hosts);
+    eventually("all hosts are watched and looked over", WITHIN, || {
+        let armors = fleet.armors();
+        let beats = armors.iter().filter(|armor| armor.kind == "heartbeat" && armor.state == "running").count();
+        let profiled = |row: &serde_json::Value| row["cores"].as_u64() > Some(0);
+        let all = fleet.json(1, &["hosts"]).as_array().is_some_and(|rows| rows.iter().all(profiled));
+        let looks = armors.iter().any(|armor| armor.kind == "init");
+        (beats == usize::from(hosts) && all && !looks).then_some(())
+    });
     let mut counter = Counter::new(&trial.beside("executions"));
     let go = trial.beside("go");
     let id = fleet.submit(submitted_on, &pipeline(&counter, &go.to_string_lossy()));

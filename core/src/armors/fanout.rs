@@ -289,7 +289,11 @@ impl Fanout {
     fn link_up(&mut self, peer: ArmorName) -> Step<FanoutRecord> {
         let mut step = Step::none();
         match peer {
-            ArmorName::Surrogate(job) if job == self.job => self.conclude(&mut step),
+            ArmorName::Surrogate(job) if job == self.job => {
+                self.conclude(&mut step);
+                // A refusal of what is spooled is said again.
+                self.advance_spool(&mut step);
+            }
             ArmorName::Execution(job, lane) if job == self.job => {
                 self.ask(lane, &mut step);
                 let has_it = |stage: &Distribution| stage.said(lane, &Input::Spool(self.fed.upto)).is_some();

@@ -72,7 +72,7 @@ impl Mirror {
                 false => step.record(self, record),
             }
         }
-        step.then(Effect::Locate { name, host });
+        // Where it is, is not told: it calls, and is answered on the same link.
         if known > Incarnation::default() && before != host {
             step.then(Effect::Renew { peer: name });
         }
@@ -163,11 +163,7 @@ impl Armor for Mirror {
     }
 
     fn resume(&mut self, _now: Moment) -> Step<MirrorRecord> {
-        let mut step = Step::none();
-        for (&name, copy) in &self.copies {
-            step.then(Effect::Locate { name, host: copy.host });
-        }
-        step
+        Step::none()
     }
 
     fn progress(&self) -> Progress {
@@ -197,7 +193,7 @@ mod tests {
     fn said(step: Step<MirrorRecord>) -> Vec<CopyMessage> {
         let said = |effect: Effect| match effect {
             Effect::Send { to: VOTER, message: Message::Copy(message) } => Some(message),
-            Effect::Locate { name: VOTER, .. } | Effect::Renew { peer: VOTER } => None,
+            Effect::Renew { peer: VOTER } => None,
             other => panic!("{other:?}"),
         };
         step.then.into_iter().filter_map(said).collect()
@@ -266,11 +262,10 @@ mod tests {
     }
 
     #[test]
-    fn a_mirror_that_died_knows_where_those_are_whose_copy_it_has() {
+    fn a_mirror_that_died_knows_what_it_kept() {
         let mut mirror = Mirror::new(JobId(1));
         mirror.apply(&MirrorRecord::Opened(VOTER, Incarnation(1_001), HostId(3), 0));
         mirror.apply(&MirrorRecord::Kept(VOTER, vec![RecordBytes(vec![1])]));
-        assert_eq!(mirror.resume(NOW).then, [Effect::Locate { name: VOTER, host: HostId(3) }]);
         assert_eq!(up(&mut mirror), [kept(1_001, 1)]);
     }
 }

@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use minicbor::{Decode, Encode};
 
 use crate::armor::{Armor, Event, LinkEvent, Moment, Progress, Step};
+use crate::armors::voter::lives::Numbers;
 use crate::elements::inbox::Inbox;
 use crate::elements::outbox::Outbox;
 use crate::elements::seal::is_genuine;
@@ -75,7 +76,7 @@ pub struct Voter {
     /// Disputes to be told, of open tasks.
     disputed: BTreeSet<TaskId>,
     /// Ballots of a stage that was not convened yet; not acknowledged, so that nothing is lost with them.
-    early: Vec<(LaneId, Incarnation, u64, Vec<Ballot>)>,
+    early: Vec<(LaneId, Incarnation, Numbers, Vec<Ballot>)>,
     done: u64,
 }
 
@@ -329,8 +330,8 @@ impl Voter {
         let mut step = Step::none();
         if known < Some(stage) {
             step.record(self, VoterRecord::Convened(stage, rule, stream));
-            for (lane, life, first, ballots) in std::mem::take(&mut self.early) {
-                step.append(self.take_ballots(lane, life, first, ballots));
+            for (lane, life, numbers, ballots) in std::mem::take(&mut self.early) {
+                step.append(self.take_ballots(lane, life, numbers, ballots));
             }
         }
         step
@@ -368,10 +369,10 @@ impl Voter {
 
     fn on_lane(&mut self, lane: LaneId, message: VoterMessage) -> Step<VoterRecord> {
         match message {
-            VoterMessage::Ballots { lane: claimed, life, first, ballots, witness, seal }
+            VoterMessage::Ballots { lane: claimed, life, oldest, first, ballots, witness, seal }
                 if claimed == lane && is_genuine(&seal, lane, first, &witness, &ballots) =>
             {
-                self.take_ballots(lane, life, first, ballots)
+                self.take_ballots(lane, life, Numbers { oldest, first }, ballots)
             }
             VoterMessage::Recall { lane: claimed } if claimed == lane => self.recall(lane),
             VoterMessage::Prefix { lane: claimed, stage, task, attempt, so_far } if claimed == lane => {

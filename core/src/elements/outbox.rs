@@ -66,6 +66,12 @@ impl<T: Clone> Outbox<T> {
         self.items.is_empty()
     }
 
+    /// Number of the oldest one that the peer has not saved, as far as is known.
+    #[must_use]
+    pub fn oldest(&self) -> u64 {
+        self.first
+    }
+
     /// Number that the next one will get.
     #[must_use]
     pub fn next_number(&self) -> u64 {
@@ -87,6 +93,7 @@ mod tests {
         assert_eq!(outbox.say(2), Some((2, vec!['c'])));
         assert_eq!(outbox.say(2), None);
         outbox.kept(1);
+        assert_eq!(outbox.oldest(), 1);
         outbox.repeat();
         assert_eq!(outbox.say(9), Some((1, vec!['b', 'c'])));
         outbox.kept(9);

@@ -75,6 +75,9 @@ pub enum VoterMessage {
         /// lane's vote if none was cast, and is neither numbered nor acknowledged.
         #[n(60)]
         life: Incarnation,
+        /// Number of the oldest one that this life still keeps, said already or not: nothing before it is missing.
+        #[n(61)]
+        oldest: u64,
     },
     /// Execution → Voter: this life of the lane has no memory of earlier ones; which of its tasks need
     /// no execution any more? Answered by `ExecutionMessage::Voted`.

@@ -225,6 +225,13 @@ impl Far {
         }
     }
 
+    /// A caller on this machine is here, wherever it was seen before.
+    pub(super) fn is_here(&self, name: ArmorName) {
+        if let (Some(Known::Seen(seen)), Some(here)) = (self.known().get_mut(&name), self.here()) {
+            *seen = here;
+        }
+    }
+
     /// Whether a call to this peer failed because the FTM lets us in no more; that is remembered.
     pub(super) fn is_turned_away(&self, peer: ArmorName, error: &io::Error) -> bool {
         let word = error.get_ref().and_then(|inner| inner.downcast_ref()).filter(|_| peer == ArmorName::Ftm);

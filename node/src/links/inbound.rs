@@ -79,6 +79,9 @@ async fn listen(stream: UnixStream, reception: Reception) -> io::Result<()> {
     let (read, mut write) = stream.into_split();
     let mut reader = Reader { stream: read, buffer: first, used: 0 };
     let Some((from, incarnation)) = greeting(&mut reader).await? else { return Ok(()) };
+    if let Some(far) = &reception.far {
+        far.is_here(from);
+    }
     write.write_all(&welcome(&reception)?).await?;
     while let Some(frame) = reader.next().await? {
         let message = said(from, frame)?;

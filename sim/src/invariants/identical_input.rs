@@ -16,6 +16,9 @@ use crate::invariants::Invariant;
 pub struct IdenticalInput {
     /// What is to be distributed: the stage that is under way, its lanes and inputs.
     distributed: BTreeMap<JobId, (StageId, Vec<LaneId>, Vec<world::Input>)>,
+    /// The stage that reads standard input, and its lanes: with a slow disk they may be let read on when the next stage
+    /// has been ordered already.
+    spooled: BTreeMap<JobId, (StageId, Vec<LaneId>)>,
     /// What the lanes said to have.
     staged: BTreeMap<(JobId, StageId, world::Input, LaneId), Result<Digest, String>>,
 }
@@ -37,12 +40,14 @@ impl Invariant for IdenticalInput {
     fn verify(&self, fact: &Fact<'_>) -> Result<(), String> {
         let Fact::Asks { who, effect: Effect::Send { message, .. }, .. } = fact else { return Ok(()) };
         let ArmorName::Fanout(job) = who.name else { return Ok(()) };
-        let Some((stage, lanes, inputs)) = self.distributed.get(&job) else { return Ok(()) };
         match message {
-            Message::Surrogate(SurrogateMessage::InputsReady { stage: ready, lanes, .. }) if ready == stage => {
-                inputs.iter().try_for_each(|input| self.alike(job, *stage, lanes, input))
+            Message::Surrogate(SurrogateMessage::InputsReady { stage: ready, lanes, .. }) => {
+                let distributed = self.distributed.get(&job).filter(|(stage, ..)| stage == ready);
+                let inputs = distributed.into_iter().flat_map(|(.., inputs)| inputs);
+                inputs.into_iter().try_for_each(|input| self.alike(job, *ready, lanes, input))
             }
             Message::Execution(ExecutionMessage::Feed { upto, .. }) if *upto > 0 => {
+                let Some((stage, lanes)) = self.spooled.get(&job) else { return Ok(()) };
                 self.alike(job, *stage, lanes, &world::Input::Spool(*upto))
             }
             _ => Ok(()),
@@ -53,6 +58,7 @@ impl Invariant for IdenticalInput {
         // What was not on disk yet is begun anew: SM and Fanout may be back at an earlier stage.
         if matches!(fact, Fact::PowerLost) {
             self.distributed.clear();
+            self.spooled.clear();
         }
         let Fact::Handles { who, input: Input::Message { message: Message::Fanout(message), .. }, .. } = fact else {
             return;
@@ -63,6 +69,9 @@ impl Invariant for IdenticalInput {
                 if self.distributed.get(&job).is_none_or(|(known, ..)| *known <= supply.stage) {
                     let kept = (supply.stage, supply.lanes.clone(), supply.inputs.clone());
                     self.distributed.insert(job, kept);
+                    if supply.spooled {
+                        self.spooled.insert(job, (supply.stage, supply.lanes.clone()));
+                    }
                 }
             }
             FanoutMessage::Staged { stage, lane, input, outcome, .. } => {

@@ -37,8 +37,8 @@ impl Execution {
         while let Some((first, ballots)) = self.ledger.ballots.say(BALLOTS_AT_ONCE) {
             let witness = self.witness();
             let seal = seal(&self.key, self.lane, first, &witness, &ballots);
-            let (lane, life) = (self.lane, self.incarnation);
-            step.send(self.voter(), VoterMessage::Ballots { lane, life, first, witness, ballots, seal });
+            let (lane, life, oldest) = (self.lane, self.incarnation, self.ledger.ballots.oldest());
+            step.send(self.voter(), VoterMessage::Ballots { lane, life, oldest, first, witness, ballots, seal });
         }
     }
 

@@ -8,19 +8,27 @@ use crate::message::{Ballot, ExecutionMessage};
 use crate::names::{Incarnation, LaneId, TaskId};
 use crate::vote::open::Open;
 
+/// How a batch of ballots is numbered: its first, and the oldest that the lane keeps, with which a life begins for who
+/// hears of it first.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Numbers {
+    pub oldest: u64,
+    pub first: u64,
+}
+
 impl Voter {
     /// Takes the ballots that a life of a lane casts.
     pub(super) fn take_ballots(
         &mut self,
         lane: LaneId,
         life: Incarnation,
-        first: u64,
+        numbers: Numbers,
         ballots: Vec<Ballot>,
     ) -> Step<VoterRecord> {
         let mut step = Step::none();
         let current = self.stage.as_ref().map(|vote| vote.stage);
         if ballots.iter().any(|ballot| Some(ballot.stage) > current) {
-            self.early.push((lane, life, first, ballots));
+            self.early.push((lane, life, numbers, ballots));
             return step;
         }
         let disputed_before = self.disputed.clone();
@@ -30,9 +38,13 @@ impl Voter {
             self.take_late(lane, ballots, &mut step);
         } else {
             if life > known {
-                step.record(self, VoterRecord::Lives(lane, life, first));
+                step.record(self, VoterRecord::Lives(lane, life, numbers.oldest));
             }
-            let skip = self.ballots.skip(lane, first).unwrap_or(usize::MAX);
+            // What came before was said when there was no link yet: it will be said again, and this behind it.
+            let Some(skip) = self.ballots.skip(lane, numbers.first) else {
+                self.say_kept(lane, &mut step);
+                return step;
+            };
             for (at, ballot) in ballots.into_iter().enumerate() {
                 // A lane that lost power forgot ballots that are kept here, and gives their numbers to others.
                 if at < skip && !self.is_news(lane, &ballot) {
@@ -86,5 +98,69 @@ impl Voter {
         let stage = self.stage.as_ref().map(|vote| vote.stage);
         step.send(self.execution(lane), ExecutionMessage::Voted { stage, ranges, began });
         step
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ed25519_dalek::SigningKey;
+
+    use super::*;
+    use crate::armor::{Armor, Effect, Event, Moment};
+    use crate::elements::seal::seal;
+    use crate::message::{Message, Rule, VoterMessage, Witness};
+    use crate::names::{ArmorName, Attempt, Digest, HostId, JobId, Millis, SlotId, StageId};
+    use crate::world::{End, Ended, Region};
+
+    const JOB: JobId = JobId(1);
+    const LANE: LaneId = LaneId(0);
+    const STAGE: StageId = StageId(0);
+    const NOW: Moment = Moment { boot: Millis(1_000), unix_ms: 1_700_000_000_000 };
+
+    fn voter() -> Voter {
+        let mut voter = Voter::new(JOB);
+        let message = VoterMessage::Convene { stage: STAGE, rule: Rule { lanes: 2, quorum: 2 }, stream: false };
+        let _ = voter.handle(NOW, Event::Message { from: ArmorName::Surrogate(JOB), message });
+        voter
+    }
+
+    fn ballot(task: u64) -> Ballot {
+        let region = Region { slot: SlotId(0), offset: 0, length: 0, digest: Digest::default() };
+        let (end, changes) = (End::Exit(0), None);
+        let ended = Ended { end, stdout: region, stderr: region, changes, cpu_us: 0, wall_us: 0 };
+        Ballot { stage: STAGE, task: TaskId(task), attempt: Attempt(0), ended, host: HostId(1) }
+    }
+
+    /// What this life says, and up to which number the Voter then has it all.
+    fn kept(voter: &mut Voter, life: u32, oldest: u64, first: u64, tasks: &[u64]) -> Option<u64> {
+        let ballots: Vec<Ballot> = tasks.iter().map(|&task| ballot(task)).collect();
+        let witness = Witness::default();
+        let seal = seal(&SigningKey::from_bytes(&[7; 32]), LANE, first, &witness, &ballots);
+        let life = Incarnation(life);
+        let message = VoterMessage::Ballots { lane: LANE, life, oldest, first, witness, ballots, seal };
+        let step = voter.handle(NOW, Event::Message { from: ArmorName::Execution(JOB, LANE), message });
+        step.then.iter().rev().find_map(|effect| match effect {
+            Effect::Send { message: Message::Execution(ExecutionMessage::BallotsKept { below, .. }), .. } => {
+                Some(*below)
+            }
+            _ => None,
+        })
+    }
+
+    #[test]
+    fn a_ballot_does_not_take_the_place_of_one_that_was_said_when_there_was_no_link() {
+        let mut voter = voter();
+        assert_eq!(kept(&mut voter, 1, 0, 1, &[1]), Some(0), "number 0 is missing");
+        assert_eq!(kept(&mut voter, 1, 0, 0, &[0, 1]), Some(2));
+        assert_eq!(kept(&mut voter, 1, 2, 3, &[3]), Some(2), "number 2 is missing");
+        assert_eq!(kept(&mut voter, 1, 2, 2, &[2, 3]), Some(4));
+    }
+
+    #[test]
+    fn a_life_that_remembers_nothing_begins_its_numbers_anew() {
+        let mut voter = voter();
+        assert_eq!(kept(&mut voter, 1, 0, 0, &[0, 1, 2]), Some(3));
+        assert_eq!(kept(&mut voter, 1_001, 0, 1, &[4]), Some(0), "its first is missing");
+        assert_eq!(kept(&mut voter, 1_001, 0, 0, &[3, 4]), Some(2));
     }
 }

@@ -125,12 +125,24 @@ impl Ftm {
     /// An ARMOR runs: its SM is given its job, or told that it has its place. If there is no link yet,
     /// this one makes it, and all is said again when it is up.
     fn began(&mut self, name: ArmorName, step: &mut FtmStep) {
+        self.tell_moved(name, step);
         match (name, name.job()) {
             (ArmorName::Heartbeat(host), _) => self.tell_heartbeat(host, step),
             (ArmorName::Surrogate(job), _) => self.tell_surrogate(job, step),
             (ArmorName::Mirror(job), _) => self.install_savers(job, step),
             (_, Some(job)) => self.grant(job, step),
             (_, None) => {}
+        }
+    }
+
+    /// Those who follow a job speak to its SM and its Fanout, perhaps to a life on a frozen host that closes no link. They
+    /// are told of a later one when it can be reached.
+    fn tell_moved(&mut self, name: ArmorName, step: &mut FtmStep) {
+        let (ArmorName::Surrogate(job) | ArmorName::Fanout(job)) = name else { return };
+        let is_later = |entry: &Entry| matches!(entry.decided, Decided::Installing { incarnation, .. } if incarnation > Incarnation(1));
+        if self.registry.get(name).is_some_and(is_later) {
+            let following: Vec<ArmorName> = self.users.who_await(job).collect();
+            following.into_iter().for_each(|user| self.reply(user, UserMessage::Moved { name }, step));
         }
     }
 

@@ -129,10 +129,6 @@ impl Ftm {
         step.then(Effect::Forget { peer: name });
         self.install(&moved, step);
         self.copy_again(name, step);
-        let following: Vec<ArmorName> = job.map(|job| self.users.who_await(job).collect()).unwrap_or_default();
-        for user in following {
-            self.reply(user, UserMessage::Moved { name }, step);
-        }
     }
 
     pub(super) fn is_drained(&self, host: HostId) -> bool {

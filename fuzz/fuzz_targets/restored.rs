@@ -9,19 +9,20 @@ use libfuzzer_sys::fuzz_target;
 
 const JOB: JobId = JobId(1);
 const HOST: HostId = HostId(1);
-const NAMES: [ArmorName; 6] = [
+const NAMES: [ArmorName; 7] = [
     ArmorName::Ftm,
     ArmorName::Daemon(HOST),
     ArmorName::Surrogate(JOB),
     ArmorName::Voter(JOB),
     ArmorName::Fanout(JOB),
     ArmorName::Execution(JOB, LaneId(0)),
+    ArmorName::Mirror(JOB),
 ];
 
 fuzz_target!(|input: (u8, Vec<Vec<u8>>)| {
     let (kind, records) = input;
     let name = NAMES[usize::from(kind) % NAMES.len()];
-    let identity = Identity { name, incarnation: Incarnation(2), host: HOST, cores: 2, seed: [7; 32] };
+    let identity = Identity { name, incarnation: Incarnation(2), host: HOST, cores: 2, seed: [7; 32], mirror: None };
     let mut armor = raise(identity).expect("every one of them is an ARMOR");
     if armor.restore(&records).is_ok() {
         let _ = armor.resume(Moment { boot: chameleon_core::names::Millis(1), unix_ms: 1 });

@@ -230,7 +230,9 @@ impl Ftm {
         match entry.decided {
             Decided::Retiring { host: expected } if expected == host => self.retired(name, step),
             // A life that was left behind there had to go first.
-            Decided::Installing { host: expected, .. } if expected == host && !self.registry.runs(name) => {
+            Decided::Installing { host: expected, .. }
+                if expected == host && !self.registry.runs(name) && self.needs(name) =>
+            {
                 self.install(entry, step);
             }
             Decided::Retiring { .. } | Decided::Installing { .. } | Decided::Requested | Decided::Lost { .. } => {}

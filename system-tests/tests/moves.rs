@@ -70,7 +70,8 @@ impl Middle<'_> {
         assert_eq!(self.system.await_end(&self.job)["state"], "result", "{}", events());
         let expected: String = (0..TASKS).map(|task| format!("task {task}\n")).collect();
         assert_eq!(self.system.command(&["result", &self.job]).run().exits(0).out(), expected);
-        assert_eq!(self.printed(), 3 * TASKS, "{}", events());
+        // A lane that is still behind when the others have decided all need not end.
+        assert!((2 * TASKS..=3 * TASKS).contains(&self.printed()), "{} {}", self.printed(), events());
         let report = self.system.command(&["report", &self.job]).run().exits(0).out();
         assert!(!report.contains("outvoted") && !report.contains("died"), "nobody is blamed: {report}");
     }

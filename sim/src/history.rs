@@ -3,7 +3,8 @@
 use chameleon_core::armor::Effect;
 use chameleon_core::follower::Ending;
 use chameleon_core::job::Job;
-use chameleon_core::names::{ExecutionId, HostId, JobId, LaneId};
+use chameleon_core::message::{DaemonMessage, Message};
+use chameleon_core::names::{ArmorName, ExecutionId, HostId, JobId, LaneId};
 use chameleon_core::shell::{Identity, Input, Output};
 use chameleon_core::world::Ended;
 
@@ -84,6 +85,20 @@ pub enum Fact<'a> {
     /// Saves take very long from now on.
     DiskSlow,
     PowerLost,
+}
+
+impl Fact<'_> {
+    /// Where the FTM wants which ARMOR, if this says so.
+    #[must_use]
+    pub fn installs(&self) -> Option<(HostId, ArmorName)> {
+        let Fact::Asks { effect: Effect::Send { to: ArmorName::Daemon(host), message }, .. } = self else {
+            return None;
+        };
+        match message {
+            Message::Daemon(DaemonMessage::Install { name, .. }) => Some((*host, *name)),
+            _ => None,
+        }
+    }
 }
 
 /// A moment of an ARMOR's life that a story can name.

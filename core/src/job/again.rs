@@ -54,20 +54,12 @@ impl Stage {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::{OsBytes, Stdin, Surroundings, parse};
-
     /// Its name, its tasks, and which stage's output it reads.
     type Sketch = (&'static str, Option<(u64, u64)>, Option<u16>);
 
     fn job(stages: &[Sketch]) -> Job {
         let text = "[job]\nname = \"t\"\nstrategy = \"single\"\n[[stage]]\nname = \"x\"\ncommand = [\"x\"]\n";
-        let surroundings = Surroundings {
-            directory: OsBytes::from(b"/run".to_vec()),
-            environment: vec![],
-            stdin: Stdin::Null,
-            read: &|_| Err(String::new()),
-        };
-        let job = parse("job.toml", text.as_bytes(), &surroundings).unwrap().job;
+        let job = Job::of_text(text);
         let stage = |&(name, tasks, stdin): &Sketch| Stage {
             tasks,
             stdin: stdin.map(StageId),

@@ -97,6 +97,18 @@ pub struct Origin {
 }
 
 impl Job {
+    /// A job file as tests write it: run in `/run`, with no environment and no standard input.
+    #[cfg(test)]
+    pub(crate) fn of_text(text: &str) -> Job {
+        let surroundings = Surroundings {
+            directory: OsBytes::from(b"/run".to_vec()),
+            environment: vec![],
+            stdin: Stdin::Null,
+            read: &|_| Err(String::new()),
+        };
+        parse("job.toml", text.as_bytes(), &surroundings).expect("tests write what is right").job
+    }
+
     /// As it may be shown to whoever asks: who knows the pass may read the job's bytes.
     #[must_use]
     pub fn without_pass(&self) -> Job {

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chameleon_core::armor::Effect;
-use chameleon_core::message::{DaemonMessage, Message, UserMessage};
+use chameleon_core::message::{Message, UserMessage};
 use chameleon_core::names::{ArmorName, HostId};
 
 use crate::history::Fact;
@@ -23,7 +23,7 @@ impl Invariant for Drained {
     }
 
     fn verify(&self, fact: &Fact<'_>) -> Result<(), String> {
-        let Some((host, name)) = installs(fact) else { return Ok(()) };
+        let Some((host, name)) = of_a_job(fact) else { return Ok(()) };
         let is_new = self.there.get(&host).is_none_or(|there| !there.contains(&name));
         match self.drained.contains(&host) && is_new {
             true => Err(format!("{name} is installed on {host}, of which it was said that it is drained")),
@@ -32,7 +32,7 @@ impl Invariant for Drained {
     }
 
     fn learn(&mut self, fact: &Fact<'_>) {
-        if let Some((host, name)) = installs(fact) {
+        if let Some((host, name)) = of_a_job(fact) {
             self.there.entry(host).or_default().insert(name);
         }
         let Fact::Asks { effect: Effect::Send { message, .. }, .. } = fact else { return };
@@ -47,13 +47,6 @@ impl Invariant for Drained {
 }
 
 /// Where the FTM wants which ARMOR of a job.
-fn installs(fact: &Fact<'_>) -> Option<(HostId, ArmorName)> {
-    match fact {
-        Fact::Asks {
-            effect:
-                Effect::Send { to: ArmorName::Daemon(host), message: Message::Daemon(DaemonMessage::Install { name, .. }) },
-            ..
-        } if name.job().is_some() => Some((*host, *name)),
-        _ => None,
-    }
+fn of_a_job(fact: &Fact<'_>) -> Option<(HostId, ArmorName)> {
+    fact.installs().filter(|(_, name)| name.job().is_some())
 }

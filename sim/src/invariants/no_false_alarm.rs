@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chameleon_core::armor::Effect;
-use chameleon_core::message::{DaemonMessage, FtmMessage, Message, Story, SurrogateMessage, Why};
+use chameleon_core::message::{FtmMessage, Message, Story, SurrogateMessage, Why};
 use chameleon_core::names::{ArmorName, HostId, JobId, LaneId};
 use chameleon_core::shell::Input;
 
@@ -57,18 +57,13 @@ impl Invariant for NoFalseAlarm {
     }
 
     fn learn(&mut self, fact: &Fact<'_>) {
+        if let Some((host, name)) = fact.installs() {
+            self.places.insert(name, host);
+        }
         match fact {
             Fact::Struck { fault: Fault::Fare(name, condition, _), .. } if *condition != Condition::Starved => {
                 self.struck.insert(*name);
             }
-            Fact::Asks {
-                effect:
-                    Effect::Send {
-                        to: ArmorName::Daemon(host),
-                        message: Message::Daemon(DaemonMessage::Install { name, .. }),
-                    },
-                ..
-            } => drop(self.places.insert(*name, *host)),
             // Whoever waits for such a disk answers nobody.
             Fact::DiskSlow => self.disk_slow = true,
             Fact::Handles { who, input: Input::Message { message: Message::Surrogate(message), .. }, .. } => {

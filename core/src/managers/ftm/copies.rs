@@ -103,9 +103,7 @@ impl Ftm {
     /// An ARMOR gets new lives where it is.
     fn live_anew(&mut self, name: ArmorName, step: &mut FtmStep) {
         let Some(entry) = self.registry.get(name) else { return };
-        if let Decided::Installing { host, .. } = entry.decided
-            && !self.is_lost(host)
-        {
+        if let Some(host) = entry.placed().filter(|host| !self.is_lost(*host)) {
             let (anew, has_past) = (entry.installing(host), self.registry.may_have_run(name));
             self.save(step, FtmRecord::Armor(anew.clone()));
             self.registry.ends_for_later(name, has_past);

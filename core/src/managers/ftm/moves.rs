@@ -7,7 +7,7 @@
 use crate::armor::{Effect, Moment};
 use crate::job::Promise;
 use crate::managers::ftm::placement::{Placing, Plan};
-use crate::managers::ftm::registry::{Decided, Entry};
+use crate::managers::ftm::registry::Entry;
 use crate::managers::ftm::{Ftm, FtmRecord, FtmStep};
 use crate::message::{Story, UserMessage};
 use crate::names::{ArmorName, HostId, JobId, Kind};
@@ -26,7 +26,8 @@ impl Ftm {
         }
         let (mut moved, mut stays) = (Vec::new(), Vec::new());
         if drained {
-            for entry in self.at_work_on(host) {
+            let here = self.registry.on_host(host).filter(|entry| self.at_work(entry).is_some());
+            for entry in here.cloned().collect::<Vec<_>>() {
                 let name = entry.name;
                 match self.move_away(now, host, &entry, None, &format!("{host} is drained"), step) {
                     Ok(to) => moved.push((name, to)),
@@ -62,8 +63,8 @@ impl Ftm {
         if !self.hosts.contains_key(&to) {
             return Err(self.unknown_host(to));
         }
-        let entry = self.registry.get(name).filter(|_| name.job().is_some() && self.needs(name)).cloned();
-        let Some((entry, from)) = entry.and_then(|entry| placed(&entry).map(|from| (entry, from))) else {
+        let at_work = self.registry.get(name).and_then(|entry| Some((entry.clone(), self.at_work(entry)?)));
+        let Some((entry, from)) = at_work else {
             return Err(format!("{name} is no ARMOR of a job that runs; `chameleon armors` lists them"));
         };
         if from == to {
@@ -73,10 +74,9 @@ impl Ftm {
         Ok(from)
     }
 
-    /// ARMORs of jobs that run on this host.
-    fn at_work_on(&self, host: HostId) -> Vec<Entry> {
-        let here = self.registry.on_host(host).filter(|entry| placed(entry).is_some());
-        here.filter(|entry| entry.name.job().is_some() && self.needs(entry.name)).cloned().collect()
+    /// The host on which an ARMOR of a job that runs is to be.
+    fn at_work(&self, entry: &Entry) -> Option<HostId> {
+        entry.placed().filter(|_| entry.name.job().is_some() && self.needs(entry.name))
     }
 
     /// Ends an ARMOR here and begins it on that host, or on the best one; the error says why it stays.
@@ -133,14 +133,6 @@ impl Ftm {
 
     pub(super) fn is_drained(&self, host: HostId) -> bool {
         self.hosts.get(&host).is_some_and(|known| known.drained)
-    }
-}
-
-/// The host on which it is to run.
-fn placed(entry: &Entry) -> Option<HostId> {
-    match entry.decided {
-        Decided::Installing { host, .. } => Some(host),
-        Decided::Requested | Decided::Retiring { .. } | Decided::Lost { .. } => None,
     }
 }
 

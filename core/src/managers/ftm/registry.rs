@@ -111,6 +111,15 @@ impl Entry {
         Entry { decided: Decided::Installing { host, incarnation, granted, moved }, ..self.clone() }
     }
 
+    /// The host that is to run it, if one is.
+    #[must_use]
+    pub fn placed(&self) -> Option<HostId> {
+        match self.decided {
+            Decided::Installing { host, .. } => Some(host),
+            Decided::Requested | Decided::Retiring { .. } | Decided::Lost { .. } => None,
+        }
+    }
+
     /// Whether it had lives on another host and knows of them what its Mirror knows.
     #[must_use]
     pub fn is_moved(&self) -> bool {
@@ -249,10 +258,7 @@ impl Registry {
     pub fn mirror_of(&self, name: ArmorName) -> Option<(&Entry, HostId)> {
         let saves = matches!(name.kind(), Kind::Surrogate | Kind::Voter);
         let mirror = name.job().filter(|_| saves).and_then(|job| self.get(ArmorName::Mirror(job)))?;
-        match mirror.decided {
-            Decided::Installing { host, .. } => Some((mirror, host)),
-            Decided::Requested | Decided::Retiring { .. } | Decided::Lost { .. } => None,
-        }
+        mirror.placed().map(|host| (mirror, host))
     }
 
     /// A daemon says that this unit is in its charge.

@@ -225,12 +225,11 @@ impl Surrogate {
 
     /// Where decided output lies is kept, many pieces at a time. The end of the job is told when all of it is.
     pub(super) fn keep_index(&mut self, step: &mut Step<SurrogateRecord>) {
-        let output = &self.ledger.output;
+        let (output, is_over) = (&self.ledger.output, self.is_over());
         let waits = output.unindexed().len() < PIECES_AT_ONCE || self.index_fails;
-        if self.index_asked.is_some() || self.ledger.index_kept || (waits && !self.is_over()) {
+        if self.index_asked.is_some() || self.ledger.index_kept || (waits && !is_over) {
             return;
         }
-        let is_over = self.is_over();
         let is_last = is_over && output.unindexed().len() <= PIECES_AT_ONCE;
         let pieces = output.unindexed().iter().take(PIECES_AT_ONCE).cloned().map(IndexEntry::Piece);
         let (at, mut entries): (u64, Vec<IndexEntry>) = (output.indexed(), pieces.collect());

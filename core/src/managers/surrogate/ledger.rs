@@ -298,7 +298,6 @@ fn host_of(hosts: &BTreeMap<ArmorName, HostId>, lane: LaneId) -> HostId {
 mod tests {
     use super::*;
     use crate::armor::Armor;
-    use crate::job::{OsBytes, Stdin, Surroundings, parse};
     use crate::managers::surrogate::Surrogate;
     use crate::managers::surrogate::output::KEPT;
     use crate::message::Ballot;
@@ -310,13 +309,7 @@ mod tests {
 
     fn begun(stage: &str) -> Ledger {
         let text = format!("[job]\nname = \"t\"\nstrategy = \"tmr\"\n[[stage]]\nname = \"s\"\n{stage}\n");
-        let surroundings = Surroundings {
-            directory: OsBytes::from(b"/run".to_vec()),
-            environment: vec![],
-            stdin: Stdin::Null,
-            read: &|_| Err(String::new()),
-        };
-        let job = parse("job.toml", text.as_bytes(), &surroundings).unwrap().job;
+        let job = Job::of_text(&text);
         let mut ledger = Ledger::default();
         ledger.apply(&SurrogateRecord::Begun(Box::new(job), Millis(0), Some(HostId(1))));
         for lane in 0..3 {

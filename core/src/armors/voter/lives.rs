@@ -102,7 +102,7 @@ impl Voter {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use ed25519_dalek::SigningKey;
 
     use super::*;
@@ -112,19 +112,19 @@ mod tests {
     use crate::names::{ArmorName, Attempt, Digest, HostId, JobId, Millis, SlotId, StageId};
     use crate::world::{End, Ended, Region};
 
-    const JOB: JobId = JobId(1);
+    pub const JOB: JobId = JobId(1);
     const LANE: LaneId = LaneId(0);
     const STAGE: StageId = StageId(0);
-    const NOW: Moment = Moment { boot: Millis(1_000), unix_ms: 1_700_000_000_000 };
+    pub const NOW: Moment = Moment { boot: Millis(1_000), unix_ms: 1_700_000_000_000 };
 
-    fn voter() -> Voter {
-        let mut voter = Voter::new(JOB);
+    pub fn voter() -> Voter {
+        let mut voter = Voter::new(JOB, Incarnation(1));
         let message = VoterMessage::Convene { stage: STAGE, rule: Rule { lanes: 2, quorum: 2 }, stream: false };
         let _ = voter.handle(NOW, Event::Message { from: ArmorName::Surrogate(JOB), message });
         voter
     }
 
-    fn ballot(task: u64) -> Ballot {
+    pub fn ballot(task: u64) -> Ballot {
         let region = Region { slot: SlotId(0), offset: 0, length: 0, digest: Digest::default() };
         let (end, changes) = (End::Exit(0), None);
         let ended = Ended { end, stdout: region, stderr: region, changes, cpu_us: 0, wall_us: 0 };

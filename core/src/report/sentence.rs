@@ -54,6 +54,9 @@ impl Story {
             Story::LinkRestored { .. } => "link-restored",
             Story::ArmorMoved { .. } => "armor-moved",
             Story::HostDrained { .. } => "host-drained",
+            Story::HostQuarantined { .. } => "host-quarantined",
+            Story::HostOnParole { .. } => "host-on-parole",
+            Story::HostTrusted { .. } => "host-trusted",
             Story::ArmorTransferred { .. } => "armor-transferred",
             Story::Unclear { .. } => "unclear",
             Story::Undecided { .. } => "undecided",
@@ -128,6 +131,9 @@ impl fmt::Display for Story {
             | Story::HostReturned { .. }
             | Story::HostSlow { .. }
             | Story::HostDrained { .. }
+            | Story::HostQuarantined { .. }
+            | Story::HostOnParole { .. }
+            | Story::HostTrusted { .. }
             | Story::LinkCut { .. }
             | Story::LinkRestored { .. } => self.host(f),
             Story::Enrolled { member, name } => write!(f, "{member} ({name}) was let into the cluster"),

@@ -90,11 +90,12 @@ fn known_tasks_done_right_end_a_quarantine() {
 
 #[test]
 fn a_test_task_done_wrong_or_not_at_all_is_the_next_quarantine() {
-    let wrong = |reign: &mut Reign| drop(answers(reign, 0, Digest([1; 32])));
-    let late = |reign: &mut Reign| drop(reign.handle(Event::Timer(Timer::Parole(HostId(2)))));
-    let dies = |reign: &mut Reign| drop(daemon_dies(reign, 2));
-    let table: [(&str, &dyn Fn(&mut Reign)); 3] = [("wrong", &wrong), ("late", &late), ("its daemon dies", &dies)];
-    for (what, fails) in table {
+    let fails: [(&str, fn(&mut Reign) -> Vec<Effect>); 3] = [
+        ("wrong", |reign| answers(reign, 0, Digest([1; 32]))),
+        ("late", |reign| reign.handle(Event::Timer(Timer::Parole(HostId(2))))),
+        ("its daemon dies", |reign| daemon_dies(reign, 2)),
+    ];
+    for (what, fails) in fails {
         let mut reign = on_parole();
         fails(&mut reign);
         let quarantine = conduct(&reign, 2).quarantine.expect(what);

@@ -90,7 +90,8 @@ fn known_tasks_done_right_end_a_quarantine() {
 
 #[test]
 fn a_test_task_done_wrong_or_not_at_all_is_the_next_quarantine() {
-    let fails: [(&str, fn(&mut Reign) -> Vec<Effect>); 3] = [
+    type Failing = fn(&mut Reign) -> Vec<Effect>;
+    let fails: [(&str, Failing); 3] = [
         ("wrong", |reign| answers(reign, 0, Digest([1; 32]))),
         ("late", |reign| reign.handle(Event::Timer(Timer::Parole(HostId(2))))),
         ("its daemon dies", |reign| daemon_dies(reign, 2)),

@@ -152,6 +152,8 @@ pub enum Timer {
     Judge(HostId),
     /// Hosts that have joined are to be looked over.
     Profile,
+    /// A host in quarantine is to be tested, or its test took too long.
+    Parole(HostId),
 }
 
 /// What must be saved, and what is done once it is.

@@ -101,6 +101,9 @@ impl Assembly {
             | Story::HostReturned { .. }
             | Story::HostSlow { .. }
             | Story::HostDrained { .. }
+            | Story::HostQuarantined { .. }
+            | Story::HostOnParole { .. }
+            | Story::HostTrusted { .. }
             | Story::ArmorTransferred { .. }
             | Story::LinkCut { .. }
             | Story::LinkRestored { .. } => {}

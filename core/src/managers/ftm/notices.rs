@@ -166,6 +166,9 @@ pub fn notable(story: &Story) -> Option<String> {
         | Story::HostReturned { .. }
         | Story::HostSlow { .. }
         | Story::HostDrained { .. }
+        | Story::HostQuarantined { .. }
+        | Story::HostOnParole { .. }
+        | Story::HostTrusted { .. }
         | Story::ArmorTransferred { .. }
         | Story::LinkCut { .. }
         | Story::LinkRestored { .. } => None,

@@ -279,7 +279,8 @@ impl Surrogate {
             | Timer::Flush
             | Timer::Guard
             | Timer::Judge(_)
-            | Timer::Profile => {}
+            | Timer::Profile
+            | Timer::Parole(_) => {}
         }
     }
 }

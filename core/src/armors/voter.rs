@@ -53,9 +53,9 @@ pub enum VoterRecord {
     /// A new life of this lane speaks, and numbers its ballots from here.
     #[n(60)]
     Lives(#[n(0)] LaneId, #[n(1)] Incarnation, #[n(2)] u64),
-    /// A ballot of an earlier life of this lane.
+    /// A ballot without a number: of an earlier life of this lane, or under a number that was counted before.
     #[n(61)]
-    CastLate(#[n(0)] LaneId, #[n(1)] Box<Ballot>),
+    CastUnnumbered(#[n(0)] LaneId, #[n(1)] Box<Ballot>),
     /// This lane remembers nothing of its earlier lives, and can be asked nothing about them.
     #[n(62)]
     Forgot(#[n(0)] LaneId),
@@ -402,7 +402,7 @@ impl Armor for Voter {
                 self.ballots.take(*lane);
                 self.cast(*lane, ballot);
             }
-            VoterRecord::CastLate(lane, ballot) => self.cast(*lane, ballot),
+            VoterRecord::CastUnnumbered(lane, ballot) => self.cast(*lane, ballot),
             VoterRecord::Lives(lane, life, first) => {
                 self.lives.insert(*lane, *life);
                 self.ballots.restart(*lane, *first);

@@ -201,7 +201,6 @@ impl Follower {
             | UserMessage::Admitted(_)
             | UserMessage::Revoked { .. }
             | UserMessage::Drained { .. }
-            | UserMessage::Pardoned { .. }
             | UserMessage::Moving { .. }
             | UserMessage::Located { .. }
             | UserMessage::Book(_) => Vec::new(),

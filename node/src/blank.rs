@@ -39,7 +39,11 @@ fn become_named() -> io::Result<Option<(Home, Identity)>> {
     let Some(assignment) = Assignment::receive(&socket)? else { return Ok(None) };
     set_parent_process_death_signal(None)?;
     let home = Home::open(&assignment.home()).map_err(io::Error::other)?;
-    Ok(Some((home, assignment.identity())))
+    let mut identity = assignment.identity();
+    if identity.name == ArmorName::Ftm {
+        identity.elected = home.managers().map_err(io::Error::other)?.is_some();
+    }
+    Ok(Some((home, identity)))
 }
 
 fn run(home: Home, identity: Identity, raise: Raise) -> Result<Infallible, StartError> {

@@ -51,15 +51,12 @@ fn to_ftm(from: ArmorName, message: &FtmMessage) -> bool {
         | FtmMessage::Renew { .. }
         | FtmMessage::Revoke { .. }
         | FtmMessage::Drain { .. }
-        | FtmMessage::Pardon { .. }
         | FtmMessage::Move { .. }
         | FtmMessage::Introduced(_) => from.kind() == Kind::User,
         FtmMessage::Unmirrored { name, .. } => from == *name,
         FtmMessage::Hears { .. } => from.kind() == Kind::Heartbeat,
         FtmMessage::Joined { host, .. } => from == ArmorName::Daemon(*host),
-        FtmMessage::AskTime { host, .. } | FtmMessage::Profiled { host, .. } | FtmMessage::Tested { host, .. } => {
-            from == ArmorName::Init(*host)
-        }
+        FtmMessage::AskTime { host, .. } | FtmMessage::Profiled { host, .. } => from == ArmorName::Init(*host),
         FtmMessage::Running(_)
         | FtmMessage::Gone { .. }
         | FtmMessage::Lost { .. }
@@ -78,11 +75,14 @@ fn to_daemon(from: ArmorName, message: &DaemonMessage) -> bool {
         | DaemonMessage::Clean { .. }
         | DaemonMessage::ObservedKept { .. }
         | DaemonMessage::Report { .. }
+        | DaemonMessage::Reigns { .. }
         | DaemonMessage::Book { .. } => from == ArmorName::Ftm,
         DaemonMessage::Ready { name, .. } => from == *name,
         DaemonMessage::Pong(_) => from.kind() != Kind::User,
         DaemonMessage::Stop => from.kind() == Kind::User,
-        DaemonMessage::Listening { .. } => from.kind() == Kind::Daemon,
+        DaemonMessage::Listening { .. } | DaemonMessage::Inquire { .. } | DaemonMessage::HeardReign { .. } => {
+            from.kind() == Kind::Daemon
+        }
     }
 }
 

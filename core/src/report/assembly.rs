@@ -101,9 +101,7 @@ impl Assembly {
             | Story::HostReturned { .. }
             | Story::HostSlow { .. }
             | Story::HostDrained { .. }
-            | Story::HostQuarantined { .. }
-            | Story::HostOnParole { .. }
-            | Story::HostTrusted { .. }
+            | Story::ReignBegan { .. }
             | Story::ArmorTransferred { .. }
             | Story::LinkCut { .. }
             | Story::LinkRestored { .. } => {}

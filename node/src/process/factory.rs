@@ -66,6 +66,7 @@ impl Assignment {
             cores: self.cores,
             seed: random::bytes(),
             mirror: self.mirror,
+            elected: false,
         }
     }
 

@@ -377,7 +377,7 @@ impl Execution {
             | Timer::Guard
             | Timer::Judge(_)
             | Timer::Profile
-            | Timer::Parole(_) => {}
+            | Timer::Reign => {}
         }
         step
     }

@@ -17,12 +17,11 @@
 //! | `hosts` | what daemons say, and what they are told |
 //! | [`admission`] | which jobs may start |
 //! | `places` | what starts where, and what waits for what |
+//! | `reign` | what an FTM that several candidates may have does beyond that |
 //! | [`ring`] | which host watches which |
 //! | [`suspicion`] | what the silence of a host means |
 //! | `copies` | where a copy is kept of what SMs and Voters save |
 //! | `loss` | what becomes of a lost host and of its ARMORs |
-//! | `conduct` | whether a host is trusted, by what is on record of it |
-//! | `quarantine` | what becomes of one that is not |
 //! | `moves` | what a person has moved to other hosts |
 //! | `unresolved` | what a person must look at, and what they say of it |
 //! | `profiles` | what each host is, and when it is looked over |
@@ -31,7 +30,6 @@
 
 pub mod admission;
 mod answers;
-mod conduct;
 mod copies;
 pub mod enrolment;
 pub mod events;
@@ -44,9 +42,9 @@ pub mod notices;
 pub mod placement;
 mod places;
 mod profiles;
-mod quarantine;
 mod record;
 pub mod registry;
+mod reign;
 pub mod ring;
 pub mod suspicion;
 #[cfg(test)]
@@ -81,6 +79,9 @@ pub struct Ftm {
     /// Of its own host; taken for those of a host that is not looked over yet.
     cores: u16,
     incarnation: Incarnation,
+    /// Whether its term was given to it by a store that several candidates share, and how often it said so.
+    elected: bool,
+    beat: u64,
     term: Term,
     /// Drawn for this life, and the one that is kept.
     seed: [u8; 32],
@@ -114,6 +115,8 @@ impl Ftm {
             host: identity.host,
             cores: identity.cores,
             incarnation: identity.incarnation,
+            elected: identity.elected,
+            beat: 0,
             term: Term::default(),
             seed: identity.seed,
             secret: [0; 32],
@@ -158,8 +161,11 @@ impl Ftm {
     }
 
     fn message(&mut self, now: Moment, from: ArmorName, message: FtmMessage, step: &mut FtmStep) {
-        if from.kind() == Kind::User && self.users.heard(from, now.boot) {
-            step.timer(Timer::Flush, users::REACHED_WITHIN);
+        if from.kind() == Kind::User {
+            self.confirm(step);
+            if self.users.heard(from, now.boot) {
+                step.timer(Timer::Flush, users::REACHED_WITHIN);
+            }
         }
         if let ArmorName::Daemon(host) = from {
             self.heard_of(host);
@@ -183,7 +189,7 @@ impl Ftm {
                 self.daemon_says(from, |ftm, host| ftm.observed(host, name, occurrence, number, step));
             }
             FtmMessage::WantPlaces { job, names } => self.want_places(now, from, job, names, step),
-            FtmMessage::Happened { job, first, occurrences } => self.happened(now, from, job, first, occurrences, step),
+            FtmMessage::Happened { job, first, occurrences } => self.happened(from, job, first, occurrences, step),
             FtmMessage::Ended { job, outcome, length } if from == ArmorName::Surrogate(job) => {
                 self.end(now, job, outcome, length, step);
                 step.send(from, SurrogateMessage::EndKept);
@@ -201,7 +207,6 @@ impl Ftm {
             FtmMessage::Renew { member, key } => self.renew(from, &member, key, step),
             FtmMessage::Revoke { name } => self.revoke(now, from, &name, step),
             FtmMessage::Drain { host, drained } => self.drain(now, from, host, drained, step),
-            FtmMessage::Pardon { host } => self.pardon(now, from, host, step),
             FtmMessage::Move { name, to } => self.move_armor(now, from, name, to, step),
             FtmMessage::Introduced(principal) => self.introduced(from, principal, step),
             FtmMessage::Reachable { name, address, key } => {
@@ -215,11 +220,8 @@ impl Ftm {
             FtmMessage::Profiled { host, profile } if from == ArmorName::Init(host) => {
                 self.profiled(now, host, profile, step);
             }
-            FtmMessage::Tested { host, number, answer } if from == ArmorName::Init(host) => {
-                self.tested(now, host, number, answer, step);
-            }
             // Nobody else has looked.
-            FtmMessage::Profiled { .. } | FtmMessage::Tested { .. } => {}
+            FtmMessage::Profiled { .. } => {}
         }
         self.deliver(now, step);
     }
@@ -254,15 +256,7 @@ impl Ftm {
     }
 
     /// An SM told what happened to its job.
-    fn happened(
-        &mut self,
-        now: Moment,
-        from: ArmorName,
-        job: JobId,
-        first: u64,
-        occurrences: Vec<Occurrence>,
-        step: &mut FtmStep,
-    ) {
+    fn happened(&mut self, from: ArmorName, job: JobId, first: u64, occurrences: Vec<Occurrence>, step: &mut FtmStep) {
         if self.jobs.get(job).is_none() {
             // The job is forgotten: nobody will ask.
             return step.send(from, SurrogateMessage::Told { below: first + occurrences.len() as u64 });
@@ -271,7 +265,6 @@ impl Ftm {
             for (told, occurrence) in (first..).zip(occurrences).skip(skip) {
                 let repeated = matches!(occurrence.story, Story::Ended(_)) && self.events.tells_end_of(job);
                 if !repeated {
-                    self.charge_for(now, job, &occurrence, step);
                     self.record_event(Some(job), Some(told), occurrence, step);
                 }
                 self.events.heard(job, told);
@@ -419,12 +412,12 @@ impl Armor for Ftm {
             FtmRecord::EventGone(number) => self.events.remove(*number),
             FtmRecord::Notice(record) => self.notices.put(record),
             FtmRecord::NoticeGone(number) => self.notices.remove(*number),
+            FtmRecord::Beat(beat) => self.beat = *beat,
             FtmRecord::Secret(secret) => self.secret = *secret,
             FtmRecord::Standing(record) => {
                 self.hosts.entry(record.host).or_default().standing = record.standing.clone();
             }
             FtmRecord::Drained { host, drained } => self.hosts.entry(*host).or_default().drained = *drained,
-            FtmRecord::Conduct { host, conduct } => self.hosts.entry(*host).or_default().conduct = conduct.clone(),
             FtmRecord::Token(record) => self.enrolment.put_token(record),
             FtmRecord::TokenGone(digest) => self.enrolment.remove_token(*digest),
             FtmRecord::Member(record) => self.enrolment.put_member(record),
@@ -439,8 +432,8 @@ impl Armor for Ftm {
             Event::Message { from, message } => self.message(now, from, message, &mut step),
             Event::Timer(Timer::Remind) => self.remind(now, &mut step),
             Event::Timer(Timer::Profile) => self.profile_hosts(&mut step),
+            Event::Timer(Timer::Reign) => self.say_that_it_reigns(&mut step),
             Event::Timer(Timer::Flush) => self.forget_unreached(now, &mut step),
-            Event::Timer(Timer::Parole(host)) => self.parole(now, host, &mut step),
             Event::Timer(Timer::Judge(host)) => self.judge(now, host, &mut step),
             Event::Link(LinkEvent::Up { peer, .. }) => self.link_up(peer, &mut step),
             Event::Link(LinkEvent::Down { peer }) => self.link_down(now, peer, &mut step),
@@ -458,13 +451,14 @@ impl Armor for Ftm {
         let mut step = Step::none();
         let (last_job, next_event) = (self.jobs.last(), self.events.next());
         self.began = now.boot;
-        self.save(&mut step, FtmRecord::Reign { term: Term(self.term.0 + 1), last_job, next_event });
+        self.save(&mut step, FtmRecord::Reign { term: self.next_term(), last_job, next_event });
         if self.secret == [0; 32] {
             let secret = *blake3::keyed_hash(&self.seed, b"what the keys of hosts are made from").as_bytes();
             self.save(&mut step, FtmRecord::Secret(secret));
         }
         self.registry.inherit();
         self.locate_surrogates(&mut step);
+        self.take_up(&mut step);
         self.deliver(now, &mut step);
         step
     }

@@ -7,7 +7,6 @@ use crate::managers::ftm::events::EventRecord;
 use crate::managers::ftm::jobs::JobRecord;
 use crate::managers::ftm::notices::NoticeRecord;
 use crate::managers::ftm::registry::Entry;
-use crate::message::Conduct;
 use crate::names::{ArmorName, Digest, HostId, Incarnation, JobId, Term};
 use crate::profile::Profile;
 use crate::shell::Place;
@@ -50,6 +49,9 @@ pub enum FtmRecord {
     /// From which the keys are made that hosts share; drawn in the first reign.
     #[n(61)]
     Secret(#[cbor(n(0), with = "minicbor::bytes")] [u8; 32]),
+    /// Nothing but that the reign changes something: so often in it.
+    #[n(130)]
+    Beat(#[n(0)] u64),
     /// Whether a person wants nothing more on this host.
     #[n(62)]
     Drained {
@@ -57,14 +59,6 @@ pub enum FtmRecord {
         host: HostId,
         #[n(1)]
         drained: bool,
-    },
-    /// What is on record of a host.
-    #[n(140)]
-    Conduct {
-        #[n(0)]
-        host: HostId,
-        #[n(1)]
-        conduct: Conduct,
     },
     #[n(40)]
     Token(#[n(0)] TokenRecord),
@@ -147,10 +141,10 @@ impl FtmRecord {
             FtmRecord::TokenGone(digest) => Place::Delete(format!("token/{digest}")),
             FtmRecord::Member(record) => Place::Put(format!("member/{}", record.member)),
             FtmRecord::Host(record) => Place::Put(format!("host/{:010}", record.host.0)),
+            FtmRecord::Beat(_) => Place::Put("beat".to_owned()),
             FtmRecord::Secret(_) => Place::Put("secret".to_owned()),
             FtmRecord::Standing(record) => Place::Put(format!("standing/{:010}", record.host.0)),
             FtmRecord::Drained { host, .. } => Place::Put(format!("drained/{:010}", host.0)),
-            FtmRecord::Conduct { host, .. } => Place::Put(format!("conduct/{:010}", host.0)),
             FtmRecord::Profile(record) => Place::Put(format!("profile/{:010}", record.host.0)),
         }
     }

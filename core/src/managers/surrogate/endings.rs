@@ -280,7 +280,7 @@ impl Surrogate {
             | Timer::Guard
             | Timer::Judge(_)
             | Timer::Profile
-            | Timer::Parole(_) => {}
+            | Timer::Reign => {}
         }
     }
 }

@@ -338,7 +338,8 @@ pub(super) mod tests {
     /// The SM of a job of a hundred tasks.
     pub fn surrogate(host: HostId) -> Surrogate {
         let name = ArmorName::Surrogate(JobId(1));
-        let identity = Identity { name, incarnation: Incarnation(1), host, cores: 2, seed: [0; 32], mirror: None };
+        let identity =
+            Identity { name, incarnation: Incarnation(1), host, cores: 2, seed: [0; 32], mirror: None, elected: false };
         let mut surrogate = Surrogate::new(&identity, JobId(1));
         surrogate.ledger = begun("command = [\"x\"]\ntasks = \"0..100\"");
         surrogate

@@ -4,7 +4,7 @@
 use minicbor::{Decode, Encode};
 
 use crate::job::{InjectionKind, OsBytes};
-use crate::message::{Diagnosis, Evidence, Hearing, HostFault, Outcome, Resolution, Value, Why};
+use crate::message::{Diagnosis, Evidence, Hearing, HostFault, Incident, Outcome, Resolution, Value, Why};
 use crate::names::{ArmorName, ExecutionId, HostId, Incarnation, LaneId, Millis, StageId, TaskId, Term};
 use crate::principal::Principal;
 use crate::world::BlockedWhy;
@@ -399,6 +399,35 @@ pub enum Story {
         host: HostId,
         #[n(1)]
         drained: bool,
+    },
+    /// A host failed again and again: it gets no new lanes, and is left alone for so long.
+    #[n(140)]
+    HostQuarantined {
+        #[n(0)]
+        host: HostId,
+        /// How often it was by now.
+        #[n(1)]
+        times: u32,
+        #[n(2)]
+        wait: Millis,
+        #[n(3)]
+        why: Vec<Incident>,
+    },
+    /// A host in quarantine is to show that it does so many known tasks right.
+    #[n(141)]
+    HostOnParole {
+        #[n(0)]
+        host: HostId,
+        #[n(1)]
+        tasks: u32,
+    },
+    /// It did, or a person pardoned it.
+    #[n(142)]
+    HostTrusted {
+        #[n(0)]
+        host: HostId,
+        #[n(1)]
+        pardoned: bool,
     },
     /// An ARMOR goes on on another host because somebody wants it so.
     #[n(67)]

@@ -102,6 +102,9 @@ impl Assembly {
             | Story::HostSlow { .. }
             | Story::HostDrained { .. }
             | Story::ReignBegan { .. }
+            | Story::HostQuarantined { .. }
+            | Story::HostOnParole { .. }
+            | Story::HostTrusted { .. }
             | Story::ArmorTransferred { .. }
             | Story::LinkCut { .. }
             | Story::LinkRestored { .. } => {}

@@ -167,6 +167,9 @@ pub fn notable(story: &Story) -> Option<String> {
         | Story::HostSlow { .. }
         | Story::HostDrained { .. }
         | Story::ReignBegan { .. }
+        | Story::HostQuarantined { .. }
+        | Story::HostOnParole { .. }
+        | Story::HostTrusted { .. }
         | Story::ArmorTransferred { .. }
         | Story::LinkCut { .. }
         | Story::LinkRestored { .. } => None,

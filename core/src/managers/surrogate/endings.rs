@@ -280,7 +280,8 @@ impl Surrogate {
             | Timer::Guard
             | Timer::Judge(_)
             | Timer::Profile
-            | Timer::Reign => {}
+            | Timer::Reign
+            | Timer::Parole(_) => {}
         }
     }
 }

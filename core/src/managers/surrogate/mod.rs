@@ -193,7 +193,7 @@ impl Surrogate {
         step.record(self, SurrogateRecord::Begun(job, now.boot, Some(self.host)));
         self.set_deadline(now, step);
         for mask in masks {
-            self.tell(now, Story::Masked { mask }, step);
+            self.tell(now, Story::Masked(mask), step);
         }
     }
 

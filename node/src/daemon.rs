@@ -13,10 +13,10 @@ use chameleon_core::names::{ArmorName, HostId, Incarnation, Kind};
 use chameleon_core::shell::Identity;
 
 use crate::armor_process::{self, Raise, StartError};
-use crate::home::{Home, Lock, LockError};
+use crate::home::{Home, LastDaemon, Lock, LockError};
 use crate::limits;
 use crate::os::descriptor;
-use crate::process::Factory;
+use crate::process::{Factory, mark};
 use crate::random;
 
 /// What `chameleon daemon HOME HOST BLANKS` does; started by [`crate::launch`] only, which hands over
@@ -38,12 +38,12 @@ fn run(arguments: &[OsString], raise: Raise) -> Result<Infallible, StartError> {
     home.make_host(host)?;
     let lock = match handed {
         Ok(file) => Lock::handed(file),
-        Err(_started_by_hand) => Lock::take(&home.host(host).join("daemon.lock"))?,
+        Err(_started_by_hand) => Lock::take(&home.daemon_lock(host))?,
     };
     std::env::set_current_dir("/")?;
     limits::raise();
     remove_dead_users(&home);
-    let incarnation = next_incarnation(&lock)?;
+    let incarnation = own_incarnation(&home, host, &lock)?;
     let cores = std::thread::available_parallelism().map_or(1, |cores| u16::try_from(cores.get()).unwrap_or(u16::MAX));
     let identity =
         Identity { name: ArmorName::Daemon(host), incarnation, host, cores, seed: random::bytes(), mirror: None };
@@ -70,11 +70,13 @@ fn parse(arguments: &[OsString]) -> Result<(PathBuf, HostId, u16), StartError> {
     Ok((PathBuf::from(home), host, blanks))
 }
 
-/// The file that is locked holds the incarnation of the last daemon.
-fn next_incarnation(lock: &Lock) -> Result<Incarnation, StartError> {
-    let text = String::from_utf8(lock.read()?).unwrap_or_default();
-    let last = text.trim().parse().unwrap_or(0u32);
-    let incarnation = Incarnation(last + 1);
-    lock.write(format!("{}\n", incarnation.0).as_bytes())?;
+/// One more than that of the last daemon, unless whoever started this one has written it already.
+fn own_incarnation(home: &Home, host: HostId, lock: &Lock) -> Result<Incarnation, StartError> {
+    let (last, process) = (home.last_daemon(host), mark::own());
+    if last.process == process {
+        return Ok(last.incarnation);
+    }
+    let incarnation = last.next();
+    home.keep_daemon(lock, &LastDaemon { incarnation, process })?;
     Ok(incarnation)
 }

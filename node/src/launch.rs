@@ -13,10 +13,11 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
+use chameleon_core::elements::guardian;
 use chameleon_core::names::{ArmorName, HostId};
 
 use crate::files::commit::{self, Recovered};
-use crate::home::{Home, HomeError, Lock, LockError};
+use crate::home::{Home, HomeError, LastDaemon, Lock, LockError};
 use crate::limits;
 use crate::os::spawn::{self, Descriptors};
 use crate::process::Process;
@@ -53,7 +54,7 @@ pub enum LaunchError {
 
 /// Starts a daemon on a host of this home, unless there is one, and waits until it can be reached, and
 /// on the founding host until the FTM can: from then on ARMORs guard the daemon. Until then nobody else
-/// would notice one that is stopped, so this does. It makes so many blank processes at once.
+/// would notice one that is stopped or spins, so this does. It makes so many blank processes at once.
 ///
 /// # Errors
 /// See [`LaunchError`].
@@ -63,7 +64,7 @@ pub fn start(home: &Home, host: HostId, blanks: u16) -> Result<(), LaunchError> 
     finish_commits();
     examine_store(home)?;
     let mut started = None;
-    let mut was_stopped = false;
+    let mut earlier = None;
     let mut deaths = 0;
     let reached = |name| UnixStream::connect(home.socket(name)).is_ok();
     for attempt in 1..=ATTEMPTS {
@@ -71,11 +72,11 @@ pub fn start(home: &Home, host: HostId, blanks: u16) -> Result<(), LaunchError> 
             return Ok(());
         }
         if attempt.is_multiple_of(LOOK_EVERY) {
-            let stopped = started.as_ref().and_then(Process::sample).is_some_and(|sample| sample.stopped);
-            if stopped && was_stopped {
+            let sample = started.as_ref().and_then(Process::sample);
+            if sample.is_some_and(|sample| guardian::hangs_as_it_starts(earlier.as_ref(), &sample)) {
                 started.take().iter().for_each(Process::kill);
             }
-            was_stopped = stopped;
+            earlier = sample;
         }
         if started.as_ref().is_some_and(Process::has_exited) {
             let log = end_of_log(home, host);
@@ -99,10 +100,11 @@ pub fn start(home: &Home, host: HostId, blanks: u16) -> Result<(), LaunchError> 
 /// # Errors
 /// See [`LaunchError`].
 pub(crate) fn spawn_daemon(home: &Home, host: HostId, blanks: u16) -> Result<Option<Process>, LaunchError> {
-    let lock = match Lock::take(&home.host(host).join("daemon.lock")) {
+    let lock = match Lock::take(&home.daemon_lock(host)) {
         Err(LockError::Held { .. }) => return Ok(None),
         outcome => outcome?,
     };
+    let next = home.last_daemon(host).next();
     let spawn = || {
         let log = OpenOptions::new().append(true).create(true).open(log_path(home, host))?;
         let stdin = File::open("/dev/null")?;
@@ -117,7 +119,10 @@ pub(crate) fn spawn_daemon(home: &Home, host: HostId, blanks: u16) -> Result<Opt
         let descriptors = Descriptors { stdin: stdin.as_fd(), log: log.as_fd(), handed: lock.as_fd() };
         let pid = spawn::this_program(&arguments, descriptors)?;
         limits::give_back(pid);
-        Process::open_pid(pid)
+        let process = Process::open_pid(pid)?;
+        // It does so too; but one that hangs at its first instruction is to be found as well.
+        home.keep_daemon(&lock, &LastDaemon { incarnation: next, process: process.mark().clone() })?;
+        Ok(process)
     };
     spawn().map(Some).map_err(|source| LaunchError::System { host, source })
 }

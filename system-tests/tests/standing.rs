@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use chameleon_system_tests::processes::Process;
 use chameleon_system_tests::{Trial, eventually};
+use rustix::process::Signal;
 
 fn job(name: &str, script: &str) -> String {
     format!(
@@ -200,5 +202,38 @@ fn a_wish_that_no_host_meets_is_refused_with_the_reason() {
     let file = system.job_file(&text);
     let refused = system.command(&["submit"]).args([file]).run().exits(125);
     assert!(refused.err().contains("2 of 3 lanes would have a place"), "{refused}");
+    system.down();
+}
+
+fn children(pid: i32) -> Vec<Process> {
+    let pids = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    pids.split_whitespace().filter_map(|pid| Process::of(pid.parse().ok()?)).collect()
+}
+
+/// Nobody has a link to it, and its own ARMORs wait for their greeting: who holds the lock of the host is known all the same.
+#[test]
+fn a_daemon_that_hangs_before_it_greets_anybody_is_replaced() {
+    if !cfg!(target_arch = "x86_64") {
+        chameleon_system_tests::skip("a spin is known for x86-64 only");
+        return;
+    }
+    let trial = Trial::new();
+    let system = trial.stand(1);
+    let daemons = || trial.processes().into_iter().filter(|process| process.role() == Some("daemon"));
+    let first = daemons().next().expect("a standing system has a daemon");
+    let ftm = system.armors().into_iter().find(|armor| armor.kind == "ftm").expect("and an FTM").pid;
+    first.signal(Signal::KILL).expect("it runs");
+    // Without a pause, as it has few milliseconds until it greets its first ARMOR: the FTM starts it.
+    let spins = |process: &Process| process.role() == Some("daemon") && process.spin().is_ok();
+    let mut children = std::iter::repeat_with(|| children(ftm)).take(1_000_000).flatten();
+    let second = children.find(spins).expect("the FTM starts another daemon");
+    let third = eventually("the one that spins is replaced", Duration::from_secs(60), || {
+        daemons().find(|process| process.pid != first.pid && process.pid != second.pid)
+    });
+    let registered = || system.armors().into_iter().find(|armor| armor.kind == "daemon" && armor.state == "running");
+    eventually("the registry knows the third", Duration::from_secs(10), || {
+        registered().filter(|daemon| daemon.pid == third.pid)
+    });
+    let _ = system.submit_and_wait(&job("after", "echo done")).exits(0);
     system.down();
 }

@@ -119,6 +119,13 @@ impl Guardian {
     }
 }
 
+/// Whether a daemon that was started and cannot be reached yet will never be: as it was looked at last, and as it is now.
+#[must_use]
+pub fn hangs_as_it_starts(earlier: Option<&ProcessSample>, now: &ProcessSample) -> bool {
+    let unborn = ProcessSample { stopped: false, cpu_us: 0, starved_us: 0 };
+    (now.stopped && earlier.is_some_and(|earlier| earlier.stopped)) || now.used(&unborn, SPINNING)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -154,6 +161,17 @@ mod tests {
         assert!(killed(15_000, &still, &still), "asleep for long");
         assert!(!killed(15_000, &still, &sampled(false, 20_000, 480_000)), "starved");
         assert!(killed(15_000, &still, &sampled(false, 3_000_000, 47_000_000)), "spinning among many");
+    }
+
+    #[test]
+    fn a_daemon_that_hangs_as_it_starts_is_not_waited_for() {
+        let of = |stopped, cpu_us| ProcessSample { stopped, cpu_us, starved_us: 0 };
+        let (runs, stopped) = (of(false, 40_000), of(true, 40_000));
+        assert!(hangs_as_it_starts(Some(&stopped), &stopped));
+        assert!(hangs_as_it_starts(None, &of(false, 3_000_000)), "it spins");
+        for (earlier, now) in [(None, stopped), (Some(runs), stopped), (Some(stopped), runs), (Some(runs), runs)] {
+            assert!(!hangs_as_it_starts(earlier.as_ref(), &now), "{earlier:?} {now:?}");
+        }
     }
 
     #[test]

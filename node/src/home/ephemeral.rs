@@ -173,7 +173,7 @@ mod tests {
         let abandoned = bases.make(&dead).unwrap();
         let ending = bases.make(&ProcessMark { start_time: 2, ..dead }).unwrap();
         ending.make_host(HostId(1)).unwrap();
-        let _daemon = Lock::take(&ending.host(HostId(1)).join("daemon.lock")).unwrap();
+        let _daemon = Lock::take(&ending.daemon_lock(HostId(1))).unwrap();
         clear_abandoned(&bases);
         assert!(!alive.is_gone());
         assert!(!ending.is_gone());

@@ -16,6 +16,7 @@
 //! ```
 
 mod ephemeral;
+mod last_daemon;
 mod lock;
 
 use std::fs;
@@ -32,6 +33,7 @@ use rustix::fs::{Mode, OFlags};
 
 pub(crate) use ephemeral::in_memory;
 pub use ephemeral::{Bases, clear_abandoned, remove};
+pub use last_daemon::LastDaemon;
 pub use lock::{Lock, LockError};
 
 /// Version of the layout and of everything kept in it.
@@ -331,6 +333,27 @@ impl Home {
     #[must_use]
     pub fn is_stopping(&self) -> bool {
         self.path.join("stopping").exists()
+    }
+
+    /// The file whose lock the daemon of a host holds as long as it lives.
+    #[must_use]
+    pub fn daemon_lock(&self, host: HostId) -> PathBuf {
+        self.host(host).join("daemon.lock")
+    }
+
+    /// The last daemon that a host had; the default if it had none.
+    #[must_use]
+    pub fn last_daemon(&self, host: HostId) -> LastDaemon {
+        let text = fs::read_to_string(self.daemon_lock(host)).unwrap_or_default();
+        LastDaemon::of_text(&text).unwrap_or_default()
+    }
+
+    /// Keeps who holds the lock of its host.
+    ///
+    /// # Errors
+    /// Those of writing.
+    pub fn keep_daemon(&self, lock: &Lock, daemon: &LastDaemon) -> io::Result<()> {
+        lock.write(daemon.to_string().as_bytes())
     }
 
     /// Whether a daemon runs on any host of this home.

@@ -150,7 +150,16 @@ impl Processes {
         linked: Option<(Incarnation, Process)>,
     ) -> Option<Process> {
         let linked = linked.filter(|(found, _)| *found == incarnation).map(|(_, process)| process);
-        self.armors.get(&(name, incarnation)).cloned().or(linked)
+        self.armors.get(&(name, incarnation)).cloned().or(linked).or_else(|| self.unmet(name, incarnation))
+    }
+
+    /// A daemon that answers no greeting: of its life nothing is known but what it wrote as it began.
+    fn unmet(&self, name: ArmorName, incarnation: Incarnation) -> Option<Process> {
+        let ArmorName::Daemon(host) = name else { return None };
+        if incarnation != Incarnation::default() {
+            return None;
+        }
+        Process::open(&self.home.last_daemon(host).process).ok()
     }
 
     /// Deletes what an ARMOR, or a job, kept on this host.

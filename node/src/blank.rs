@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitCode;
 
 use chameleon_core::names::ArmorName;
@@ -42,23 +42,33 @@ fn become_named() -> io::Result<Option<(Home, Identity)>> {
     loop {
         match control::receive(socket.as_fd(), RecvFlags::empty())? {
             Some((Order::Stay, _)) => control::send(socket.as_fd(), &Answer::Up, &[])?,
-            Some((Order::Copy, descriptors)) => {
-                let theirs = descriptors.into_iter().next().ok_or(io::ErrorKind::InvalidData)?;
-                match process::fork_sibling()? {
-                    Forked::Parent { child, .. } => control::send(socket.as_fd(), &Answer::Copied(child), &[])?,
-                    Forked::Child => {
-                        socket = theirs;
-                        set_parent_process_death_signal(Some(Signal::KILL))?;
-                        rustix::process::setsid()?;
-                    }
-                }
-            }
+            Some((Order::Copy, descriptors)) => socket = copy(socket, descriptors)?,
             Some((Order::Be(assignment), _)) => {
                 set_parent_process_death_signal(None)?;
                 let home = Home::open(&assignment.home()).map_err(io::Error::other)?;
-                return Ok(Some((home, assignment.identity())));
+                let mut identity = assignment.identity();
+                if identity.name == ArmorName::Ftm {
+                    identity.elected = home.managers().map_err(io::Error::other)?.is_some();
+                }
+                return Ok(Some((home, identity)));
             }
             None => return Ok(None),
+        }
+    }
+}
+
+/// Makes a copy of this process; the socket at which each of the two is told more.
+fn copy(socket: OwnedFd, descriptors: Vec<OwnedFd>) -> io::Result<OwnedFd> {
+    let theirs = descriptors.into_iter().next().ok_or(io::ErrorKind::InvalidData)?;
+    match process::fork_sibling()? {
+        Forked::Parent { child, .. } => {
+            control::send(socket.as_fd(), &Answer::Copied(child), &[])?;
+            Ok(socket)
+        }
+        Forked::Child => {
+            set_parent_process_death_signal(Some(Signal::KILL))?;
+            rustix::process::setsid()?;
+            Ok(theirs)
         }
     }
 }

@@ -5,7 +5,7 @@ use minicbor::{Decode, Encode};
 
 use crate::job::{InjectionKind, OsBytes};
 use crate::message::{Diagnosis, Evidence, Hearing, HostFault, Outcome, Resolution, Value, Why};
-use crate::names::{ArmorName, ExecutionId, HostId, Incarnation, LaneId, Millis, StageId, TaskId};
+use crate::names::{ArmorName, ExecutionId, HostId, Incarnation, LaneId, Millis, StageId, TaskId, Term};
 use crate::principal::Principal;
 use crate::world::BlockedWhy;
 
@@ -410,6 +410,16 @@ pub enum Story {
         #[n(2)]
         to: HostId,
         #[n(3)]
+        why: String,
+    },
+    /// A candidate was given the reign.
+    #[n(130)]
+    ReignBegan {
+        #[n(0)]
+        term: Term,
+        #[n(1)]
+        host: HostId,
+        #[n(2)]
         why: String,
     },
     /// A host's own policy cannot be read: it accepts nothing.

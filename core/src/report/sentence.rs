@@ -54,6 +54,7 @@ impl Story {
             Story::LinkRestored { .. } => "link-restored",
             Story::ArmorMoved { .. } => "armor-moved",
             Story::HostDrained { .. } => "host-drained",
+            Story::ReignBegan { .. } => "reign-began",
             Story::ArmorTransferred { .. } => "armor-transferred",
             Story::Unclear { .. } => "unclear",
             Story::Undecided { .. } => "undecided",
@@ -91,14 +92,11 @@ impl fmt::Display for Story {
                 write!(f, "notice {notice} could not be delivered and is tried again: {why}")
             }
             Story::Ended(outcome) => write!(f, "job ended: {outcome}"),
-            Story::Cost { executions, cpu_us, results, result_cpu_us } => write!(
-                f,
-                "{} took {} of CPU time, for {} of {}",
-                count(*executions, "execution"),
-                seconds(*cpu_us),
-                count(*results, "result"),
-                seconds(*result_cpu_us)
-            ),
+            Story::Cost { executions, cpu_us, results, result_cpu_us } => {
+                let (took, each) = (seconds(*cpu_us), seconds(*result_cpu_us));
+                let (executions, results) = (count(*executions, "execution"), count(*results, "result"));
+                write!(f, "{executions} took {took} of CPU time, for {results} of {each}")
+            }
             Story::ProgramDied { .. }
             | Story::ProgramRecovered { .. }
             | Story::Injected { .. }
@@ -128,6 +126,7 @@ impl fmt::Display for Story {
             | Story::HostReturned { .. }
             | Story::HostSlow { .. }
             | Story::HostDrained { .. }
+            | Story::ReignBegan { .. }
             | Story::LinkCut { .. }
             | Story::LinkRestored { .. } => self.host(f),
             Story::Enrolled { member, name } => write!(f, "{member} ({name}) was let into the cluster"),

@@ -6,7 +6,9 @@
 //!      stopping            is there while the whole system ends
 //!      bulk                where an ephemeral home puts what is large: a link to a directory on disk
 //!      links/NAME          the sockets of all ARMORs and users; links/bulk-HOST, where a host gives bytes out
-//!      ftm/store.redb      the FTM's store
+//!      ftm/store.redb      the FTM's store, unless several hosts may have it:
+//!      managers            then who they are, and where theirs is
+//!      etcd/               of a system that is all on this machine: see `store/members.rs`
 //!      pki/                who this home is among other machines: see `pki`
 //!      book                where other machines are reached
 //!      hosts/HOST/         policy.toml, daemon.lock, daemon.log, beats, armors/NAME/{journal, log}
@@ -18,6 +20,7 @@
 mod ephemeral;
 mod last_daemon;
 mod lock;
+mod managers;
 
 use std::fs;
 use std::io;
@@ -35,6 +38,7 @@ pub(crate) use ephemeral::in_memory;
 pub use ephemeral::{Bases, clear_abandoned, remove};
 pub use last_daemon::LastDaemon;
 pub use lock::{Lock, LockError};
+pub use managers::Managers;
 
 /// Version of the layout and of everything kept in it.
 pub const VERSION: u32 = 1;
@@ -211,6 +215,12 @@ impl Home {
     #[must_use]
     pub fn store(&self) -> PathBuf {
         self.path.join("ftm/store.redb")
+    }
+
+    /// Where the etcd of a system that is all here lies.
+    #[must_use]
+    pub fn etcd(&self) -> PathBuf {
+        self.path.join("etcd")
     }
 
     /// Who this home is among other machines; see [`crate::pki`].

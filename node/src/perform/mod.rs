@@ -73,6 +73,10 @@ impl World {
             ProcessCommand::Sign { to, member, role, key } => self.processes.sign(to, member, role, key),
             ProcessCommand::KeepBook(book) => self.processes.keep_book(&book),
             ProcessCommand::Profile => self.processes.profile(),
+            ProcessCommand::LookUpReign => self.processes.seek_reign(None),
+            ProcessCommand::AskReign { accused, request, changes } => {
+                self.processes.seek_reign(Some((accused, request, changes)));
+            }
         }
     }
 }

@@ -97,6 +97,7 @@ impl Assignment {
             cores: self.cores,
             seed: random::bytes(),
             mirror: self.mirror,
+            elected: false,
         }
     }
 }

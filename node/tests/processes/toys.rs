@@ -135,7 +135,8 @@ impl Keeper {
             | ProcessEvent::PolicyRead(_)
             | ProcessEvent::Knocked { .. }
             | ProcessEvent::Signed { .. }
-            | ProcessEvent::Profiled(_) => {}
+            | ProcessEvent::Profiled(_)
+            | ProcessEvent::ReignSeen(_) => {}
         }
     }
 }

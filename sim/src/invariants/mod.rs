@@ -22,6 +22,7 @@ mod no_wrong_result;
 mod nothing_left;
 mod one_ftm_a_term;
 mod one_life_at_a_time;
+mod one_reign_a_term;
 mod one_vote_a_lane;
 mod only_ftm_retires;
 mod output_is_kept;
@@ -78,6 +79,7 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
         Box::<no_wrong_result::NoWrongResult>::default(),
         Box::<one_ftm_a_term::OneFtmATerm>::default(),
         Box::<one_life_at_a_time::OneLifeAtATime>::default(),
+        Box::<one_reign_a_term::OneReignATerm>::default(),
         Box::<one_vote_a_lane::OneVoteALane>::default(),
         Box::<only_ftm_retires::OnlyFtmRetires>::default(),
         Box::<output_is_kept::OutputIsKept>::default(),

@@ -376,7 +376,8 @@ impl Execution {
             | Timer::Remind
             | Timer::Guard
             | Timer::Judge(_)
-            | Timer::Profile => {}
+            | Timer::Profile
+            | Timer::Reign => {}
         }
         step
     }

@@ -166,6 +166,7 @@ pub fn notable(story: &Story) -> Option<String> {
         | Story::HostReturned { .. }
         | Story::HostSlow { .. }
         | Story::HostDrained { .. }
+        | Story::ReignBegan { .. }
         | Story::ArmorTransferred { .. }
         | Story::LinkCut { .. }
         | Story::LinkRestored { .. } => None,

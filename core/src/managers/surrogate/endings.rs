@@ -280,7 +280,8 @@ impl Surrogate {
             | Timer::Flush
             | Timer::Guard
             | Timer::Judge(_)
-            | Timer::Profile => {}
+            | Timer::Profile
+            | Timer::Reign => {}
         }
     }
 }

@@ -154,6 +154,8 @@ pub enum Timer {
     Profile,
     /// An FTM that several candidates may have is to say that it reigns.
     Reign,
+    /// A host in quarantine is to be tested, or its test took too long.
+    Parole(HostId),
 }
 
 /// What must be saved, and what is done once it is.

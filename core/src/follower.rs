@@ -201,6 +201,7 @@ impl Follower {
             | UserMessage::Admitted(_)
             | UserMessage::Revoked { .. }
             | UserMessage::Drained { .. }
+            | UserMessage::Pardoned { .. }
             | UserMessage::Moving { .. }
             | UserMessage::Located { .. }
             | UserMessage::Book(_) => Vec::new(),

@@ -24,6 +24,7 @@ pub mod report;
 pub mod restart;
 pub mod shell;
 pub mod strategy;
+pub mod test_task;
 pub mod token;
 pub mod vote;
 pub mod word;

@@ -39,6 +39,8 @@ pub enum Question {
     Revoke { name: String },
     /// That nothing more be placed on this host, or that it be used again.
     Drain { host: HostId, drained: bool },
+    /// That this host be trusted again.
+    Pardon { host: HostId },
     /// That this ARMOR go on on that host.
     Move { name: ArmorName, to: HostId },
 }
@@ -57,6 +59,7 @@ impl Question {
             })),
             Question::Revoke { name } => FtmMessage::Revoke { name: name.clone() },
             Question::Drain { host, drained } => FtmMessage::Drain { host: *host, drained: *drained },
+            Question::Pardon { host } => FtmMessage::Pardon { host: *host },
             Question::Move { name, to } => FtmMessage::Move { name: *name, to: *to },
         }
     }

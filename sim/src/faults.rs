@@ -329,7 +329,8 @@ fn draw_host_fault(world: &mut World) -> Option<Fault> {
             let drain = |drained| Fault::Ask(Question::Drain { host, drained });
             (drain(true), drain(false))
         }
-        90..=91 => return Some(Fault::Ask(Question::Move { name: *chance.pick(&serving)?, to: host })),
+        90 => return Some(Fault::Ask(Question::Pardon { host })),
+        91 => return Some(Fault::Ask(Question::Move { name: *chance.pick(&serving)?, to: host })),
         _ => return Some(Fault::LoseDatagrams(chance.within(0, 350), chance.within(0, 40))),
     };
     match end {

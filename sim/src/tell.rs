@@ -3,8 +3,8 @@
 use chameleon_core::armor::{Effect, LinkEvent};
 use chameleon_core::managers::ftm::FtmRecord;
 use chameleon_core::message::{
-    CopyMessage, DaemonMessage, ExecutionMessage, FanoutMessage, FtmMessage, Message, MirrorMessage, Story,
-    SurrogateMessage, Unmirrored, UserMessage, Value, VoterMessage,
+    CopyMessage, DaemonMessage, ExecutionMessage, FanoutMessage, FtmMessage, InitMessage, Message, MirrorMessage,
+    Story, SurrogateMessage, Unmirrored, UserMessage, Value, VoterMessage,
 };
 use chameleon_core::names::{ArmorName, Incarnation};
 use chameleon_core::shell::{Input, SaveRequest};
@@ -159,7 +159,9 @@ fn sentence(message: &Message) -> Option<String> {
         }
         Message::Fanout(FanoutMessage::Commit { .. }) => Some("commit".to_owned()),
         Message::User(message) => to_user(message),
-        Message::Fanout(_) | Message::Pulse(_) | Message::Heartbeat(_) | Message::Init(_) => None,
+        Message::Fanout(_) | Message::Pulse(_) | Message::Heartbeat(_) => None,
+        Message::Init(InitMessage::Test { number }) => Some(format!("do test task {number}")),
+        Message::Init(InitMessage::Time { .. }) => None,
         Message::Mirror(message) => to_mirror(message),
         Message::Copy(message) => of_copy(message),
     }
@@ -196,6 +198,8 @@ fn to_user(message: &UserMessage) -> Option<String> {
             Some(format!("{host} is drained{}", moved.chain(stays).collect::<String>()))
         }
         UserMessage::Drained { host, drained: false, .. } => Some(format!("{host} is used again")),
+        UserMessage::Pardoned { host, was_quarantined: true } => Some(format!("{host} is pardoned")),
+        UserMessage::Pardoned { host, was_quarantined: false } => Some(format!("{host} was trusted before")),
         UserMessage::Moving { name, from, to } => Some(format!("{name} goes on on {to} instead of {from}")),
         _ => None,
     }
@@ -228,6 +232,8 @@ fn to_ftm(message: &FtmMessage) -> Option<String> {
         }),
         FtmMessage::Drain { host, drained: true } => Some(format!("place nothing more on {host}")),
         FtmMessage::Drain { host, drained: false } => Some(format!("use {host} again")),
+        FtmMessage::Pardon { host } => Some(format!("trust {host} again")),
+        FtmMessage::Tested { number, answer, .. } => Some(format!("test task {number} results in {}", answer.short())),
         FtmMessage::Move { name, to } => Some(format!("let {name} go on on {to}")),
         FtmMessage::Gone { name } => Some(format!("{name} is gone")),
         FtmMessage::Lost { name, why, .. } => Some(format!("{name} is lost: {why}")),

@@ -1,8 +1,11 @@
-//! `chameleon host show HOST`: one host in full, as its Init ARMOR found it. `drain` and `resume`: whether it is used.
+//! `chameleon host show HOST`: one host in full, as its Init ARMOR found it. `drain`, `resume` and `pardon`: whether it is
+//! used.
 
-use chameleon_core::message::{FtmMessage, HostRow, Query, UserMessage};
+use chameleon_core::message::{Conduct, FtmMessage, HostRow, Query, UserMessage};
 use chameleon_core::names::{ArmorName, HostId};
 use chameleon_core::profile::{Clock, Profile};
+use chameleon_core::test_task::TASKS;
+use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use crate::commands::hosts;
@@ -32,6 +35,11 @@ enum What {
         /// The host, such as h1
         host: HostId,
     },
+    /// Trust a host again that is in quarantine, without waiting for its test tasks
+    Pardon {
+        /// The host, such as h1
+        host: HostId,
+    },
     /// Use a host again that was drained
     Resume {
         /// The host, such as h1
@@ -44,15 +52,22 @@ impl Host {
         let mut session = place.standing()?.connect()?;
         match self.what {
             What::Show { host, json } => {
-                let (row, profile) = shown(&mut session, host)?;
+                let shown = shown(&mut session, host)?;
                 match json {
-                    true => screen::print_json(&json_of(&row, profile.as_deref()))?,
-                    false => screen::print(&text_of(&row, profile.as_deref()))?,
+                    true => screen::print_json(&json_of(&shown))?,
+                    false => screen::print(&text_of(&shown))?,
                 }
             }
             What::Drain { host } => {
                 let left = use_of(&mut session, host, true)?;
                 screen::print(&drained_text(host, &left))?;
+            }
+            What::Pardon { host } => {
+                let text = match pardoned(&mut session, host)? {
+                    true => format!("{host} gets lanes again"),
+                    false => format!("{host} is not in quarantine"),
+                };
+                screen::print(&text)?;
             }
             What::Resume { host } => {
                 let _ = use_of(&mut session, host, false)?;
@@ -87,20 +102,44 @@ fn drained_text(host: HostId, left: &Left) -> String {
     lines.join("\n")
 }
 
-/// A host, and what was found there.
-///
-/// # Errors
-/// There is no such host, or the FTM does not answer.
-fn shown(session: &mut dyn Session, host: HostId) -> Result<(HostRow, Option<Box<Profile>>), Failure> {
-    ask(session, &FtmMessage::Ask(Query::Host(host)), |answer| match answer {
-        UserMessage::Host { row, profile } if row.host == host => Some((row, profile)),
+/// Has a host trusted again; whether it was not.
+fn pardoned(session: &mut dyn Session, host: HostId) -> Result<bool, Failure> {
+    ask(session, &FtmMessage::Pardon { host }, |answer| match answer {
+        UserMessage::Pardoned { host: of, was_quarantined } => (of == host).then_some(was_quarantined),
         _ => None,
     })
 }
 
-fn json_of(row: &HostRow, profile: Option<&Profile>) -> Value {
-    let mut value = hosts::json_of(row);
-    value["profile"] = profile.map_or(Value::Null, profile_json);
+/// All that is known of a host.
+#[derive(Debug, PartialEq)]
+struct Shown {
+    row: HostRow,
+    profile: Option<Box<Profile>>,
+    conduct: Box<Conduct>,
+}
+
+/// # Errors
+/// There is no such host, or the FTM does not answer.
+fn shown(session: &mut dyn Session, host: HostId) -> Result<Shown, Failure> {
+    ask(session, &FtmMessage::Ask(Query::Host(host)), |answer| match answer {
+        UserMessage::Host { row, profile, conduct } if row.host == host => Some(Shown { row, profile, conduct }),
+        _ => None,
+    })
+}
+
+fn json_of(shown: &Shown) -> Value {
+    let mut value = hosts::json_of(&shown.row);
+    value["profile"] = shown.profile.as_deref().map_or(Value::Null, profile_json);
+    let incidents = shown.conduct.incidents.iter();
+    value["incidents"] = incidents.map(|(at, what)| json!({ "unix_ms": at, "what": what.to_string() })).collect();
+    value["quarantine"] = shown.conduct.quarantine.map_or(Value::Null, |quarantine| {
+        json!({
+            "times": shown.conduct.times,
+            "since_unix_ms": quarantine.since_unix_ms,
+            "tested_at_unix_ms": quarantine.since_unix_ms + quarantine.wait.0,
+            "test_tasks_done": quarantine.parole,
+        })
+    });
     value
 }
 
@@ -134,18 +173,35 @@ pub fn profile_json(profile: &Profile) -> Value {
     })
 }
 
-fn text_of(row: &HostRow, profile: Option<&Profile>) -> String {
+fn text_of(shown: &Shown) -> String {
+    let (row, zone) = (&shown.row, screen::zone());
     let mut lines = vec![
         format!("host       {}", row.host),
-        format!("state      {} since {}", row.state.word(), screen::date(row.since_unix_ms, &screen::zone())),
+        format!("state      {} since {}", row.state.word(), screen::date(row.since_unix_ms, &zone)),
         format!("runs       {} lanes and {} other ARMORs of {} jobs", row.lanes, row.armors - row.lanes, row.jobs),
     ];
     lines.extend(row.entry.iter().map(|entry| format!("name       {}, reached at {}", entry.name, entry.address)));
-    match profile {
+    lines.extend(conduct_lines(&shown.conduct, &zone));
+    match &shown.profile {
         Some(profile) => lines.extend(profile_lines(profile)),
         None => lines.push("profile    not there yet: the Init ARMOR has not reported; ask again in a second".to_owned()),
     }
     lines.join("\n")
+}
+
+/// What speaks against a host, and what follows.
+fn conduct_lines(conduct: &Conduct, zone: &TimeZone) -> Vec<String> {
+    let incidents = conduct.incidents.iter();
+    let mut lines: Vec<String> =
+        incidents.map(|(at, what)| format!("incident   {}: {what}", screen::date(*at, zone))).collect();
+    lines.extend(conduct.quarantine.map(|quarantine| match quarantine.parole {
+        Some(done) => format!("quarantine on parole, {done} of {TASKS} test tasks done"),
+        None => {
+            let tested = screen::date(quarantine.since_unix_ms + quarantine.wait.0, zone);
+            format!("quarantine no new lanes (time {}); tested from {tested} on", conduct.times)
+        }
+    }));
+    lines
 }
 
 fn profile_lines(profile: &Profile) -> Vec<String> {
@@ -184,7 +240,7 @@ fn size(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use chameleon_core::message::HostState;
+    use chameleon_core::message::{HostFault, HostState, Incident};
     use chameleon_core::names::{JobId, LaneId};
     use chameleon_core::profile::{Ability, Finding, Numeric, Tool};
 
@@ -247,9 +303,10 @@ mod tests {
 
     #[test]
     fn a_host_is_shown_with_what_it_lacks() {
-        let answer = UserMessage::Host { row: row(), profile: Some(Box::new(profile())) };
-        let (shown_row, found) = shown(&mut Scripted::answering(vec![answer]), HostId(2)).unwrap();
-        assert_eq!((&shown_row, found.as_deref()), (&row(), Some(&profile())));
+        let (row, found, conduct) = (row(), Some(Box::new(profile())), Box::<Conduct>::default());
+        let answer = UserMessage::Host { row: row.clone(), profile: found.clone(), conduct: conduct.clone() };
+        let all = shown(&mut Scripted::answering(vec![answer]), HostId(2)).unwrap();
+        assert_eq!(all, Shown { row, profile: found, conduct });
         insta::assert_snapshot!(profile_lines(&profile()).join("\n"), @r"
         platform   Linux aarch64 glibc 2.36, kernel 6.8.0
         CPU        4 × Neoverse, 90000 pieces of work a second
@@ -263,8 +320,31 @@ mod tests {
                    sin(1e22): -8.5e-1
         LACKS      Landlock: is not there; mounts do it
         ");
-        assert!(text_of(&row(), None).contains("ask again"));
-        assert_eq!(json_of(&row(), None)["profile"], Value::Null);
-        assert_eq!(json_of(&row(), Some(&profile()))["profile"]["lacks"][0], "Landlock: is not there; mounts do it");
+        assert_eq!(json_of(&all)["profile"]["lacks"][0], "Landlock: is not there; mounts do it");
+        let before = Shown { profile: None, ..all };
+        assert!(text_of(&before).contains("ask again"));
+        assert_eq!((&json_of(&before)["profile"], &json_of(&before)["quarantine"]), (&Value::Null, &Value::Null));
+    }
+
+    #[test]
+    fn a_host_in_quarantine_is_shown_with_what_speaks_against_it() {
+        let mut conduct = Conduct::default();
+        conduct.put_down(1_700_000_000_000, Incident::Lost(HostFault::Frozen));
+        conduct.put_down(1_700_000_060_000, Incident::Blamed(JobId(4)));
+        conduct.quarantine(1_700_000_060_000);
+        insta::assert_snapshot!(conduct_lines(&conduct, &TimeZone::UTC).join("\n"), @r"
+        incident   2023-11-14 22:13:20: it was lost (its processes are frozen, its machine still answers)
+        incident   2023-11-14 22:14:20: a lane of j4 repeated a wrong value there
+        quarantine no new lanes (time 1); tested from 2023-11-14 22:14:30 on
+        ");
+        conduct.parole();
+        assert_eq!(conduct_lines(&conduct, &TimeZone::UTC)[2], "quarantine on parole, 0 of 3 test tasks done");
+        let all = Shown { row: row(), profile: None, conduct: Box::new(conduct) };
+        assert_eq!((&json_of(&all)["incidents"][1]["what"], &json_of(&all)["quarantine"]["times"]), (
+            &Value::from("a lane of j4 repeated a wrong value there"),
+            &Value::from(1)
+        ));
+        let answer = UserMessage::Pardoned { host: HostId(2), was_quarantined: true };
+        assert!(pardoned(&mut Scripted::answering(vec![answer]), HostId(2)).unwrap());
     }
 }

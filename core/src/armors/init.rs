@@ -1,4 +1,5 @@
-//! Init: has a joining host looked over, reports what was found to the FTM, and is retired.
+//! Init: has a joining host looked over, reports what was found to the FTM, and is retired. On a host that is to be
+//! trusted again it does test tasks before.
 //!
 //! The machine is asked for everything but its clock. That is compared with the FTM's by a few
 //! questions: an answer that took `t` to come was given at most `t` after the question, so that the
@@ -10,6 +11,7 @@ use crate::armor::{Armor, Effect, Event, LinkEvent, Moment, Progress, Step, Time
 use crate::message::{FtmMessage, InitMessage};
 use crate::names::{ArmorName, HostId, Millis};
 use crate::profile::{Clock, Profile};
+use crate::test_task;
 use crate::world::{ProcessCommand, ProcessEvent};
 
 /// Answers that are wanted before the clocks are compared.
@@ -84,6 +86,9 @@ impl Armor for Init {
         match event {
             Event::Message { from: ArmorName::Ftm, message: InitMessage::Time { number, unix_ms } } => {
                 self.told_time(now, number, unix_ms, &mut step);
+            }
+            Event::Message { from: from @ ArmorName::Ftm, message: InitMessage::Test { number } } => {
+                step.send(from, FtmMessage::Tested { host: self.host, number, answer: test_task::run(number) });
             }
             Event::Timer(Timer::Remind) if self.answers < ANSWERS => self.ask(now, &mut step),
             Event::Link(LinkEvent::Up { peer: ArmorName::Ftm, .. }) => self.report(&mut step),

@@ -5,7 +5,7 @@ use crate::daemon::{Charge, Daemon, DaemonRecord, DaemonStep, Grant, State};
 use crate::elements::candidacy::Act;
 use crate::message::{DaemonMessage, Story};
 use crate::names::{ArmorName, HostId, Incarnation, Term};
-use crate::world::{ProcessCommand, ReignSight};
+use crate::world::{ProcessCommand, Reign, ReignSight};
 
 impl Daemon {
     /// The FTM says that it reigns.
@@ -70,7 +70,7 @@ impl Daemon {
     /// This host has the reign of that term: its FTM lives once, and another life needs another term.
     fn raise_ftm(&mut self, now: Moment, term: Term, why: String, step: &mut DaemonStep) {
         let host = self.host;
-        self.observe(now, ArmorName::Ftm, Story::ReignBegan { term, host, why }, step);
+        self.observe(now, ArmorName::Ftm, Story::ReignBegan(Reign { term, host, request: 0 }, why), step);
         let grant = Grant { incarnation: life(term), granted: life(term), mirror: None };
         match self.charges.get(&ArmorName::Ftm) {
             // The one before is still here: it goes first.

@@ -17,7 +17,7 @@
 //!
 //! An answer that never comes may still have been done: the store is looked at again, and shows by the request whether
 //! the reign is ours. Nobody votes here, the store does; the alternative, consensus among daemons, would be that store
-//! once more (`docs/decisions/0027-a-reign-over-a-store.md`).
+//! once more (`docs/decisions/0029-a-reign-over-a-store.md`).
 
 use std::collections::BTreeSet;
 

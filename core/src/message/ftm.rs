@@ -165,6 +165,16 @@ pub enum FtmMessage {
         #[n(1)]
         profile: Box<Profile>,
     },
+    /// Init → FTM: what the test task of this number results in here. Answers `InitMessage::Test`.
+    #[n(140)]
+    Tested {
+        #[n(0)]
+        host: HostId,
+        #[n(1)]
+        number: u32,
+        #[n(2)]
+        answer: Digest,
+    },
 
     /// User → FTM: keep a token of this digest, with which one is let in as this. Answered by
     /// `UserMessage::TokenKept` (once it is on disk) or `Refused`.
@@ -215,6 +225,13 @@ pub enum FtmMessage {
         name: ArmorName,
         #[n(1)]
         to: HostId,
+    },
+    /// User → FTM: trust this host again that is in quarantine. Answered by `UserMessage::Pardoned` (once it is on
+    /// disk) or `Refused`.
+    #[n(141)]
+    Pardon {
+        #[n(0)]
+        host: HostId,
     },
     /// FTM → FTM (its own link says it, it is never taken from outside): who is behind this user's
     /// command, if it is not the owner of the FTM's home. No answer.

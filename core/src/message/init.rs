@@ -14,4 +14,10 @@ pub enum InitMessage {
         #[n(1)]
         unix_ms: u64,
     },
+    /// FTM → Init: do the test task of this number. Answered by `FtmMessage::Tested`.
+    #[n(140)]
+    Test {
+        #[n(0)]
+        number: u32,
+    },
 }

@@ -3,6 +3,7 @@
 //! Each variant says who sends it and what answers it. All of them may arrive twice or late; none may
 //! be needed exactly once. `docs/protocol.md` is this module as a table.
 
+mod conduct;
 mod daemon;
 mod evidence;
 mod execution;
@@ -23,6 +24,7 @@ use minicbor::{Decode, Encode};
 use crate::armor::Progress;
 use crate::names::Incarnation;
 
+pub use conduct::{Conduct, Incident, Quarantine};
 pub use daemon::{Bid, DaemonMessage};
 pub use evidence::{Diagnosis, Evidence, Why};
 pub use execution::{ExecutionMessage, LaneOrders, Purpose};

@@ -4,10 +4,10 @@
 use minicbor::{Decode, Encode};
 
 use crate::job::{InjectionKind, OsBytes};
-use crate::message::{Diagnosis, Evidence, Hearing, HostFault, Outcome, Resolution, Value, Why};
-use crate::names::{ArmorName, ExecutionId, HostId, Incarnation, LaneId, Millis, StageId, TaskId, Term};
+use crate::message::{Diagnosis, Evidence, Hearing, HostFault, Incident, Outcome, Resolution, Value, Why};
+use crate::names::{ArmorName, ExecutionId, HostId, Incarnation, LaneId, Millis, StageId, TaskId};
 use crate::principal::Principal;
-use crate::world::BlockedWhy;
+use crate::world::{BlockedWhy, Reign};
 
 /// Something that happened, with the time it was noticed.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -324,10 +324,7 @@ pub enum Story {
     },
     /// Changes in these files were not compared, by the mask of this name.
     #[n(30)]
-    Masked {
-        #[n(0)]
-        mask: String,
-    },
+    Masked(#[n(0)] String),
     /// A host is taken for lost: how these observers heard it, and how many ARMORs are installed elsewhere.
     #[n(60)]
     HostLost {
@@ -400,6 +397,35 @@ pub enum Story {
         #[n(1)]
         drained: bool,
     },
+    /// A host failed again and again: it gets no new lanes, and is left alone for so long.
+    #[n(140)]
+    HostQuarantined {
+        #[n(0)]
+        host: HostId,
+        /// How often it was by now.
+        #[n(1)]
+        times: u32,
+        #[n(2)]
+        wait: Millis,
+        #[n(3)]
+        why: Vec<Incident>,
+    },
+    /// A host in quarantine is to show that it does so many known tasks right.
+    #[n(141)]
+    HostOnParole {
+        #[n(0)]
+        host: HostId,
+        #[n(1)]
+        tasks: u32,
+    },
+    /// It did, or a person pardoned it.
+    #[n(142)]
+    HostTrusted {
+        #[n(0)]
+        host: HostId,
+        #[n(1)]
+        pardoned: bool,
+    },
     /// An ARMOR goes on on another host because somebody wants it so.
     #[n(67)]
     ArmorTransferred {
@@ -412,16 +438,9 @@ pub enum Story {
         #[n(3)]
         why: String,
     },
-    /// A candidate was given the reign.
+    /// A candidate was given the reign, and why it had asked for it.
     #[n(130)]
-    ReignBegan {
-        #[n(0)]
-        term: Term,
-        #[n(1)]
-        host: HostId,
-        #[n(2)]
-        why: String,
-    },
+    ReignBegan(#[n(0)] Reign, #[n(1)] String),
     /// A host's own policy cannot be read: it accepts nothing.
     #[n(81)]
     PolicyRefused {

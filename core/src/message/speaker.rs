@@ -51,12 +51,15 @@ fn to_ftm(from: ArmorName, message: &FtmMessage) -> bool {
         | FtmMessage::Renew { .. }
         | FtmMessage::Revoke { .. }
         | FtmMessage::Drain { .. }
+        | FtmMessage::Pardon { .. }
         | FtmMessage::Move { .. }
         | FtmMessage::Introduced(_) => from.kind() == Kind::User,
         FtmMessage::Unmirrored { name, .. } => from == *name,
         FtmMessage::Hears { .. } => from.kind() == Kind::Heartbeat,
         FtmMessage::Joined { host, .. } => from == ArmorName::Daemon(*host),
-        FtmMessage::AskTime { host, .. } | FtmMessage::Profiled { host, .. } => from == ArmorName::Init(*host),
+        FtmMessage::AskTime { host, .. } | FtmMessage::Profiled { host, .. } | FtmMessage::Tested { host, .. } => {
+            from == ArmorName::Init(*host)
+        }
         FtmMessage::Running(_)
         | FtmMessage::Gone { .. }
         | FtmMessage::Lost { .. }

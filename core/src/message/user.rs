@@ -5,7 +5,7 @@ use minicbor::{Decode, Encode};
 
 use crate::book::{Book, Entry};
 use crate::job::Job;
-use crate::message::{ArmorState, Occurrence, Outcome, Resolution};
+use crate::message::{ArmorState, Conduct, Occurrence, Outcome, Resolution};
 use crate::names::{ArmorName, Digest, ExecutionId, HostId, Incarnation, JobId, LaneId, StageId, TaskId};
 use crate::principal::Principal;
 use crate::profile::Profile;
@@ -80,6 +80,9 @@ pub enum UserMessage {
         row: HostRow,
         #[n(1)]
         profile: Option<Box<Profile>>,
+        /// What is on record of it.
+        #[n(140)]
+        conduct: Box<Conduct>,
     },
 
     /// SM → user: more decided output, in order. Answered by `SurrogateMessage::Consumed`.
@@ -137,6 +140,14 @@ pub enum UserMessage {
         moved: Vec<(ArmorName, HostId)>,
         #[n(3)]
         stays: Vec<(ArmorName, String)>,
+    },
+    /// FTM → user: this host is trusted, whether or not it was before.
+    #[n(140)]
+    Pardoned {
+        #[n(0)]
+        host: HostId,
+        #[n(1)]
+        was_quarantined: bool,
     },
     /// FTM → user: this ARMOR ends on the one host and begins on the other.
     #[n(46)]
@@ -319,6 +330,9 @@ pub enum HostState {
     /// Its daemon can be spoken to, and a person wants nothing more there.
     #[n(3)]
     Drained,
+    /// It failed again and again: no new lanes go there until it has shown that it can be relied on.
+    #[n(140)]
+    Quarantined,
 }
 
 impl HostState {
@@ -330,6 +344,7 @@ impl HostState {
             HostState::Away => "away",
             HostState::Lost => "lost",
             HostState::Drained => "drained",
+            HostState::Quarantined => "quarantined",
         }
     }
 }

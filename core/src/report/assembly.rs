@@ -94,14 +94,17 @@ impl Assembly {
             | Story::LeftOut { .. }
             | Story::Undecided { .. }
             | Story::Resolved(_)
-            | Story::Masked { .. }
+            | Story::Masked(..)
             | Story::PolicyRefused { .. }
             | Story::Spread { .. }
             | Story::HostLost { .. }
             | Story::HostReturned { .. }
             | Story::HostSlow { .. }
             | Story::HostDrained { .. }
-            | Story::ReignBegan { .. }
+            | Story::ReignBegan(..)
+            | Story::HostQuarantined { .. }
+            | Story::HostOnParole { .. }
+            | Story::HostTrusted { .. }
             | Story::ArmorTransferred { .. }
             | Story::LinkCut { .. }
             | Story::LinkRestored { .. } => {}

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::message::{Hearing, HostFault, Story};
+use crate::message::{Hearing, HostFault, Incident, Story};
 use crate::names::Millis;
 use crate::report::sentence::count;
 
@@ -33,11 +33,35 @@ impl Story {
                     "the link from {from} to {to} is cut: {to} heard {hearing}, while {heard_by} hears {from}{back}"
                 )
             }
-            Story::ReignBegan { term, host, why } => write!(f, "{host} has the FTM under {term}: {why}"),
+            Story::ReignBegan(reign, why) => write!(f, "{} has the FTM under {}: {why}", reign.host, reign.term),
             Story::HostDrained { host, drained: true } => write!(f, "{host} is drained: nothing more is placed there"),
             Story::HostDrained { host, drained: false } => write!(f, "{host} is used again"),
+            Story::HostQuarantined { host, times, wait, why } => {
+                let why: Vec<String> = why.iter().map(ToString::to_string).collect();
+                let again = if *times > 1 { format!(" (time {times})") } else { String::new() };
+                write!(f, "{host} is quarantined{again}, no new lanes go there: {}; ", why.join(", "))?;
+                write!(f, "it is tested in {wait}")
+            }
+            Story::HostOnParole { host, tasks } => {
+                write!(f, "{host} is on parole: it is to do {} with known answers", count((*tasks).into(), "task"))
+            }
+            Story::HostTrusted { host, pardoned: false } => {
+                write!(f, "{host} did its test tasks right and gets lanes again")
+            }
+            Story::HostTrusted { host, pardoned: true } => write!(f, "{host} was pardoned and gets lanes again"),
             Story::LinkRestored { from, to } => write!(f, "{to} hears {from} again"),
             _ => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Incident {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Incident::Lost(fault) => write!(f, "it was lost ({fault})"),
+            Incident::DaemonDied => f.write_str("its daemon died"),
+            Incident::Blamed(job) => write!(f, "a lane of {job} repeated a wrong value there"),
+            Incident::TestFailed => f.write_str("it failed a test task"),
         }
     }
 }

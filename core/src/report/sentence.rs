@@ -44,7 +44,7 @@ impl Story {
             Story::NotifyFailed { .. } => "notify-failed",
             Story::Cost { .. } => "cost",
             Story::SlotUnavailable { .. } => "slot-unavailable",
-            Story::Masked { .. } => "masked",
+            Story::Masked(..) => "masked",
             Story::Spread { .. } => "spread",
             Story::PolicyRefused { .. } => "policy-refused",
             Story::HostLost { .. } => "host-lost",
@@ -54,7 +54,10 @@ impl Story {
             Story::LinkRestored { .. } => "link-restored",
             Story::ArmorMoved { .. } => "armor-moved",
             Story::HostDrained { .. } => "host-drained",
-            Story::ReignBegan { .. } => "reign-began",
+            Story::ReignBegan(..) => "reign-began",
+            Story::HostQuarantined { .. } => "host-quarantined",
+            Story::HostOnParole { .. } => "host-on-parole",
+            Story::HostTrusted { .. } => "host-trusted",
             Story::ArmorTransferred { .. } => "armor-transferred",
             Story::Unclear { .. } => "unclear",
             Story::Undecided { .. } => "undecided",
@@ -67,35 +70,22 @@ impl Story {
 impl fmt::Display for Story {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Story::Accepted => write!(f, "job accepted"),
-            Story::StageBegan { stage, lanes, quorum } => {
-                write!(f, "stage {stage} began with {}, {quorum} must agree", count(lanes.len() as u64, "lane"))
-            }
-            Story::Committed { stage, changes } => {
-                write!(f, "{} of stage {stage} put in place", count(*changes, "changed path"))
-            }
-            Story::CommitConflict { stage, paths } => {
-                let paths: Vec<_> = paths.iter().map(|path| String::from_utf8_lossy(path)).collect();
-                write!(f, "changes of stage {stage} withheld: somebody else changed {}", paths.join(", "))
-            }
-            Story::LeftOut { stage, why } => write!(f, "lanes on other hosts do without in stage {stage}: {why}"),
-            Story::InputRefused { stage, why } => write!(f, "input of stage {stage} refused, nothing started: {why}"),
+            Story::Accepted
+            | Story::StageBegan { .. }
+            | Story::Committed { .. }
+            | Story::CommitConflict { .. }
+            | Story::LeftOut { .. }
+            | Story::InputRefused { .. }
+            | Story::Masked(..)
+            | Story::Undecided { .. }
+            | Story::Resolved(_)
+            | Story::NotifyFailed { .. }
+            | Story::Ended(_)
+            | Story::Cost { .. } => self.job(f),
             Story::PolicyRefused { host, why } => write!(f, "{host} accepts nothing, its policy is refused: {why}"),
             Story::Spread { lanes } => {
                 let places: Vec<String> = lanes.iter().map(|(lane, host)| format!("{lane} on {host}")).collect();
                 write!(f, "lanes were placed: {}", places.join(", "))
-            }
-            Story::Masked { mask } => write!(f, "files under the mask {mask} were not compared"),
-            Story::Undecided { stage, task, why } => write!(f, "no result of {stage}/{task}, the others go on: {why}"),
-            Story::Resolved(resolution) => resolution.fmt(f),
-            Story::NotifyFailed { notice, why } => {
-                write!(f, "notice {notice} could not be delivered and is tried again: {why}")
-            }
-            Story::Ended(outcome) => write!(f, "job ended: {outcome}"),
-            Story::Cost { executions, cpu_us, results, result_cpu_us } => {
-                let (took, each) = (seconds(*cpu_us), seconds(*result_cpu_us));
-                let (executions, results) = (count(*executions, "execution"), count(*results, "result"));
-                write!(f, "{executions} took {took} of CPU time, for {results} of {each}")
             }
             Story::ProgramDied { .. }
             | Story::ProgramRecovered { .. }
@@ -126,7 +116,10 @@ impl fmt::Display for Story {
             | Story::HostReturned { .. }
             | Story::HostSlow { .. }
             | Story::HostDrained { .. }
-            | Story::ReignBegan { .. }
+            | Story::ReignBegan(..)
+            | Story::HostQuarantined { .. }
+            | Story::HostOnParole { .. }
+            | Story::HostTrusted { .. }
             | Story::LinkCut { .. }
             | Story::LinkRestored { .. } => self.host(f),
             Story::Enrolled { member, name } => write!(f, "{member} ({name}) was let into the cluster"),
@@ -136,6 +129,40 @@ impl fmt::Display for Story {
 }
 
 impl Story {
+    fn job(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Story::Accepted => write!(f, "job accepted"),
+            Story::StageBegan { stage, lanes, quorum } => {
+                write!(f, "stage {stage} began with {}, {quorum} must agree", count(lanes.len() as u64, "lane"))
+            }
+            Story::Committed { stage, changes } => {
+                write!(f, "{} of stage {stage} put in place", count(*changes, "changed path"))
+            }
+            Story::CommitConflict { stage, paths } => {
+                let paths: Vec<_> = paths.iter().map(|path| String::from_utf8_lossy(path)).collect();
+                write!(f, "changes of stage {stage} withheld: somebody else changed {}", paths.join(", "))
+            }
+            Story::LeftOut { stage, why } => write!(f, "lanes on other hosts do without in stage {stage}: {why}"),
+            Story::InputRefused { stage, why } => write!(f, "input of stage {stage} refused, nothing started: {why}"),
+            Story::Masked(mask) => write!(f, "files under the mask {mask} were not compared"),
+            Story::Undecided { stage, task, why } => write!(f, "no result of {stage}/{task}, the others go on: {why}"),
+            Story::Resolved(resolution) => write!(f, "{resolution}"),
+            Story::NotifyFailed { notice, why } => {
+                write!(f, "notice {notice} could not be delivered and is tried again: {why}")
+            }
+            Story::Ended(outcome) => write!(f, "job ended: {outcome}"),
+            Story::Cost { executions, cpu_us, results, result_cpu_us } => write!(
+                f,
+                "{} took {} of CPU time, for {} of {}",
+                count(*executions, "execution"),
+                seconds(*cpu_us),
+                count(*results, "result"),
+                seconds(*result_cpu_us)
+            ),
+            _ => Ok(()),
+        }
+    }
+
     fn program(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Story::ProgramDied { lane, execution, evidence, ran, restart_after } => {

@@ -178,11 +178,14 @@ impl Home {
         PathBuf::from(format!("/proc/self/fd/{}/{file}", self.links.as_raw_fd()))
     }
 
-    /// Takes the name of an ARMOR for this life of it, unless a later one lives.
+    /// Takes the name of an ARMOR for this life of it, unless a later one lives on another host of this home.
     ///
     /// # Errors
     /// The life cannot be noted.
     pub fn take_name(&self, name: ArmorName, life: Incarnation) -> io::Result<bool> {
+        if self.hosts() < 2 {
+            return Ok(true);
+        }
         let noted = self.in_links(&format!(".{name}-life"));
         let known = fs::read_to_string(&noted).ok().and_then(|text| text.parse().ok()).map(Incarnation);
         if known > Some(life) && UnixStream::connect(self.socket(name)).is_ok() {
@@ -464,6 +467,7 @@ mod tests {
     fn the_name_of_an_armor_belongs_to_its_latest_life_while_that_lives() {
         let directory = tempfile::tempdir().unwrap();
         let home = Home::create(directory.path()).unwrap();
+        [HostId(1), HostId(2)].into_iter().for_each(|host| home.make_host(host).unwrap());
         let name = ArmorName::Voter(JobId(1));
         let take = |life| home.take_name(name, Incarnation(life)).unwrap();
         assert!(take(1_001));

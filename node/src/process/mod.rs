@@ -26,7 +26,7 @@ use crate::launch;
 use crate::pki;
 use crate::profile;
 
-pub(crate) use factory::Assignment;
+pub(crate) use factory::{Answer, Order};
 pub use factory::{Factory, FactoryError};
 pub use handle::Process;
 use polls::Polls;

@@ -26,6 +26,7 @@ mod one_reign_a_term;
 mod one_vote_a_lane;
 mod only_ftm_retires;
 mod output_is_kept;
+mod quarantined;
 mod quorum;
 mod released_prefix;
 mod reported_is_durable;
@@ -83,6 +84,7 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
         Box::<one_vote_a_lane::OneVoteALane>::default(),
         Box::<only_ftm_retires::OnlyFtmRetires>::default(),
         Box::<output_is_kept::OutputIsKept>::default(),
+        Box::<quarantined::Quarantined>::default(),
         Box::<quorum::Quorum>::default(),
         Box::<released_prefix::ReleasedPrefix>::default(),
         Box::<reported_is_durable::ReportedIsDurable>::default(),

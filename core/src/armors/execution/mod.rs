@@ -377,7 +377,8 @@ impl Execution {
             | Timer::Guard
             | Timer::Judge(_)
             | Timer::Profile
-            | Timer::Reign => {}
+            | Timer::Reign
+            | Timer::Parole(_) => {}
         }
         step
     }

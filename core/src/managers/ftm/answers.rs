@@ -39,6 +39,7 @@ impl Ftm {
                 Some(known) => UserMessage::Host {
                     row: self.host_row(host),
                     profile: known.profile.as_ref().map(|record| record.profile.clone()),
+                    conduct: Box::new(known.conduct.clone()),
                 },
                 None => UserMessage::Refused { why: self.unknown_host(host) },
             },
@@ -68,6 +69,7 @@ impl Ftm {
         let state = match self.linked.contains(&ArmorName::Daemon(host)) {
             _ if self.is_lost(host) => HostState::Lost,
             true if self.is_drained(host) => HostState::Drained,
+            true if self.is_quarantined(host) => HostState::Quarantined,
             true => HostState::Up,
             false => HostState::Away,
         };

@@ -6,7 +6,7 @@ use crate::managers::ftm::placement::{Placing, Plan};
 use crate::managers::ftm::registry::{Decided, Entry, Sighting};
 use crate::managers::ftm::ring::Watching;
 use crate::managers::ftm::{Ftm, FtmRecord, FtmStep, HostRecord, ProfileRecord, Standing};
-use crate::message::{Bid, DaemonMessage, Occurrence, Story, SurrogateMessage, Unit, UserMessage};
+use crate::message::{Bid, Conduct, DaemonMessage, Incident, Occurrence, Story, SurrogateMessage, Unit, UserMessage};
 use crate::names::{ArmorName, HostId, Incarnation, JobId, Kind, Millis};
 
 /// What the FTM knows of a host.
@@ -19,6 +19,8 @@ pub(super) struct Host {
     pub standing: Standing,
     /// Whether a person wants nothing more there. Durable.
     pub drained: bool,
+    /// What is on record of it. Durable.
+    pub conduct: Conduct,
     /// What its Heartbeat is to do.
     pub watching: Watching,
     /// When its daemon joined last.
@@ -35,6 +37,16 @@ impl Host {
     /// Whether ARMORs can be placed there.
     pub fn serves(&self) -> bool {
         self.daemon.is_some() && self.standing == Standing::Serving && !self.drained
+    }
+
+    /// Whether lanes can be placed there, too.
+    pub fn takes_lanes(&self) -> bool {
+        self.serves() && self.conduct.is_trusted()
+    }
+
+    /// Whether it was looked over in this life of its daemon.
+    pub fn is_looked_over(&self) -> bool {
+        self.profile.as_ref().is_some_and(|record| record.daemon == self.record.daemon)
     }
 }
 
@@ -53,6 +65,7 @@ impl Ftm {
         self.tell_host(host, step);
         self.place_requested(now, step);
         self.watch_hosts(step);
+        self.parole_soon(now, host, step);
     }
 
     /// A life of its daemon that joins for the first time is put on record, and its host will be looked over.
@@ -67,6 +80,9 @@ impl Ftm {
         if record.host != host || record.daemon != daemon {
             let since_unix_ms = now.unix_ms;
             self.save(step, FtmRecord::Host(HostRecord { host, daemon, since_unix_ms, ..record }));
+            if record.host == host && !self.is_lost(host) {
+                self.charge(now, host, Incident::DaemonDied, step);
+            }
         }
         self.profile_soon(host, step);
     }
@@ -242,7 +258,8 @@ impl Ftm {
     /// A retired ARMOR is gone for good.
     pub(super) fn retired(&mut self, name: ArmorName, step: &mut FtmStep) {
         self.save(step, FtmRecord::ArmorGone(name));
-        if let ArmorName::Surrogate(_) = name {
+        // Those that are spoken to: a link that is wanted is tried for ever.
+        if let ArmorName::Surrogate(_) | ArmorName::Init(_) | ArmorName::Heartbeat(_) = name {
             self.linked.remove(&name);
             step.then(Effect::Forget { peer: name });
         }

@@ -13,7 +13,7 @@ use crate::managers::ftm::registry::{Decided, Entry};
 use crate::managers::ftm::ring::{self, Watching};
 use crate::managers::ftm::suspicion::{Finding, JUDGED_AFTER, Suspicion};
 use crate::managers::ftm::{Ftm, FtmRecord, FtmStep};
-use crate::message::{DaemonMessage, Hearing, HeartbeatMessage, HostFault, PairKey, Story};
+use crate::message::{DaemonMessage, Hearing, HeartbeatMessage, HostFault, Incident, PairKey, Story};
 use crate::names::{ArmorName, HostId, Millis};
 
 impl Ftm {
@@ -162,6 +162,7 @@ impl Ftm {
         let moved = here.iter().filter(is_moved).filter(|entry| entry.name.job().is_some()).count() as u64;
         let why = format!("{host} is lost: {fault}");
         self.note(now, None, Story::HostLost { host, fault, heard, moved }, step);
+        self.charge(now, host, Incident::Lost(fault), step);
         for entry in here {
             self.lose_armor(now, host, &entry, &why, step);
         }

@@ -22,6 +22,8 @@
 //! | [`suspicion`] | what the silence of a host means |
 //! | `copies` | where a copy is kept of what SMs and Voters save |
 //! | `loss` | what becomes of a lost host and of its ARMORs |
+//! | `conduct` | whether a host is trusted, by what is on record of it |
+//! | `quarantine` | what becomes of one that is not |
 //! | `moves` | what a person has moved to other hosts |
 //! | `unresolved` | what a person must look at, and what they say of it |
 //! | `profiles` | what each host is, and when it is looked over |
@@ -30,6 +32,7 @@
 
 pub mod admission;
 mod answers;
+mod conduct;
 mod copies;
 pub mod enrolment;
 pub mod events;
@@ -42,6 +45,7 @@ pub mod notices;
 pub mod placement;
 mod places;
 mod profiles;
+mod quarantine;
 mod record;
 pub mod registry;
 mod reign;
@@ -189,7 +193,7 @@ impl Ftm {
                 self.daemon_says(from, |ftm, host| ftm.observed(host, name, occurrence, number, step));
             }
             FtmMessage::WantPlaces { job, names } => self.want_places(now, from, job, names, step),
-            FtmMessage::Happened { job, first, occurrences } => self.happened(from, job, first, occurrences, step),
+            FtmMessage::Happened { job, first, occurrences } => self.happened(now, from, job, first, occurrences, step),
             FtmMessage::Ended { job, outcome, length } if from == ArmorName::Surrogate(job) => {
                 self.end(now, job, outcome, length, step);
                 step.send(from, SurrogateMessage::EndKept);
@@ -207,6 +211,7 @@ impl Ftm {
             FtmMessage::Renew { member, key } => self.renew(from, &member, key, step),
             FtmMessage::Revoke { name } => self.revoke(now, from, &name, step),
             FtmMessage::Drain { host, drained } => self.drain(now, from, host, drained, step),
+            FtmMessage::Pardon { host } => self.pardon(now, from, host, step),
             FtmMessage::Move { name, to } => self.move_armor(now, from, name, to, step),
             FtmMessage::Introduced(principal) => self.introduced(from, principal, step),
             FtmMessage::Reachable { name, address, key } => {
@@ -220,8 +225,11 @@ impl Ftm {
             FtmMessage::Profiled { host, profile } if from == ArmorName::Init(host) => {
                 self.profiled(now, host, profile, step);
             }
+            FtmMessage::Tested { host, number, answer } if from == ArmorName::Init(host) => {
+                self.tested(now, host, number, answer, step);
+            }
             // Nobody else has looked.
-            FtmMessage::Profiled { .. } => {}
+            FtmMessage::Profiled { .. } | FtmMessage::Tested { .. } => {}
         }
         self.deliver(now, step);
     }
@@ -256,7 +264,15 @@ impl Ftm {
     }
 
     /// An SM told what happened to its job.
-    fn happened(&mut self, from: ArmorName, job: JobId, first: u64, occurrences: Vec<Occurrence>, step: &mut FtmStep) {
+    fn happened(
+        &mut self,
+        now: Moment,
+        from: ArmorName,
+        job: JobId,
+        first: u64,
+        occurrences: Vec<Occurrence>,
+        step: &mut FtmStep,
+    ) {
         if self.jobs.get(job).is_none() {
             // The job is forgotten: nobody will ask.
             return step.send(from, SurrogateMessage::Told { below: first + occurrences.len() as u64 });
@@ -265,6 +281,7 @@ impl Ftm {
             for (told, occurrence) in (first..).zip(occurrences).skip(skip) {
                 let repeated = matches!(occurrence.story, Story::Ended(_)) && self.events.tells_end_of(job);
                 if !repeated {
+                    self.charge_for(now, job, &occurrence, step);
                     self.record_event(Some(job), Some(told), occurrence, step);
                 }
                 self.events.heard(job, told);
@@ -418,6 +435,7 @@ impl Armor for Ftm {
                 self.hosts.entry(record.host).or_default().standing = record.standing.clone();
             }
             FtmRecord::Drained { host, drained } => self.hosts.entry(*host).or_default().drained = *drained,
+            FtmRecord::Conduct { host, conduct } => self.hosts.entry(*host).or_default().conduct = conduct.clone(),
             FtmRecord::Token(record) => self.enrolment.put_token(record),
             FtmRecord::TokenGone(digest) => self.enrolment.remove_token(*digest),
             FtmRecord::Member(record) => self.enrolment.put_member(record),
@@ -434,6 +452,7 @@ impl Armor for Ftm {
             Event::Timer(Timer::Profile) => self.profile_hosts(&mut step),
             Event::Timer(Timer::Reign) => self.say_that_it_reigns(&mut step),
             Event::Timer(Timer::Flush) => self.forget_unreached(now, &mut step),
+            Event::Timer(Timer::Parole(host)) => self.parole(now, host, &mut step),
             Event::Timer(Timer::Judge(host)) => self.judge(now, host, &mut step),
             Event::Link(LinkEvent::Up { peer, .. }) => self.link_up(peer, &mut step),
             Event::Link(LinkEvent::Down { peer }) => self.link_down(now, peer, &mut step),

@@ -35,6 +35,8 @@ pub struct Site<'a> {
     pub load: Load,
     /// Why nothing can be placed there now, in words that go behind the host's name.
     pub closed: Option<&'a str>,
+    /// Why no lanes can, and others only if no other host does.
+    pub no_lanes: Option<&'a str>,
     /// `None`: it was not looked over yet.
     pub profile: Option<&'a Profile>,
 }
@@ -110,7 +112,7 @@ pub fn place(sites: &[Site<'_>], conditions: Conditions<'_>, names: &[ArmorName]
 /// # Errors
 /// The plan as far as it goes, with what no host will ever meet.
 pub fn feasible(sites: &[Site<'_>], conditions: Conditions<'_>, names: &[ArmorName]) -> Result<(), Plan> {
-    let open: Vec<Site<'_>> = sites.iter().map(|site| Site { closed: None, ..*site }).collect();
+    let open: Vec<Site<'_>> = sites.iter().map(|site| Site { closed: None, no_lanes: None, ..*site }).collect();
     let plan = place(&open, conditions, names);
     let unknown = plan.missing.iter().any(|fault| fault.passes);
     if plan.missing.is_empty() || unknown || sites.is_empty() { Ok(()) } else { Err(plan) }
@@ -198,7 +200,7 @@ impl Search<'_> {
                 }
                 _ => 0,
             };
-            (is_away, spread, armors * 4 / room.quarters, armors, host)
+            (is_away, spread, room.site.no_lanes.is_some(), armors * 4 / room.quarters, armors, host)
         });
         fit
     }
@@ -222,6 +224,9 @@ impl Search<'_> {
         }
         if name.kind() != Kind::Execution {
             return None;
+        }
+        if let Some(why) = room.site.no_lanes {
+            return fault(why.to_owned(), true);
         }
         let wishes = self.conditions.wishes;
         if !wishes.hosts.is_empty() && !wishes.hosts.iter().any(|wished| *wished == host.to_string()) {

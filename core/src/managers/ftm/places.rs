@@ -46,7 +46,7 @@ impl Ftm {
     }
 
     fn cores_up(&self) -> u32 {
-        let up = self.hosts.values().filter(|known| known.serves());
+        let up = self.hosts.values().filter(|known| known.takes_lanes());
         let cores = |profile: Option<u16>| u32::from(profile.unwrap_or(self.cores));
         up.map(|known| cores(known.profile.as_ref().map(|record| record.profile.cores))).sum()
     }
@@ -185,6 +185,7 @@ impl Ftm {
                 (true, true) => Some("could not keep it running"),
                 (true, false) => None,
             },
+            no_lanes: (!known.conduct.is_trusted()).then_some("is quarantined"),
             profile: known.profile.as_ref().map(|record| &*record.profile),
         });
         sites.collect()

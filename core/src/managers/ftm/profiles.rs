@@ -23,30 +23,34 @@ impl Ftm {
 
     fn unprofiled(&self, host: HostId) -> bool {
         let Some(known) = self.hosts.get(&host) else { return false };
-        known.daemon.is_some() && known.profile.as_ref().is_none_or(|record| record.daemon != known.record.daemon)
+        known.daemon.is_some() && !known.is_looked_over()
     }
 
     /// Sends an Init to every host that is not looked over yet.
     pub(super) fn profile_hosts(&mut self, step: &mut FtmStep) {
         let hosts = self.hosts.keys().copied().filter(|&host| self.unprofiled(host));
-        let names = hosts.map(|host| (host, ArmorName::Init(host)));
-        let due: Vec<_> = names.filter(|(_, name)| self.registry.get(*name).is_none()).collect();
-        for (host, name) in due {
-            // The name is given again in another life of the daemon, but no life of the ARMOR is.
-            let used = self.hosts.get(&host).map_or(0, |known| known.record.daemon.0.saturating_mul(LIVES));
-            let entry = Entry::requested(name).installing_after(host, used);
-            self.save(step, FtmRecord::Armor(entry.clone()));
-            self.install(&entry, step);
-        }
+        let due: Vec<HostId> = hosts.filter(|&host| self.registry.get(ArmorName::Init(host)).is_none()).collect();
+        due.into_iter().for_each(|host| self.send_init(host, step));
+    }
+
+    /// Sends an Init to a host that has none.
+    pub(super) fn send_init(&mut self, host: HostId, step: &mut FtmStep) {
+        let Some(known) = self.hosts.get(&host) else { return };
+        // The name is given again in another life of the daemon, or when it is tested, but no life of the ARMOR is.
+        let used = known.record.daemon.0.saturating_add(known.conduct.paroles).saturating_mul(LIVES);
+        let entry = Entry::requested(ArmorName::Init(host)).installing_after(host, used);
+        self.save(step, FtmRecord::Armor(entry.clone()));
+        self.install(&entry, step);
     }
 
     /// An Init reports: once that is on disk, it has done its part.
     pub(super) fn profiled(&mut self, now: Moment, host: HostId, profile: Box<Profile>, step: &mut FtmStep) {
-        let name = ArmorName::Init(host);
-        let Some(entry) = self.registry.get(name).cloned() else { return };
+        if self.registry.get(ArmorName::Init(host)).is_none() {
+            return;
+        }
         let Some(daemon) = self.hosts.get(&host).map(|known| known.record.daemon) else { return };
         self.save(step, FtmRecord::Profile(ProfileRecord { host, daemon, profile }));
-        self.retire(&entry, step);
+        self.test_or_retire(host, step);
         self.place_requested(now, step);
     }
 }

@@ -7,6 +7,7 @@ use crate::managers::ftm::events::EventRecord;
 use crate::managers::ftm::jobs::JobRecord;
 use crate::managers::ftm::notices::NoticeRecord;
 use crate::managers::ftm::registry::Entry;
+use crate::message::Conduct;
 use crate::names::{ArmorName, Digest, HostId, Incarnation, JobId, Term};
 use crate::profile::Profile;
 use crate::shell::Place;
@@ -59,6 +60,14 @@ pub enum FtmRecord {
         host: HostId,
         #[n(1)]
         drained: bool,
+    },
+    /// What is on record of a host.
+    #[n(140)]
+    Conduct {
+        #[n(0)]
+        host: HostId,
+        #[n(1)]
+        conduct: Conduct,
     },
     #[n(40)]
     Token(#[n(0)] TokenRecord),
@@ -145,6 +154,7 @@ impl FtmRecord {
             FtmRecord::Secret(_) => Place::Put("secret".to_owned()),
             FtmRecord::Standing(record) => Place::Put(format!("standing/{:010}", record.host.0)),
             FtmRecord::Drained { host, .. } => Place::Put(format!("drained/{:010}", host.0)),
+            FtmRecord::Conduct { host, .. } => Place::Put(format!("conduct/{:010}", host.0)),
             FtmRecord::Profile(record) => Place::Put(format!("profile/{:010}", record.host.0)),
         }
     }

@@ -4,6 +4,7 @@ mod copies;
 mod hosts;
 mod moves;
 mod people;
+mod quarantine;
 
 use proptest::prelude::*;
 

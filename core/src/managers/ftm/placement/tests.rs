@@ -36,8 +36,13 @@ fn hosts(plan: &Plan) -> Vec<u32> {
 }
 
 fn with_armors(armors: &[u32]) -> Vec<Site<'static>> {
-    let site =
-        |(host, &armors)| Site { host: HostId(host), load: Load { lanes: 0, armors }, closed: None, profile: None };
+    let site = |(host, &armors)| Site {
+        host: HostId(host),
+        load: Load { lanes: 0, armors },
+        closed: None,
+        no_lanes: None,
+        profile: None,
+    };
     (1..).zip(armors).map(site).collect()
 }
 

@@ -17,6 +17,7 @@ pub mod host;
 pub mod invariants;
 pub mod jobs;
 pub mod lanes;
+mod links;
 pub mod liveness;
 pub mod network;
 pub mod plan;

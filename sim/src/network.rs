@@ -124,6 +124,14 @@ impl Network {
         Some(key)
     }
 
+    /// The sender waits for its welcome no longer; whether it had none on this connection, and dials again.
+    pub fn tire(&mut self, from: Pid, to: ArmorName, connection: Connection) -> bool {
+        let link = self.links.get_mut(&(from, to)).filter(|link| link.connection == connection);
+        let Some(link) = link.filter(|link| link.state == State::Greeting) else { return false };
+        link.state = State::Dialling;
+        true
+    }
+
     /// A frame arrives; false if it was lost on the way.
     pub fn arrives(&mut self, connection: Connection, frame: u64) -> bool {
         let Some(stream) = self.streams.get_mut(&connection) else { return false };

@@ -8,8 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use chameleon_core::armor::{Effect, LinkEvent};
-use chameleon_core::message::Message;
+use chameleon_core::armor::Effect;
 use chameleon_core::names::{ArmorName, HostId};
 use chameleon_core::shell::{Identity, Input, Output, Running};
 
@@ -25,7 +24,7 @@ use crate::host::Host;
 use crate::invariants::{self, Invariant, Violation};
 use crate::lanes::Lanes;
 use crate::liveness;
-use crate::network::{Connection, Network, Sent};
+use crate::network::{Connection, Network};
 use crate::polls::{self, Polls};
 use crate::process::{Arrival, Body, Pid, Process};
 use crate::script::Trigger;
@@ -46,6 +45,12 @@ pub enum Next {
     Dial {
         from: Pid,
         to: ArmorName,
+    },
+    /// Whoever dialled was not welcomed, and waits no longer.
+    Tire {
+        from: Pid,
+        to: ArmorName,
+        connection: Connection,
     },
     /// A save is written; a save is synced.
     Written {
@@ -198,6 +203,7 @@ impl World {
         match next {
             Next::Arrive { at, what } => self.arrive(at, what),
             Next::Dial { from, to } => self.dial(from, to),
+            Next::Tire { from, to, connection } => self.tire(from, to, connection),
             Next::Written { by, number } => self.written(by, number),
             Next::Synced { by, number } => self.synced(by, number),
             Next::Blank { host, watcher } => self.blank(host, watcher),
@@ -269,7 +275,7 @@ impl World {
     }
 
     /// Lets an ARMOR handle an input, and does what it asks for.
-    fn feed(&mut self, pid: Pid, input: Input) {
+    pub(crate) fn feed(&mut self, pid: Pid, input: Input) {
         let Some(process) = self.processes.get_mut(&pid) else { return };
         let moment = self.agenda.moment();
         self.handled += 1;
@@ -372,86 +378,6 @@ impl World {
             self.triggers.iter_mut().filter_map(|trigger| trigger.strikes(moment, who, &word)).collect();
         for fault in due {
             self.strike(&fault);
-        }
-    }
-
-    // ---- links ----
-
-    /// Sends a message, which is encoded on its way.
-    pub fn send(&mut self, from: Pid, to: ArmorName, mut message: Message) {
-        let Some(identity) = self.processes.get(&from).and_then(Process::identity) else { return };
-        let (name, incarnation) = (identity.name, identity.incarnation);
-        self.standing.corrupt(identity, &mut message);
-        let delay_us = self.chance.delay_us(60);
-        match self.network.send(from, to, self.agenda.now_us(), delay_us) {
-            Sent::Dial => self.later(100, Next::Dial { from, to }),
-            Sent::Vanishes => {}
-            Sent::Arrives { at_us, peer, connection, frame } => {
-                tell::message(self, name, to, &message);
-                let bytes = minicbor::to_vec(&message).expect("writing to memory cannot fail");
-                let what = Arrival::Frame { from: name, incarnation, connection, frame, bytes };
-                let (here, there) = (self.host_of(from), self.host_of(peer));
-                if self.fabric.connects(here, there) {
-                    self.agenda.at(at_us, &mut self.chance, Next::Arrive { at: peer, what });
-                } else {
-                    self.fabric.hold(here, there, peer, what);
-                }
-            }
-        }
-    }
-
-    fn dial(&mut self, from: Pid, to: ArmorName) {
-        if !self.network.wants(from, to) {
-            return;
-        }
-        let reached =
-            |peer: Pid| self.fabric.connects(self.host_of(from), self.host_of(peer)) && !self.are_parted(from, peer);
-        let peer = self.bound.get(&to).copied().filter(|&peer| reached(peer));
-        match peer.and_then(|peer| Some((peer, self.network.greet(from, to, peer, self.agenda.now_us())?))) {
-            Some((peer, connection)) => {
-                self.later(40, Next::Arrive { at: peer, what: Arrival::Hello { from, connection } });
-            }
-            None => self.dial_again(from, to),
-        }
-    }
-
-    fn dial_again(&mut self, from: Pid, to: ArmorName) {
-        if let Some(wait_us) = self.network.refused(from, to) {
-            let late_us = self.chance.within(0, 500);
-            self.after(wait_us + late_us, Next::Dial { from, to });
-        }
-    }
-
-    fn greeted(&mut self, pid: Pid, from: Pid, connection: Connection) {
-        let Some(identity) = self.processes.get(&pid).and_then(Process::identity) else { return };
-        let incarnation = identity.incarnation;
-        self.later(40, Next::Arrive { at: from, what: Arrival::Welcome { connection, incarnation } });
-    }
-
-    fn welcomed(&mut self, pid: Pid, connection: Connection, incarnation: chameleon_core::names::Incarnation) {
-        let Some((_, peer)) = self.network.welcome(connection) else { return };
-        self.present(pid, peer);
-        self.feed(pid, Input::Link(LinkEvent::Up { peer, incarnation }));
-    }
-
-    fn broke(&mut self, pid: Pid, peer: ArmorName, connection: Connection) {
-        let Some(was_up) = self.network.broke(pid, peer, connection) else { return };
-        if was_up {
-            self.feed(pid, Input::Link(LinkEvent::Down { peer }));
-        }
-        self.dial_again(pid, peer);
-    }
-
-    /// Breaks a connection to a process of this host: its sender will notice, once it hears of it.
-    pub fn cut(&mut self, connection: Connection, from: Pid, to: ArmorName, host: HostId) {
-        if self.network.cut(connection, &mut self.chance) {
-            let what = Arrival::Broke { to, connection };
-            let here = self.host_of(from);
-            if self.fabric.connects(here, host) {
-                self.later(80, Next::Arrive { at: from, what });
-            } else {
-                self.fabric.hold(host, here, from, what);
-            }
         }
     }
 

@@ -5,7 +5,7 @@ use minicbor::{Decode, Encode};
 use crate::book::Book;
 use crate::job::OsBytes;
 use crate::message::Vitals;
-use crate::names::{ArmorName, Digest, Incarnation, JobId, Term};
+use crate::names::{ArmorName, Digest, Incarnation, JobId, Millis, Term};
 use crate::world::{ProcessMark, SecondHome};
 
 /// To a daemon.
@@ -77,6 +77,13 @@ pub enum DaemonMessage {
     Report {
         #[n(0)]
         term: Term,
+    },
+    /// Heartbeat → daemon of its host: for so long no other host said that it hears this one; 0: one does again. Said
+    /// again while it lasts. No answer.
+    #[n(140)]
+    Unheard {
+        #[n(0)]
+        silent: Millis,
     },
     /// Daemon → daemon (to itself, it is never taken from outside): other hosts reach this one here.
     /// Passed on to the FTM by `FtmMessage::Reachable`.

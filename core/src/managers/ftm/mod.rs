@@ -20,6 +20,7 @@
 //! | [`ring`] | which host watches which |
 //! | [`suspicion`] | what the silence of a host means |
 //! | `copies` | where a copy is kept of what SMs and Voters save |
+//! | [`links`] | what lies between hosts |
 //! | `loss` | what becomes of a lost host and of its ARMORs |
 //! | `conduct` | whether a host is trusted, by what is on record of it |
 //! | `quarantine` | what becomes of one that is not |
@@ -37,6 +38,7 @@ pub mod enrolment;
 pub mod events;
 mod hosts;
 pub mod jobs;
+pub mod links;
 mod lives;
 mod loss;
 mod moves;
@@ -68,6 +70,7 @@ use enrolment::Enrolment;
 use events::{EventRecord, Events};
 use hosts::Host;
 use jobs::Jobs;
+use links::Links;
 use notices::{NoticeRecord, Notices};
 use registry::Registry;
 use suspicion::Suspicion;
@@ -100,6 +103,7 @@ pub struct Ftm {
     /// Hosts that somebody does not hear, and links that are known to be cut: from whom, to whom.
     suspicions: BTreeMap<HostId, Suspicion>,
     cut_links: BTreeSet<(HostId, HostId)>,
+    links: Links,
     /// When this reign began, and when jobs ended in it.
     began: Millis,
     ended: BTreeMap<JobId, Millis>,
@@ -128,6 +132,7 @@ impl Ftm {
             forgetting: BTreeMap::new(),
             suspicions: BTreeMap::new(),
             cut_links: BTreeSet::new(),
+            links: Links::default(),
             began: Millis::default(),
             ended: BTreeMap::new(),
         }
@@ -192,6 +197,11 @@ impl Ftm {
             FtmMessage::Hears { host, hearing } => {
                 if let ArmorName::Heartbeat(observer) = from {
                     self.hears(now, observer, host, hearing, step);
+                }
+            }
+            FtmMessage::Links(measured) => {
+                if let ArmorName::Heartbeat(observer) = from {
+                    self.links.heard(observer, measured);
                 }
             }
             FtmMessage::MakeToken { digest, role, good_for } => {

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::job::{Job, Stdin};
 use crate::managers::ftm::Ftm;
 use crate::message::{LinkRow, Measured};
-use crate::names::HostId;
+use crate::names::{ArmorName, HostId};
 
 /// What each Heartbeat said last.
 #[derive(Debug, Default)]
@@ -37,8 +37,10 @@ impl Distance {
 
 impl Links {
     /// A Heartbeat says what it measured.
-    pub fn heard(&mut self, by: HostId, measured: Vec<Measured>) {
-        self.said.insert(by, measured);
+    pub fn heard(&mut self, by: ArmorName, measured: Vec<Measured>) {
+        if let ArmorName::Heartbeat(host) = by {
+            self.said.insert(host, measured);
+        }
     }
 
     /// A host is lost: nothing is measured there.
@@ -108,8 +110,8 @@ mod tests {
     #[test]
     fn each_end_of_a_link_measures_its_part() {
         let mut links = Links::default();
-        links.heard(A, vec![measured(B, Some(300), Some(50), None)]);
-        links.heard(B, vec![measured(A, None, Some(20), Some(9_000_000))]);
+        links.heard(ArmorName::Heartbeat(A), vec![measured(B, Some(300), Some(50), None)]);
+        links.heard(ArmorName::Heartbeat(B), vec![measured(A, None, Some(20), Some(9_000_000))]);
         let there = LinkRow {
             from: A,
             to: B,
@@ -142,7 +144,7 @@ mod tests {
     #[test]
     fn a_round_trip_is_as_long_from_either_end() {
         let mut links = Links::default();
-        links.heard(B, vec![measured(A, Some(700), None, None)]);
+        links.heard(ArmorName::Heartbeat(B), vec![measured(A, Some(700), None, None)]);
         assert_eq!(links.distance(A, B), Distance::of(Some(700), None));
         assert!(links.distance(A, B) < links.distance(A, C));
         assert_eq!(links.distance(A, A), Distance::NONE);

@@ -199,11 +199,7 @@ impl Ftm {
                     self.hears(now, observer, host, hearing, step);
                 }
             }
-            FtmMessage::Links(measured) => {
-                if let ArmorName::Heartbeat(observer) = from {
-                    self.links.heard(observer, measured);
-                }
-            }
+            FtmMessage::Links(measured) => self.links.heard(from, measured),
             FtmMessage::MakeToken { digest, role, good_for } => {
                 self.make_token(now, from, digest, role, good_for, step);
             }

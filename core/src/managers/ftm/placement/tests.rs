@@ -82,7 +82,7 @@ fn among_equals_lanes_are_nearest_to_what_they_read() {
     let mut links = Links::default();
     let measured =
         |host, us| Measured { host: HostId(host), round_trip_us: Some(us), loss_per_mille: None, bytes_per_s: None };
-    links.heard(HostId(1), vec![measured(2, 60_000), measured(4, 300)]);
+    links.heard(ArmorName::Heartbeat(HostId(1)), vec![measured(2, 60_000), measured(4, 300)]);
     let distances = (1..=4).map(|host| (HostId(host), links.distance(HostId(1), HostId(host)))).collect();
     let (wishes, placed, apart) = (Wishes::default(), BTreeMap::new(), BTreeMap::new());
     let near = Conditions { distances: &distances, ..conditions(&wishes, &placed, &apart) };

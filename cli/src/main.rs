@@ -1,5 +1,6 @@
 //! The one binary: what a person types, and what the daemon and the ARMORs start.
 
+mod candidates;
 mod commands;
 mod difference;
 mod epilogue;

@@ -20,9 +20,11 @@ use chameleon_node::client::{Client, ClientEvent, block_on};
 use chameleon_node::home::{Bases, Home, HomeError, clear_abandoned};
 use chameleon_node::pki::enrol::Wish;
 use chameleon_node::pki::{self, Founded, Standing, certificate};
+use chameleon_node::store::members;
 use chameleon_node::{launch, outside, process, random};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
+use crate::candidates;
 use crate::failure::Failure;
 use crate::line::{Deed, Line, Partner};
 use crate::session::{Heard, Session};
@@ -81,11 +83,11 @@ impl Place {
         Ok(System { home, ephemeral: true })
     }
 
-    /// Starts a standing system with so many hosts.
+    /// Starts a standing system with so many hosts, of which so many are candidates for the FTM.
     ///
     /// # Errors
-    /// One runs there already, it has more hosts than that, or it cannot be started.
-    pub fn start(&self, hosts: Option<u32>) -> Result<System, Failure> {
+    /// One runs there already, it has more hosts than that, or other candidates, or it cannot be started.
+    pub fn start(&self, hosts: Option<u32>, ftms: Option<u32>) -> Result<System, Failure> {
         if let Some(member) = self.member()? {
             return Err(Failure::Asked(format!("this home is {member} of a cluster; `chameleon daemon` starts it")));
         }
@@ -94,13 +96,14 @@ impl Place {
         }
         let home = Home::create(&self.home).map_err(system)?;
         let known = home.hosts();
-        let hosts = hosts.unwrap_or(known.max(1));
+        let hosts = hosts.unwrap_or(known.max(ftms.unwrap_or(1)));
         if hosts < known {
             let path = self.home.display();
             let why =
                 format!("{path} has {known} hosts, and each may hold parts of jobs: at least as many must be started");
             return Err(Failure::System(why));
         }
+        candidates::appoint(&home, hosts, ftms)?;
         let started = System { home, ephemeral: false };
         for host in 1..=hosts {
             if let Err(why) = launch::start(&started.home, HostId(host), BLANKS) {
@@ -248,8 +251,9 @@ impl System {
     /// # Errors
     /// It dies again and again, in its own words; or it is not there within [`ENDING`].
     fn await_ftm(&self) -> Result<(), Failure> {
-        let log = self.home.armor(FIRST, ArmorName::Ftm).join("log");
-        let deaths = || fs::read_to_string(&log).unwrap_or_default();
+        let hosts = || (1..=self.home.hosts()).map(HostId);
+        let logs = || hosts().map(|host| self.home.armor(host, ArmorName::Ftm).join("log"));
+        let deaths = || logs().filter_map(|log| fs::read_to_string(log).ok()).collect::<String>();
         let earlier = deaths().matches(DIES).count();
         let mut line = self.connect()?;
         line.send(ArmorName::Ftm, FtmMessage::Ask(Query::Armors).into());
@@ -342,6 +346,7 @@ impl System {
         let began = Instant::now();
         while began.elapsed() < ENDING {
             if self.home.is_gone() || !self.home.has_daemon() {
+                members::stop(&self.home.etcd());
                 let _ = fs::remove_file(self.home().join("injections"));
                 return Ok(());
             }

@@ -152,6 +152,8 @@ pub enum Timer {
     Judge(HostId),
     /// Hosts that have joined are to be looked over.
     Profile,
+    /// An FTM that several candidates may have is to say that it reigns.
+    Reign,
     /// A host in quarantine is to be tested, or its test took too long.
     Parole(HostId),
 }

@@ -284,7 +284,7 @@ impl fmt::Display for ExecutionId {
 }
 
 /// Milliseconds since an origin that only this process knows: for differences, never for dates.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Encode, Decode)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Encode, Decode)]
 #[cbor(transparent)]
 pub struct Millis(#[n(0)] pub u64);
 

@@ -28,6 +28,9 @@ pub struct Identity {
     pub seed: [u8; 32],
     /// What it saves is saved by the Mirror of its job as well.
     pub mirror: Option<SecondHome>,
+    /// Of a daemon: its host is one of several that may have the FTM, a candidate. Of an FTM: it was given its term by
+    /// their store, and that is its incarnation.
+    pub elected: bool,
 }
 
 /// What reaches an ARMOR from outside.
@@ -434,7 +437,7 @@ mod tests {
     fn shell(mirror: Option<SecondHome>) -> Shell<Count> {
         let (name, incarnation) = (ArmorName::Surrogate(JOB), Incarnation(1));
         let mut shell = Shell::new(
-            Identity { name, incarnation, host: HostId(1), cores: 1, seed: [0; 32], mirror },
+            Identity { name, incarnation, host: HostId(1), cores: 1, seed: [0; 32], mirror, elected: false },
             Count::default(),
         );
         shell.guardian = None;

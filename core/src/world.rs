@@ -10,7 +10,7 @@ use minicbor::{Decode, Encode};
 pub use self::bytes::{ChangeSet, Holder, IndexEntry, Input, Offer, Piece, Whereabouts};
 use crate::book::Book;
 use crate::job::{Files, InjectionKind, Origin, OsBytes, Stdin};
-use crate::names::{ArmorName, Digest, ExecutionId, HostId, Incarnation, JobId, LaneId, Millis, SlotId, StageId};
+use crate::names::{ArmorName, Digest, ExecutionId, HostId, Incarnation, JobId, LaneId, Millis, SlotId, StageId, Term};
 use crate::principal::{Principal, Role};
 use crate::profile::Profile;
 
@@ -266,6 +266,11 @@ pub enum ProcessCommand {
     KeepBook(Box<Book>),
     /// Has this host looked over; answered by `Profiled`. Init only.
     Profile,
+    /// Looks up in the store who reigns; answered by `ReignSeen`. Candidates only, and so is the next.
+    LookUpReign,
+    /// Asks the store for the term behind the one that is accused, if that is the one there and, where that is said, has
+    /// changed so much and no more; answered by `ReignSeen`.
+    AskReign { accused: Term, request: u64, changes: Option<u64> },
 }
 
 /// A process, beyond doubt: a pid alone may be somebody else's by now.
@@ -345,6 +350,32 @@ pub enum ProcessEvent {
     Transfers(Vec<(HostId, u64)>),
     /// What this host is, but for its clock.
     Profiled(Box<Profile>),
+    ReignSeen(ReignSight),
+}
+
+/// Who has the reign, by the store of several candidates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Encode, Decode)]
+pub struct Reign {
+    #[n(0)]
+    pub term: Term,
+    /// Where its FTM is raised.
+    #[n(1)]
+    pub host: HostId,
+    /// By which the candidate knows that it was its own that was granted.
+    #[n(2)]
+    pub request: u64,
+}
+
+/// What a candidate sees of the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReignSight {
+    Seen {
+        reign: Reign,
+        /// Grows with everything that a reign changes in the store.
+        changes: u64,
+    },
+    /// There was no answer: what was asked may have been done, or may be done yet.
+    Nothing,
 }
 
 /// What a machine does when somebody knocks at the door of its daemon.

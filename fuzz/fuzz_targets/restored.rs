@@ -22,7 +22,7 @@ const NAMES: [ArmorName; 7] = [
 fuzz_target!(|input: (u8, Vec<Vec<u8>>)| {
     let (kind, records) = input;
     let name = NAMES[usize::from(kind) % NAMES.len()];
-    let identity = Identity { name, incarnation: Incarnation(2), host: HOST, cores: 2, seed: [7; 32], mirror: None };
+    let identity = Identity { name, incarnation: Incarnation(2), host: HOST, cores: 2, seed: [7; 32], mirror: None, elected: false };
     let mut armor = raise(identity).expect("every one of them is an ARMOR");
     if armor.restore(&records).is_ok() {
         let _ = armor.resume(Moment { boot: chameleon_core::names::Millis(1), unix_ms: 1 });

@@ -1,12 +1,13 @@
 //! Leads a model through its states, and says how far that went and what was found.
 
 use std::fmt;
+use std::hash::Hash;
 
 use stateright::{Checker, Expectation, HasDiscoveries, Model, Path};
 
 use crate::lives::Raise;
 use crate::setting::Setting;
-use crate::world::{Action, State, World};
+use crate::world::World;
 
 /// Side by side, so many explore.
 const THREADS: usize = 2;
@@ -40,9 +41,18 @@ impl fmt::Display for Report {
 
 /// Explores a setting, breadth first, until so many states were visited or all were.
 pub fn explore<S: Setting>(setting: S, raise: Raise, visits: usize) -> Report {
-    let world = World::new(setting, raise);
+    lead(World::new(setting, raise), visits, World::tell)
+}
+
+/// As [`explore`], any model of which a step can be told.
+pub(crate) fn lead<M>(model: M, visits: usize, tell: fn(&M, &M::State, &M::Action) -> String) -> Report
+where
+    M: Model + Send + Sync + 'static,
+    M::State: Clone + fmt::Debug + Hash + PartialEq + Send + Sync,
+    M::Action: Clone + PartialEq,
+{
     let failures = HasDiscoveries::AnyFailures;
-    let builder = world.checker().threads(THREADS).finish_when(failures).target_state_count(visits);
+    let builder = model.checker().threads(THREADS).finish_when(failures).target_state_count(visits);
     let checker = builder.spawn_bfs().join();
     let model = checker.model();
     let complete = checker.state_count() < visits;
@@ -50,7 +60,7 @@ pub fn explore<S: Setting>(setting: S, raise: Raise, visits: usize) -> Report {
     let found = checker.discoveries();
     for property in model.properties() {
         match (property.expectation, found.get(property.name)) {
-            (Expectation::Always, Some(path)) => broken.push((property.name, way(model, path))),
+            (Expectation::Always, Some(path)) => broken.push((property.name, way(model, path, tell))),
             (Expectation::Sometimes, None) => broken.push((property.name, Vec::new())),
             _ => {}
         }
@@ -60,7 +70,12 @@ pub fn explore<S: Setting>(setting: S, raise: Raise, visits: usize) -> Report {
 }
 
 /// The steps of a path, in words.
-fn way<S: Setting>(world: &World<S>, path: &Path<State<S::Facts>, Action>) -> Vec<String> {
+fn way<M>(model: &M, path: &Path<M::State, M::Action>, tell: fn(&M, &M::State, &M::Action) -> String) -> Vec<String>
+where
+    M: Model,
+    M::State: Clone,
+    M::Action: Clone,
+{
     let steps = path.clone().into_vec();
-    steps.into_iter().filter_map(|(state, action)| Some(world.tell(&state, &action?))).collect()
+    steps.into_iter().filter_map(|(state, action)| Some(tell(model, &state, &action?))).collect()
 }

@@ -8,7 +8,7 @@ use chameleon_core::shell::Identity;
 #[must_use]
 pub fn identity(name: ArmorName, host: HostId) -> Identity {
     let seed = *blake3::hash(name.to_string().as_bytes()).as_bytes();
-    Identity { name, incarnation: Incarnation(0), host, cores: 1, seed, mirror: None }
+    Identity { name, incarnation: Incarnation(0), host, cores: 1, seed, mirror: None, elected: false }
 }
 
 /// A job of one stage with so many tasks, under a strategy of the library.

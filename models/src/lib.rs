@@ -7,6 +7,7 @@
 //! job.
 #![forbid(unsafe_code)]
 
+pub mod candidacy;
 mod check;
 mod jobs;
 pub mod lanes;
@@ -17,6 +18,7 @@ pub mod world;
 
 pub use check::{Report, explore};
 
+use candidacy::Candidates;
 use lanes::Lanes;
 use lives::Raise;
 use registry::Registry;
@@ -55,5 +57,10 @@ pub const MODELS: &[Model] = &[
         name: "lanes",
         about: "one vote a lane, whatever its lives say, and no wrong result with one lane in three wrong",
         explore: |raise, states| explore(Lanes::voting(), raise, states),
+    },
+    Model {
+        name: "candidacy",
+        about: "three candidates and a store: FTMs and daemons die, answers are lost, requests come late",
+        explore: |_, states| candidacy::explore(Candidates::default(), states),
     },
 ];

@@ -5,6 +5,7 @@ use chameleon_core::armors::raise;
 use chameleon_core::message::{DaemonMessage, FtmMessage, Message, VoterMessage};
 use chameleon_core::names::{ArmorName, Kind};
 use chameleon_core::shell::{BadRecord, Identity, Input, Output, Running};
+use chameleon_models::candidacy::{self, Candidates};
 use chameleon_models::lives::Raise;
 use chameleon_models::{MODELS, Model};
 
@@ -95,4 +96,12 @@ fn every_model_notices_an_armor_that_does_what_it_forbids() {
         let found: Vec<&str> = report.broken.iter().map(|(sentence, _)| *sentence).collect();
         assert!(found.iter().any(|sentence| sentence.contains(expected)), "{name}: {expected}: {found:?}");
     }
+}
+
+#[test]
+fn a_store_that_compares_nothing_is_noticed() {
+    let lax = Candidates { store_compares: false, ..Candidates::default() };
+    let report = candidacy::explore(lax, TO_NOTICE);
+    let found: Vec<&str> = report.broken.iter().map(|(sentence, _)| *sentence).collect();
+    assert!(found.iter().any(|sentence| sentence.contains("one reign a term")), "{found:?}");
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::sync::Arc;
 
-use chameleon_core::names::ArmorName;
+use chameleon_core::names::{ArmorName, Term};
 use chameleon_core::shell::{BadRecord, Identity, Running};
 use tokio::runtime::{Builder, Runtime};
 
@@ -21,7 +21,7 @@ use crate::pki::PkiError;
 use crate::policy;
 use crate::process::{Factory, FactoryError, Processes, mark};
 use crate::saving::{Archive, Saving, SavingError};
-use crate::store::{Embedded, Store, StoreError};
+use crate::store::{Embedded, Etcd, Store, StoreError};
 use crate::timers::Timers;
 
 /// Makes an ARMOR with no past from its identity, if the name is an ARMOR's: the table of all kinds.
@@ -110,6 +110,13 @@ pub(crate) fn run(
 
 /// The FTM keeps its records in the store, every other ARMOR in its journal.
 fn open_archive(home: &Home, identity: &Identity) -> Result<(Archive, Vec<Vec<u8>>), StartError> {
+    if identity.name == ArmorName::Ftm
+        && let Some(managers) = home.managers()?
+    {
+        let store = Etcd::open(&managers, identity.host, Term(identity.incarnation.0.into()))?;
+        let records = store.records()?;
+        return Ok((Archive::Store(Box::new(store)), records));
+    }
     if identity.name == ArmorName::Ftm {
         let mark = mark::own();
         let store = Embedded::open(&home.store(), &format!("{}-{}-{}", mark.pid, mark.start_time, mark.boot_id))?;

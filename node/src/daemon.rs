@@ -45,8 +45,9 @@ fn run(arguments: &[OsString], raise: Raise) -> Result<Infallible, StartError> {
     remove_dead_users(&home);
     let incarnation = own_incarnation(&home, host, &lock)?;
     let cores = std::thread::available_parallelism().map_or(1, |cores| u16::try_from(cores.get()).unwrap_or(u16::MAX));
-    let identity =
-        Identity { name: ArmorName::Daemon(host), incarnation, host, cores, seed: random::bytes(), mirror: None };
+    let elected = home.managers()?.is_some_and(|managers| managers.candidates.contains(&host));
+    let (name, seed) = (ArmorName::Daemon(host), random::bytes());
+    let identity = Identity { name, incarnation, host, cores, seed, mirror: None, elected };
     let factory = Factory::new(Arc::new(Home::open(&path)?), host, cores)?;
     armor_process::run(home, identity, raise, Some((factory, blanks)))
 }

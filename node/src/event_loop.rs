@@ -280,7 +280,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let home = Arc::new(Home::create(directory.path()).unwrap());
         let (name, incarnation, host) = (ArmorName::Ftm, Incarnation(1), HostId(1));
-        let identity = Identity { name, incarnation, host, cores: 1, seed: [0; 32], mirror: None };
+        let identity = Identity { name, incarnation, host, cores: 1, seed: [0; 32], mirror: None, elected: false };
         let ((sent, began), (let_end, ends)) = (channel(), channel());
         let store = SlowStore { began: sent, may_end: Arc::new(Mutex::new(ends)) };
         let (mut links, inputs) = Links::new(home.clone(), name, incarnation);

@@ -66,9 +66,10 @@ pub fn start(home: &Home, host: HostId, blanks: u16) -> Result<(), LaunchError> 
     let mut started = None;
     let mut earlier = None;
     let mut deaths = 0;
+    let alone = home.managers()?.is_none() && host == FOUNDER;
     let reached = |name| UnixStream::connect(home.socket(name)).is_ok();
     for attempt in 1..=ATTEMPTS {
-        if reached(ArmorName::Daemon(host)) && (host != FOUNDER || reached(ArmorName::Ftm)) {
+        if reached(ArmorName::Daemon(host)) && (!alone || reached(ArmorName::Ftm)) {
             return Ok(());
         }
         if attempt.is_multiple_of(LOOK_EVERY) {
@@ -129,7 +130,7 @@ pub(crate) fn spawn_daemon(home: &Home, host: HostId, blanks: u16) -> Result<Opt
 
 /// A store that no FTM could open is told at once, and not only in the log of each that tries.
 fn examine_store(home: &Home) -> Result<(), LaunchError> {
-    if home.has_daemon() {
+    if home.has_daemon() || home.managers()?.is_some() {
         return Ok(());
     }
     match Embedded::examine(&home.store()) {

@@ -4,7 +4,7 @@ use chameleon_core::armor::Effect;
 use chameleon_core::follower::Ending;
 use chameleon_core::job::Job;
 use chameleon_core::message::{DaemonMessage, Message};
-use chameleon_core::names::{ArmorName, ExecutionId, HostId, JobId, LaneId};
+use chameleon_core::names::{ArmorName, ExecutionId, HostId, JobId, LaneId, Term};
 use chameleon_core::shell::{Identity, Input, Output};
 use chameleon_core::world::Ended;
 
@@ -72,6 +72,13 @@ pub enum Fact<'a> {
         fate: &'a Fate,
         ending: &'a Ending,
         truth: Option<&'a Truth>,
+    },
+    /// The store of several candidates gave a term to one; if that was for the silence of the reign before it, so long ago
+    /// that had changed something.
+    Granted {
+        term: Term,
+        host: HostId,
+        still_us: Option<u64>,
     },
     /// A fault struck this process.
     Struck {

@@ -63,7 +63,8 @@ impl World {
     pub(crate) fn identity(&mut self, name: ArmorName, incarnation: Incarnation, host: HostId) -> Identity {
         let mut seed = [0; 32];
         seed.chunks_mut(8).for_each(|chunk| chunk.copy_from_slice(&self.chance.number().to_le_bytes()));
-        Identity { name, incarnation, host, cores: CORES, seed, mirror: None }
+        let elected = self.is_elected(name, host);
+        Identity { name, incarnation, host, cores: CORES, seed, mirror: None, elected }
     }
 
     /// Starts a daemon on this host, unless one lives.
@@ -101,7 +102,11 @@ impl World {
             self.tell(|| format!("{} {} finds its name taken", identity.name, identity.incarnation));
             return self.kill(pid);
         }
-        let records = self.disk.records((identity.host, identity.name));
+        if self.commits(&identity) != Some(true) {
+            self.tell(|| format!("the store obeys {} {} no more", identity.name, identity.incarnation));
+            return self.kill(pid);
+        }
+        let records = self.disk.records(self.owner(identity.host, identity.name));
         let Some(mut armor) = self.raise(identity.clone()) else { return };
         let moment = self.agenda.moment();
         let begun = catch_unwind(AssertUnwindSafe(|| armor.restore(&records).map(|()| armor.resume(moment))));
@@ -213,6 +218,10 @@ impl World {
             // Bytes take no time in an invented world.
             ProcessCommand::Transfers => self.report(pid, ProcessEvent::Transfers(Vec::new())),
             ProcessCommand::KeepBook(book) => self.keep_book(host, &book),
+            ProcessCommand::LookUpReign => self.seek_reign(pid, None),
+            ProcessCommand::AskReign { accused, request, changes } => {
+                self.seek_reign(pid, Some((accused, request, changes)));
+            }
             ProcessCommand::Profile => self.report(pid, ProcessEvent::Profiled(Box::new(profile(host)))),
         }
     }
@@ -257,7 +266,7 @@ impl World {
 
     fn clean(&mut self, host: HostId, name: Option<ArmorName>, job: Option<JobId>) {
         if let Some(name) = name {
-            self.disk.delete((host, name));
+            self.disk.delete(self.owner(host, name));
         }
         if let Some(job) = job {
             let of_job: Vec<_> =

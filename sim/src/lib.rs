@@ -20,6 +20,7 @@ pub mod lanes;
 pub mod liveness;
 pub mod network;
 pub mod plan;
+pub mod polls;
 pub mod process;
 pub mod programs;
 mod saves;

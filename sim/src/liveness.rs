@@ -11,6 +11,7 @@ use crate::cluster::Cluster;
 use crate::faults::{self, Fault};
 use crate::invariants::{Violation, nothing_is_left};
 use crate::plan;
+use crate::polls::Polls;
 use crate::script::{Expected, Story};
 use crate::trace::Detail;
 use crate::world::{Next, Raise, World};
@@ -127,6 +128,7 @@ pub fn tell(story: Story, raise: Raise, detail: Detail) -> Run {
     let mut world = World::new(story.seed, story.hosts, raise, detail);
     world.chance.calm();
     world.cluster = story.cluster.then(Cluster::default);
+    world.polls = (story.ftms > 0).then(|| Polls::new(story.ftms));
     world.files.contents.extend(story.files);
     world.standing.mischief.extend(story.mischief);
     world.policies.extend(story.policies);

@@ -1,8 +1,9 @@
 //! Saves on their way to the disk: under way, written, synced, and then the ARMOR is told.
 
+use chameleon_core::names::ArmorName;
 use chameleon_core::shell::{Input, SaveRequest};
 
-use crate::process::{Arrival, Pid, Saving};
+use crate::process::{Arrival, Pid, Process, Saving};
 use crate::world::{Next, World};
 
 /// How long it usually takes to write and to sync, in microseconds.
@@ -23,9 +24,20 @@ impl World {
     }
 
     pub(crate) fn written(&mut self, pid: Pid, number: u64) {
+        let Some(who) = self.processes.get(&pid).and_then(Process::identity).cloned() else { return };
+        if who.elected && who.name == ArmorName::Ftm && self.waits_for_another(pid, number) {
+            return self.write_again(pid, number);
+        }
+        match self.commits(&who) {
+            Some(true) => {}
+            Some(false) => {
+                self.tell(|| format!("the store obeys {} {} no more", who.name, who.incarnation));
+                return self.kill(pid);
+            }
+            None => return self.write_again(pid, number),
+        }
+        let owner = self.owner(who.host, who.name);
         let Some(process) = self.processes.get_mut(&pid) else { return };
-        let Some(name) = process.name() else { return };
-        let owner = (process.host, name);
         let Some(saving) = process.saves.iter_mut().find(|saving| saving.request.number == number) else { return };
         let records = std::mem::take(&mut saving.request.records);
         saving.position = Some(self.disk.write(owner, records));
@@ -35,10 +47,16 @@ impl World {
         self.confirm(pid);
     }
 
+    /// Whether a save before this one is not written yet.
+    fn waits_for_another(&self, pid: Pid, number: u64) -> bool {
+        let saves = self.processes.get(&pid).into_iter().flat_map(|process| &process.saves);
+        saves.take_while(|saving| saving.request.number != number).any(|saving| saving.position.is_none())
+    }
+
     pub(crate) fn synced(&mut self, pid: Pid, number: u64) {
+        let Some(name) = self.processes.get(&pid).and_then(Process::name) else { return };
+        let owner = self.owner(self.host_of(pid), name);
         let Some(process) = self.processes.get_mut(&pid) else { return };
-        let Some(name) = process.name() else { return };
-        let owner = (process.host, name);
         for saving in process.saves.iter_mut().filter(|saving| saving.request.number <= number) {
             saving.synced = true;
             self.disk.sync(owner, saving.position.unwrap_or_default());

@@ -12,6 +12,7 @@
 //! |---|---|
 //! | `# TEXT` | the title and the reason |
 //! | `seed N`, `hosts N` | the seed that decides ties, and how many hosts there are |
+//! | `ftms N` | so many hosts are candidates for the FTM |
 //! | `cluster` | the first host founded a cluster that others can join |
 //! | `file PATH TEXT` | a file that programs read |
 //! | `job STRATEGY [KEY=VALUE]…` | the next user comes with a job: `after_ms`, `deadline_ms`, `hold`, `replicas`, `quorum`, `extend_to`, `restarts`, `repeats`, `quota`, `abnormal`, `origin`, `build` |
@@ -89,6 +90,8 @@ pub struct Story {
     pub title: String,
     pub seed: u64,
     pub hosts: u32,
+    /// How many of them are candidates for the FTM; 0: there are none, and the first has it.
+    pub ftms: u32,
     /// The first of them founded a cluster.
     pub cluster: bool,
     pub files: Vec<(Vec<u8>, Vec<u8>)>,
@@ -129,6 +132,7 @@ fn read(story: &mut Story, line: &str) -> Result<(), String> {
         "#" => {}
         "seed" => story.seed = value(rest, "a number")?,
         "hosts" => story.hosts = value(rest, "a number")?,
+        "ftms" => story.ftms = value(rest, "a number")?,
         "cluster" => story.cluster = true,
         "file" => {
             let (path, content) = rest.split_once(' ').unwrap_or((rest, ""));

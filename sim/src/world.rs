@@ -26,6 +26,7 @@ use crate::invariants::{self, Invariant, Violation};
 use crate::lanes::Lanes;
 use crate::liveness;
 use crate::network::{Connection, Network, Sent};
+use crate::polls::{self, Polls};
 use crate::process::{Arrival, Body, Pid, Process};
 use crate::script::Trigger;
 use crate::tell;
@@ -104,6 +105,15 @@ pub enum Next {
         host: HostId,
         revoked: BTreeSet<HostId>,
     },
+    /// What a candidate asked the store for takes effect there; it waits no longer for the answer.
+    Polled {
+        by: Pid,
+        question: polls::Question,
+        heard: bool,
+    },
+    Unanswered {
+        by: Pid,
+    },
 }
 
 /// The world.
@@ -126,6 +136,8 @@ pub struct World {
     pub standing: Standing,
     /// `None`: all hosts are of one home, and nobody joins.
     pub cluster: Option<Cluster>,
+    /// `None`: there are no candidates for the FTM, and the first host has it.
+    pub polls: Option<Polls>,
     /// Policies of hosts that have one.
     pub policies: BTreeMap<HostId, String>,
     pub broken: Option<Violation>,
@@ -156,6 +168,7 @@ impl World {
             triggers: Vec::new(),
             standing: Standing::default(),
             cluster: None,
+            polls: None,
             policies: BTreeMap::new(),
             broken: None,
             handled: 0,
@@ -200,6 +213,8 @@ impl World {
             Next::UserPrints { number } => self.user_prints(number),
             Next::UserTypes { number } => self.user_types(number),
             Next::ShutOut { host, revoked } => self.shut_out(host, revoked),
+            Next::Polled { by, question, heard } => self.polled(by, question, heard),
+            Next::Unanswered { by } => self.unanswered_by_store(by),
         }
     }
 

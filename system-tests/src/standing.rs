@@ -66,9 +66,8 @@ impl Armor {
 
 impl<'a> Standing<'a> {
     #[track_caller]
-    pub(crate) fn start(trial: &'a Trial, hosts: u16) -> Standing<'a> {
-        let hosts = hosts.to_string();
-        let _ = trial.chameleon(["dev", "--detach", "--hosts", &hosts]).run().exits(0);
+    pub(crate) fn start(trial: &'a Trial, flags: &[&str]) -> Standing<'a> {
+        let _ = trial.chameleon(["dev", "--detach"]).args(flags).run().exits(0);
         Standing { trial, is_down: false }
     }
 

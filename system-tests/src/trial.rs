@@ -137,7 +137,17 @@ impl Trial {
     #[track_caller]
     #[must_use]
     pub fn stand(&self, hosts: u16) -> Standing<'_> {
-        Standing::start(self, hosts)
+        Standing::start(self, &["--hosts", &hosts.to_string()])
+    }
+
+    /// Starts a standing system with these flags of `dev`.
+    ///
+    /// # Panics
+    /// If it does not start.
+    #[track_caller]
+    #[must_use]
+    pub fn stand_with(&self, flags: &[&str]) -> Standing<'_> {
+        Standing::start(self, flags)
     }
 
     /// What runs of this trial now.

@@ -24,6 +24,7 @@ const TOOLS: &[Tool] = &[
     Tool { program: "nsenter", package: "util-linux" },
     Tool { program: "ip", package: "iproute2" },
     Tool { program: "nft", package: "nftables" },
+    Tool { program: "etcd", package: "etcd-server" },
 ];
 
 /// `cargo xtask prepare`: what can be installed is; what is still missing is named. Missing tools are

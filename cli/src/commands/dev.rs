@@ -12,6 +12,9 @@ pub struct Dev {
     /// Hosts, each a daemon and a directory of its own; without it, those that the home has, else one
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
     hosts: Option<u32>,
+    /// Hosts that may have the FTM, equal candidates of which one reigns; their store is an etcd of three on this machine
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=7))]
+    ftms: Option<u32>,
     /// Return once it runs; `chameleon down` ends it
     #[arg(long)]
     detach: bool,
@@ -23,7 +26,7 @@ pub struct Dev {
 impl Dev {
     pub fn execute(self, place: &Place) -> Result<u8, Failure> {
         let signals = Signals::block()?;
-        let system = place.start(self.hosts)?;
+        let system = place.start(self.hosts, self.ftms)?;
         system.keep_injections(&self.inject)?;
         screen::remark(&format!("chameleon: a system of {} runs at {}", count(system.hosts()), system.home().display()));
         if self.detach {

@@ -106,6 +106,7 @@ impl Daemon {
     pub(super) fn exited(&mut self, now: Moment, name: ArmorName, incarnation: Incarnation, step: &mut DaemonStep) {
         let Some(charge) = self.charges.get(&name).filter(|charge| charge.incarnation == incarnation) else { return };
         match charge.state {
+            _ if name == ArmorName::Ftm && self.candidacy.is_some() => self.reign_ended(now, step),
             State::Retiring { .. } => self.retired(name, step),
             State::Killed { .. } => self.died(now, name, step),
             State::Starting { .. } | State::Running { .. } | State::Adopting { .. } => {

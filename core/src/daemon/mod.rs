@@ -13,6 +13,7 @@ mod hospitality;
 mod lease;
 mod lives;
 mod pulse;
+mod reign;
 #[cfg(test)]
 mod tests;
 pub mod watch;
@@ -22,6 +23,7 @@ use std::collections::{BTreeMap, VecDeque};
 pub use charge::{Charge, ChargeRecord, DaemonRecord, Grant, Kept, State};
 
 use crate::armor::{Armor, Effect, Event, LinkEvent, Moment, Progress, Step, Timer};
+use crate::elements::candidacy::Candidacy;
 use crate::elements::outbox::Outbox;
 use crate::message::{DaemonMessage, FtmMessage, Occurrence, Story, Unit};
 use crate::names::{ArmorName, HostId, Incarnation, Millis, Term};
@@ -29,7 +31,7 @@ use crate::policy::Policy;
 use crate::shell::{Identity, Place};
 use crate::world::{ProcessCommand, ProcessEvent, ProcessMark};
 
-/// The host on which the FTM lives.
+/// The host on which the FTM lives, if there are no candidates for it.
 pub const FTM_HOST: HostId = HostId(1);
 /// Blank processes kept in stock: enough for the managers of a job to start without waiting for one.
 pub const STOCK: u16 = 4;
@@ -63,6 +65,10 @@ pub struct Daemon {
     heard: Option<Millis>,
     observed: Outbox<(ArmorName, Occurrence)>,
     homecoming: Option<Homecoming>,
+    /// The last that was heard of an FTM that several candidates may have: the term and when.
+    reign_heard: Option<(Term, Millis)>,
+    /// `None`: this host is no candidate.
+    candidacy: Option<Candidacy>,
     /// The host's own, or why it cannot be read.
     policy: Result<Policy, String>,
 }
@@ -99,6 +105,8 @@ impl Daemon {
             heard: None,
             observed: Outbox::default(),
             homecoming: None,
+            reign_heard: None,
+            candidacy: identity.elected.then(|| Candidacy::new(identity.host, &identity.seed)),
             policy: Ok(Policy::default()),
         }
     }
@@ -165,6 +173,17 @@ impl Daemon {
             DaemonMessage::Report { term } => {
                 if self.obeys(term, step) {
                     self.tell_all(step);
+                }
+            }
+            DaemonMessage::Reigns { term, fellows } => {
+                if self.obeys(term, step) {
+                    self.reigns(now, term, fellows);
+                }
+            }
+            DaemonMessage::Inquire { .. } => self.tell_reign(now, from, step),
+            DaemonMessage::HeardReign { term, ago } => {
+                if let Some(candidacy) = &mut self.candidacy {
+                    candidacy.told(now.boot, term, ago);
                 }
             }
         }
@@ -345,6 +364,7 @@ impl Daemon {
             ProcessEvent::Notified { .. } | ProcessEvent::Knocked { .. } => {}
             ProcessEvent::RoundTrip { .. } | ProcessEvent::Transfers(_) => {}
             ProcessEvent::Profiled(_) | ProcessEvent::Signed { .. } => {}
+            ProcessEvent::ReignSeen(sight) => self.reign_seen(now, &sight, step),
         }
     }
 }
@@ -383,11 +403,15 @@ impl Armor for Daemon {
     fn resume(&mut self, now: Moment) -> DaemonStep {
         let mut step = Step::none();
         self.come_home(now, &mut step);
-        if self.host == FTM_HOST && !self.charges.contains_key(&ArmorName::Ftm) {
+        let sole = self.candidacy.is_none() && self.host == FTM_HOST;
+        if sole && !self.charges.contains_key(&ArmorName::Ftm) {
             let grant = Grant { incarnation: Incarnation(1), granted: Incarnation(u32::MAX), mirror: None };
             self.keep(ArmorName::Ftm, Charge::new(grant), &mut step);
         }
-        if !self.charges.contains_key(&ArmorName::Ftm) {
+        if let Some(candidacy) = &mut self.candidacy {
+            candidacy.excuse(now.boot);
+        }
+        if !sole {
             self.tell(FtmMessage::Joined { host: self.host, units: self.units() }, &mut step);
         }
         let waiting = u16::try_from(self.waiting().count()).unwrap_or(u16::MAX);

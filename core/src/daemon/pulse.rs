@@ -13,6 +13,7 @@ impl Daemon {
         let stood_still = now.boot.since(self.last_beat);
         let held_up = stood_still >= watch::LATE;
         self.mind_lease(now, stood_still, step);
+        self.mind_reign(now, held_up, step);
         self.last_beat = now.boot;
         self.beat += 1;
         for (&name, charge) in &mut self.charges {

@@ -47,6 +47,7 @@ impl Host {
             cores: 2,
             seed: [0; 32],
             mirror: None,
+            elected: false,
         });
         journal.values().for_each(|record| daemon.apply(record));
         let mut host = Host { id, daemon, journal, boot, pid: 1_000 * life, deaf: false };

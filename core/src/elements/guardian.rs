@@ -10,6 +10,10 @@ use crate::world::{ProcessCommand, ProcessEvent, ProcessSample};
 
 /// How often an ARMOR looks whether its daemon is well.
 pub const LOOK_EVERY: Millis = Millis(500);
+/// How soon it looks again while the link is down. A daemon that has just died may hold its lock still, through a process
+/// that it was starting, so that nobody could replace it at once.
+pub const REVIVE_AGAIN: Millis = Millis(10);
+const REVIVE_AGAIN_MOST: Millis = Millis(80);
 /// CPU that a silent daemon may use up: with so much of it, it could have answered on any host, however crowded.
 const SPINNING: Millis = Millis(3_000);
 /// Silence after which the daemon is looked at.
@@ -24,6 +28,8 @@ pub struct Guardian {
     daemon: ArmorName,
     incarnation: Incarnation,
     linked: bool,
+    /// Until the next look.
+    pause: Millis,
     heard: Millis,
     /// The first look during this silence.
     looked: Option<(Millis, ProcessSample)>,
@@ -32,7 +38,8 @@ pub struct Guardian {
 impl Guardian {
     #[must_use]
     pub fn new(daemon: ArmorName) -> Self {
-        Guardian { daemon, incarnation: Incarnation::default(), linked: false, heard: Millis::default(), looked: None }
+        let (incarnation, heard) = (Incarnation::default(), Millis::default());
+        Guardian { daemon, incarnation, linked: false, pause: LOOK_EVERY, heard, looked: None }
     }
 
     /// The ARMOR starts: from now on silence counts.
@@ -52,25 +59,34 @@ impl Guardian {
         match event {
             LinkEvent::Up { peer, incarnation } if peer == self.daemon => {
                 self.linked = true;
+                self.pause = LOOK_EVERY;
                 self.incarnation = incarnation;
                 self.heard(now);
             }
             LinkEvent::Down { peer } if peer == self.daemon => {
                 self.linked = false;
-                effects.push(Effect::Process(ProcessCommand::Revive));
+                self.pause = REVIVE_AGAIN;
+                self.revive(effects);
             }
             LinkEvent::Up { .. } | LinkEvent::Down { .. } => {}
         }
     }
 
+    /// Has another daemon started unless one holds the lock, and looks again, ever later, until there is a link.
+    fn revive(&mut self, effects: &mut Vec<Effect>) {
+        effects.push(Effect::Process(ProcessCommand::Revive));
+        effects.push(Effect::SetTimer { timer: Timer::Guard, after: self.pause });
+        self.pause = REVIVE_AGAIN_MOST.min(self.pause + self.pause);
+    }
+
     /// Time to look.
     pub fn look(&mut self, now: Moment, effects: &mut Vec<Effect>) {
-        effects.push(Effect::SetTimer { timer: Timer::Guard, after: LOOK_EVERY });
+        match self.linked {
+            true => effects.push(Effect::SetTimer { timer: Timer::Guard, after: LOOK_EVERY }),
+            false => self.revive(effects),
+        }
         if now.boot.since(self.heard) < SILENCE {
             return;
-        }
-        if !self.linked {
-            effects.push(Effect::Process(ProcessCommand::Revive));
         }
         // One that holds its lock and answers no greeting is as hung as one that stopped answering.
         effects.push(Effect::Process(ProcessCommand::Sample { name: self.daemon, incarnation: self.suspect() }));
@@ -172,10 +188,19 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_link_revives_the_daemon() {
+    fn a_closed_link_revives_the_daemon_and_is_not_left_at_one_attempt() {
         let mut guardian = Guardian::new(DAEMON);
         let mut effects = Vec::new();
         guardian.link(at(0), LinkEvent::Down { peer: DAEMON }, &mut effects);
-        assert_eq!(effects, [Effect::Process(ProcessCommand::Revive)]);
+        (0..7).for_each(|look| guardian.look(at(look), &mut effects));
+        guardian.link(at(7), LinkEvent::Up { peer: DAEMON, incarnation: Incarnation(2) }, &mut effects);
+        guardian.look(at(8), &mut effects);
+        let attempts = effects.iter().filter(|effect| **effect == Effect::Process(ProcessCommand::Revive)).count();
+        let pauses = effects.iter().filter_map(|effect| match effect {
+            Effect::SetTimer { timer: Timer::Guard, after } => Some(after.0),
+            _ => None,
+        });
+        assert_eq!(attempts, 8, "none once there is a link");
+        assert_eq!(pauses.collect::<Vec<_>>(), [10, 20, 40, 80, 80, 80, 80, 80, 500]);
     }
 }

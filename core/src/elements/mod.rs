@@ -2,6 +2,7 @@
 //!
 //! | element | what it is for | who is made of it |
 //! |---|---|---|
+//! | [`candidacy`] | one of several equal hosts asks for the FTM's reign, with evidence | daemon |
 //! | [`copying`] | what is saved is saved on another host as well | voter, surrogate |
 //! | [`detector`] | how long a host may be silent before it is suspected | heartbeat |
 //! | [`echo`] | whether the others hear this host, and how long their answers take | heartbeat |
@@ -11,6 +12,7 @@
 //! | [`seal`] | ballots are signed in batches by whoever cast them | execution, voter |
 //! | [`task_set`] | which of very many tasks | execution, surrogate |
 
+pub mod candidacy;
 pub mod copying;
 pub mod detector;
 pub mod echo;

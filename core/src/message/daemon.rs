@@ -5,7 +5,7 @@ use minicbor::{Decode, Encode};
 use crate::book::Book;
 use crate::job::OsBytes;
 use crate::message::Vitals;
-use crate::names::{ArmorName, Digest, Incarnation, JobId, Millis, Term};
+use crate::names::{ArmorName, Digest, HostId, Incarnation, JobId, Millis, Term};
 use crate::world::{ProcessMark, SecondHome};
 
 /// To a daemon.
@@ -105,6 +105,30 @@ pub enum DaemonMessage {
         term: Term,
         #[n(1)]
         book: Box<Book>,
+    },
+    /// FTM → daemon: it reigns, and its store has a change of it that is new. Said again and again by an FTM that several
+    /// candidates may have. No answer.
+    #[n(130)]
+    Reigns {
+        #[n(0)]
+        term: Term,
+        /// Whose daemons it reaches, too; some of them if they are many.
+        #[n(1)]
+        fellows: Vec<HostId>,
+    },
+    /// Daemon → daemon: do you hear the FTM of this term? Answered by `HeardReign`, if it ever did.
+    #[n(131)]
+    Inquire {
+        #[n(0)]
+        term: Term,
+    },
+    /// Daemon → daemon, answering `Inquire`: the FTM of this term, the highest it heard of, said so long ago that it reigns.
+    #[n(132)]
+    HeardReign {
+        #[n(0)]
+        term: Term,
+        #[n(1)]
+        ago: Millis,
     },
 }
 

@@ -7,7 +7,7 @@ use crate::job::{InjectionKind, OsBytes};
 use crate::message::{Diagnosis, Evidence, Hearing, HostFault, Incident, Outcome, Resolution, Value, Why};
 use crate::names::{ArmorName, ExecutionId, HostId, Incarnation, LaneId, Millis, StageId, TaskId};
 use crate::principal::Principal;
-use crate::world::BlockedWhy;
+use crate::world::{BlockedWhy, Reign};
 
 /// Something that happened, with the time it was noticed.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -324,10 +324,7 @@ pub enum Story {
     },
     /// Changes in these files were not compared, by the mask of this name.
     #[n(30)]
-    Masked {
-        #[n(0)]
-        mask: String,
-    },
+    Masked(#[n(0)] String),
     /// A host is taken for lost: how these observers heard it, and how many ARMORs are installed elsewhere.
     #[n(60)]
     HostLost {
@@ -441,6 +438,9 @@ pub enum Story {
         #[n(3)]
         why: String,
     },
+    /// A candidate was given the reign, and why it had asked for it.
+    #[n(130)]
+    ReignBegan(#[n(0)] Reign, #[n(1)] String),
     /// A host's own policy cannot be read: it accepts nothing.
     #[n(81)]
     PolicyRefused {

@@ -78,12 +78,15 @@ fn to_daemon(from: ArmorName, message: &DaemonMessage) -> bool {
         | DaemonMessage::Clean { .. }
         | DaemonMessage::ObservedKept { .. }
         | DaemonMessage::Report { .. }
+        | DaemonMessage::Reigns { .. }
         | DaemonMessage::Book { .. } => from == ArmorName::Ftm,
         DaemonMessage::Ready { name, .. } => from == *name,
         DaemonMessage::Pong(_) => from.kind() != Kind::User,
         DaemonMessage::Stop => from.kind() == Kind::User,
         DaemonMessage::Unheard { .. } => from.kind() == Kind::Heartbeat,
-        DaemonMessage::Listening { .. } => from.kind() == Kind::Daemon,
+        DaemonMessage::Listening { .. } | DaemonMessage::Inquire { .. } | DaemonMessage::HeardReign { .. } => {
+            from.kind() == Kind::Daemon
+        }
     }
 }
 

@@ -94,13 +94,14 @@ impl Assembly {
             | Story::LeftOut { .. }
             | Story::Undecided { .. }
             | Story::Resolved(_)
-            | Story::Masked { .. }
+            | Story::Masked(..)
             | Story::PolicyRefused { .. }
             | Story::Spread { .. }
             | Story::HostLost { .. }
             | Story::HostReturned { .. }
             | Story::HostSlow { .. }
             | Story::HostDrained { .. }
+            | Story::ReignBegan(..)
             | Story::HostQuarantined { .. }
             | Story::HostOnParole { .. }
             | Story::HostTrusted { .. }

@@ -33,6 +33,7 @@ impl Story {
                     "the link from {from} to {to} is cut: {to} heard {hearing}, while {heard_by} hears {from}{back}"
                 )
             }
+            Story::ReignBegan(reign, why) => write!(f, "{} has the FTM under {}: {why}", reign.host, reign.term),
             Story::HostDrained { host, drained: true } => write!(f, "{host} is drained: nothing more is placed there"),
             Story::HostDrained { host, drained: false } => write!(f, "{host} is used again"),
             Story::HostQuarantined { host, times, wait, why } => {

@@ -193,7 +193,7 @@ fn remark(story: &Story) -> Option<String> {
         | Story::LeftOut { .. }
         | Story::Undecided { .. }
         | Story::Resolved(_)
-        | Story::Masked { .. }
+        | Story::Masked(..)
         | Story::PolicyRefused { .. }
         | Story::Spread { .. } => Some(story.to_string()),
         _ => None,

@@ -44,7 +44,7 @@ impl Story {
             Story::NotifyFailed { .. } => "notify-failed",
             Story::Cost { .. } => "cost",
             Story::SlotUnavailable { .. } => "slot-unavailable",
-            Story::Masked { .. } => "masked",
+            Story::Masked(..) => "masked",
             Story::Spread { .. } => "spread",
             Story::PolicyRefused { .. } => "policy-refused",
             Story::HostLost { .. } => "host-lost",
@@ -54,6 +54,7 @@ impl Story {
             Story::LinkRestored { .. } => "link-restored",
             Story::ArmorMoved { .. } => "armor-moved",
             Story::HostDrained { .. } => "host-drained",
+            Story::ReignBegan(..) => "reign-began",
             Story::HostQuarantined { .. } => "host-quarantined",
             Story::HostOnParole { .. } => "host-on-parole",
             Story::HostTrusted { .. } => "host-trusted",
@@ -75,7 +76,7 @@ impl fmt::Display for Story {
             | Story::CommitConflict { .. }
             | Story::LeftOut { .. }
             | Story::InputRefused { .. }
-            | Story::Masked { .. }
+            | Story::Masked(..)
             | Story::Undecided { .. }
             | Story::Resolved(_)
             | Story::NotifyFailed { .. }
@@ -115,6 +116,7 @@ impl fmt::Display for Story {
             | Story::HostReturned { .. }
             | Story::HostSlow { .. }
             | Story::HostDrained { .. }
+            | Story::ReignBegan(..)
             | Story::HostQuarantined { .. }
             | Story::HostOnParole { .. }
             | Story::HostTrusted { .. }
@@ -142,7 +144,7 @@ impl Story {
             }
             Story::LeftOut { stage, why } => write!(f, "lanes on other hosts do without in stage {stage}: {why}"),
             Story::InputRefused { stage, why } => write!(f, "input of stage {stage} refused, nothing started: {why}"),
-            Story::Masked { mask } => write!(f, "files under the mask {mask} were not compared"),
+            Story::Masked(mask) => write!(f, "files under the mask {mask} were not compared"),
             Story::Undecided { stage, task, why } => write!(f, "no result of {stage}/{task}, the others go on: {why}"),
             Story::Resolved(resolution) => write!(f, "{resolution}"),
             Story::NotifyFailed { notice, why } => {

@@ -129,7 +129,7 @@ mod tests {
 
     fn identity(host: u32) -> Identity {
         let (host, name) = (HostId(host), ArmorName::Heartbeat(HostId(host)));
-        Identity { name, incarnation: Incarnation(1), host, cores: 1, seed: [0; 32], mirror: None }
+        Identity { name, incarnation: Incarnation(1), host, cores: 1, seed: [0; 32], mirror: None, elected: false }
     }
 
     #[tokio::test]

@@ -23,8 +23,19 @@ static PARTIALS: AtomicU64 = AtomicU64::new(0);
 impl Blobs {
     /// Opens a store, creating its directory if need be.
     pub fn open(store: &Path) -> Result<Blobs, FilesError> {
-        fs::create_dir_all(store).on("make the content store", store)?;
-        Ok(Blobs { store: store.to_owned() })
+        let blobs = Blobs::at(store);
+        blobs.make()?;
+        Ok(blobs)
+    }
+
+    /// A store whose directory is made for its first content: most slots keep none.
+    #[must_use]
+    pub fn at(store: &Path) -> Blobs {
+        Blobs { store: store.to_owned() }
+    }
+
+    fn make(&self) -> Result<(), FilesError> {
+        fs::create_dir_all(&self.store).on("make the content store", &self.store)
     }
 
     #[must_use]
@@ -47,6 +58,7 @@ impl Blobs {
             fs::remove_file(file).on("remove a second copy of", file)?;
             return Ok((digest, len));
         }
+        self.make()?;
         match fs::rename(file, &blob) {
             Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
                 self.copy(file)?;
@@ -113,7 +125,10 @@ impl Blobs {
 
     /// Makes all contents that were kept so far survive a power loss.
     pub fn sync(&self) -> Result<(), FilesError> {
-        let directory = File::open(&self.store).on("open", &self.store)?;
+        let directory = match File::open(&self.store) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            opened => opened.on("open", &self.store)?,
+        };
         rustix::fs::syncfs(&directory).on("make durable", &self.store)
     }
 
@@ -122,6 +137,7 @@ impl Blobs {
     }
 
     fn partial(&self) -> Result<(PathBuf, File), FilesError> {
+        self.make()?;
         let number = PARTIALS.fetch_add(1, Ordering::Relaxed);
         let partial = self.store.join(format!("partial-{}-{number}", std::process::id()));
         let file = File::create(&partial).on("write", &partial)?;

@@ -6,7 +6,9 @@
 //!      stopping            is there while the whole system ends
 //!      bulk                where an ephemeral home puts what is large: a link to a directory on disk
 //!      links/NAME          the sockets of all ARMORs and users; links/bulk-HOST, where a host gives bytes out
-//!      ftm/store.redb      the FTM's store
+//!      ftm/store.redb      the FTM's store, unless several hosts may have it:
+//!      managers            then who they are, and where theirs is
+//!      etcd/               of a system that is all on this machine: see `store/members.rs`
 //!      pki/                who this home is among other machines: see `pki`
 //!      book                where other machines are reached
 //!      hosts/HOST/         policy.toml, daemon.lock, daemon.log, beats, armors/NAME/{journal, log}
@@ -18,6 +20,7 @@
 mod ephemeral;
 mod last_daemon;
 mod lock;
+mod managers;
 
 use std::fs;
 use std::io;
@@ -35,6 +38,7 @@ pub(crate) use ephemeral::in_memory;
 pub use ephemeral::{Bases, clear_abandoned, remove};
 pub use last_daemon::LastDaemon;
 pub use lock::{Lock, LockError};
+pub use managers::Managers;
 
 /// Version of the layout and of everything kept in it.
 pub const VERSION: u32 = 1;
@@ -174,11 +178,14 @@ impl Home {
         PathBuf::from(format!("/proc/self/fd/{}/{file}", self.links.as_raw_fd()))
     }
 
-    /// Takes the name of an ARMOR for this life of it, unless a later one lives.
+    /// Takes the name of an ARMOR for this life of it, unless a later one lives on another host of this home.
     ///
     /// # Errors
     /// The life cannot be noted.
     pub fn take_name(&self, name: ArmorName, life: Incarnation) -> io::Result<bool> {
+        if self.hosts() < 2 {
+            return Ok(true);
+        }
         let noted = self.in_links(&format!(".{name}-life"));
         let known = fs::read_to_string(&noted).ok().and_then(|text| text.parse().ok()).map(Incarnation);
         if known > Some(life) && UnixStream::connect(self.socket(name)).is_ok() {
@@ -208,6 +215,12 @@ impl Home {
     #[must_use]
     pub fn store(&self) -> PathBuf {
         self.path.join("ftm/store.redb")
+    }
+
+    /// Where the etcd of a system that is all here lies.
+    #[must_use]
+    pub fn etcd(&self) -> PathBuf {
+        self.path.join("etcd")
     }
 
     /// Who this home is among other machines; see [`crate::pki`].
@@ -460,6 +473,7 @@ mod tests {
     fn the_name_of_an_armor_belongs_to_its_latest_life_while_that_lives() {
         let directory = tempfile::tempdir().unwrap();
         let home = Home::create(directory.path()).unwrap();
+        [HostId(1), HostId(2)].into_iter().for_each(|host| home.make_host(host).unwrap());
         let name = ArmorName::Voter(JobId(1));
         let take = |life| home.take_name(name, Incarnation(life)).unwrap();
         assert!(take(1_001));

@@ -99,7 +99,8 @@ impl Links {
         let beside = self.home.in_links(&format!(".{}-{}", self.name, std::process::id()));
         let _ = fs::remove_file(&beside);
         let listener = UnixListener::bind(&beside)?;
-        if self.name.job().is_some() && !self.home.take_name(self.name, self.incarnation)? {
+        let may_move = self.name.job().is_some() || self.name == ArmorName::Ftm && has_candidates(&self.home);
+        if may_move && !self.home.take_name(self.name, self.incarnation)? {
             fs::remove_file(beside)?;
             return Err(io::Error::new(io::ErrorKind::AddrInUse, "a later life of it lives on another host"));
         }
@@ -143,7 +144,8 @@ impl Links {
             let outbound = Arc::new(Outbound::default());
             let hello = Frame::Hello { from: self.name, incarnation: self.incarnation, version: crate::frame::VERSION };
             let (home, far, inputs) = (self.home.clone(), self.far.clone(), self.inputs.clone());
-            let run = outbound::run(outbound.clone(), Caller { home, far, peer, hello, inputs });
+            let may_be_replaced = peer == ArmorName::Ftm && has_candidates(&home);
+            let run = outbound::run(outbound.clone(), Caller { home, far, peer, hello, may_be_replaced, inputs });
             Peer { outbound, task: tokio::spawn(run) }
         });
         &link.outbound
@@ -186,6 +188,11 @@ impl Links {
         };
         let _ = tokio::time::timeout(LAST_WORDS, all).await;
     }
+}
+
+/// Whether several hosts may have the FTM.
+fn has_candidates(home: &Home) -> bool {
+    home.managers().is_ok_and(|managers| managers.is_some())
 }
 
 impl Drop for Links {

@@ -9,7 +9,9 @@
 //! What is said while the link is up is gathered, and written in one go when the process has nothing
 //! else to do: batches under load, at once when idle.
 
+use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -35,6 +37,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 /// A call to another machine costs both sides more.
 const LONGEST_FAR_PAUSE: Duration = Duration::from_millis(500);
+/// How often it is looked whether the FTM is elsewhere by now.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// How long a peer on another machine may take to answer a greeting.
 const WELCOME_WITHIN: Duration = Duration::from_secs(10);
 /// Unsent bytes at which the peer counts as out of reach; one frame of any length may come on top.
@@ -103,6 +107,8 @@ pub(super) struct Caller {
     pub far: Option<Arc<Far>>,
     pub peer: ArmorName,
     pub hello: Frame,
+    /// It is the FTM, and several hosts may have it.
+    pub may_be_replaced: bool,
     pub inputs: mpsc::Sender<Input>,
 }
 
@@ -112,9 +118,11 @@ pub(super) async fn run(outbound: Arc<Outbound>, caller: Caller) {
     let mut pause = FIRST_PAUSE;
     let mut troubles = Troubles::default();
     while !outbound.state().closed {
+        let place = caller.place();
         let connected = tokio::select! {
             connected = caller.connect() => connected,
             () = closed(&outbound) => return,
+            () = caller.replaced(&place) => continue,
         };
         let link = connected.inspect_err(|error| caller.failed(&mut troubles, error)).ok();
         if let Some(Link { ends, incarnation }) = link {
@@ -127,7 +135,10 @@ pub(super) async fn run(outbound: Arc<Outbound>, caller: Caller) {
             if caller.inputs.send(Input::Link(LinkEvent::Up { peer, incarnation })).await.is_err() {
                 return;
             }
-            let end = caller.use_link(&outbound, ends, incarnation).await;
+            let end = tokio::select! {
+                end = caller.use_link(&outbound, ends, incarnation) => end,
+                () = caller.replaced(&place) => End::Broken,
+            };
             outbound.state().up = None;
             match end {
                 End::Closed => return,
@@ -169,6 +180,10 @@ fn process(peer: ArmorName, stream: &UnixStream) -> Option<Process> {
     matches!(peer, ArmorName::Daemon(_)).then(|| Process::at_other_end(stream).ok()).flatten()
 }
 
+/// Where the FTM is that may be replaced by one elsewhere: on that host, at that socket.
+#[derive(Debug, PartialEq, Eq)]
+struct Place(Option<Whereabouts>, Option<u64>);
+
 /// A link that is up.
 struct Link {
     ends: Ends,
@@ -185,6 +200,24 @@ enum Ends {
 }
 
 impl Caller {
+    fn place(&self) -> Place {
+        let socket = || fs::metadata(self.home.socket(self.peer)).ok().map(|found| found.ino());
+        match self.may_be_replaced {
+            true => Place(self.far.as_ref().map(|far| far.whereabouts(self.peer)), socket()),
+            false => Place(None, None),
+        }
+    }
+
+    /// Waits until the name belongs to another process: an FTM that stands still closes no link when it is replaced.
+    async fn replaced(&self, place: &Place) {
+        if !self.may_be_replaced {
+            return std::future::pending().await;
+        }
+        while self.place() == *place {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
     fn failed(&self, troubles: &mut Troubles, error: &io::Error) {
         let turned_away = self.far.as_ref().is_some_and(|far| far.is_turned_away(self.peer, error));
         let by_command = matches!(self.hello, Frame::Hello { from: ArmorName::User(_), .. });

@@ -1,4 +1,4 @@
-//! Starting, signalling and reaping processes from the first process of a slot.
+//! Forking processes, and starting, signalling and reaping them from the first process of a slot.
 //!
 //! Everything here assumes a process with one thread.
 
@@ -16,15 +16,29 @@ pub enum Forked {
 
 /// Forks the first process of a new PID namespace. Its parent is the *caller's parent*, so that the caller can
 /// leave; it keeps the caller's memory image.
-#[expect(unsafe_code, reason = "clone3 has no safe wrapper")]
 pub fn fork_first_of_namespace() -> io::Result<Forked> {
+    fork_sibling_with(libc::CLONE_NEWPID)
+}
+
+/// Forks a process whose parent is the *caller's parent*; it keeps the caller's memory image.
+pub fn fork_sibling() -> io::Result<Forked> {
+    fork_sibling_with(0)
+}
+
+#[expect(unsafe_code, reason = "clone3 has no safe wrapper")]
+fn fork_sibling_with(flags: c_int) -> io::Result<Forked> {
     let mut pidfd: RawFd = -1;
     // SAFETY: an all-zero clone_args is a valid value of that plain C struct.
     let mut arguments: libc::clone_args = unsafe { std::mem::zeroed() };
-    arguments.flags = (libc::CLONE_NEWPID | libc::CLONE_PARENT | libc::CLONE_PIDFD) as u64;
+    arguments.flags = (flags | libc::CLONE_PARENT | libc::CLONE_PIDFD) as u64;
     arguments.pidfd = (&raw mut pidfd) as u64;
+    if let Some(noted) = where_thread_is_noted() {
+        arguments.flags |= (libc::CLONE_CHILD_SETTID | libc::CLONE_CHILD_CLEARTID) as u64;
+        arguments.child_tid = noted;
+    }
     // SAFETY: without CLONE_VM and with no new stack this is a fork; the process has one thread, so that no lock
-    // can be held by a thread that the child lacks. `arguments` and `pidfd` outlive the call.
+    // can be held by a thread that the child lacks. `arguments` and `pidfd` outlive the call, and the kernel writes the
+    // child's thread id, in the child, where the C library had it write that of this thread.
     let child = unsafe { libc::syscall(libc::SYS_clone3, &raw const arguments, size_of::<libc::clone_args>()) };
     match child {
         -1 => Err(io::Error::last_os_error()),
@@ -32,6 +46,16 @@ pub fn fork_first_of_namespace() -> io::Result<Forked> {
         // SAFETY: the kernel has just opened this descriptor for us and nobody else owns it.
         child => Ok(Forked::Parent { child: child as i32, pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) } }),
     }
+}
+
+/// The address at which the C library keeps the id of this thread, which its own `fork` has renewed; `None`: the
+/// kernel does not say.
+#[expect(unsafe_code, reason = "prctl has no safe wrapper for this")]
+fn where_thread_is_noted() -> Option<u64> {
+    let mut address: u64 = 0;
+    // SAFETY: the kernel writes a pointer into the variable, which is valid for the call.
+    let outcome = unsafe { libc::prctl(libc::PR_GET_TID_ADDRESS, &raw mut address) };
+    (outcome == 0 && address != 0).then_some(address)
 }
 
 /// C strings and the null-terminated array of pointers that `execve` wants.

@@ -74,6 +74,10 @@ impl World {
             ProcessCommand::KeepBook(book) => self.processes.keep_book(&book),
             ProcessCommand::Transfers => self.processes.transfers(),
             ProcessCommand::Profile => self.processes.profile(),
+            ProcessCommand::LookUpReign => self.processes.seek_reign(None),
+            ProcessCommand::AskReign { accused, request, changes } => {
+                self.processes.seek_reign(Some((accused, request, changes)));
+            }
         }
     }
 }

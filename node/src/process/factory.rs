@@ -1,14 +1,15 @@
 //! Makes blank processes: started ahead of need, so that an ARMOR is installed by saying its name.
 //!
-//! A blank process holds one end of a pair of sockets. One message comes, the assignment; or the end,
-//! if its daemon dies first. Then it exits, and so that even a stopped one does, it asks the system to
-//! be killed with its parent until it has a name.
+//! A blank process holds one end of a pair of sockets, where it is told its name; or the end comes, if its
+//! daemon dies first. Then it exits, and so that even a stopped one does, it asks the system to be killed
+//! with its parent until it has a name. One stays blank for good: the others are its copies, which are
+//! loaded and linked already.
 
 use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,13 +19,15 @@ use chameleon_core::names::{ArmorName, HostId, Incarnation};
 use chameleon_core::shell::Identity;
 use chameleon_core::world::SecondHome;
 use minicbor::{Decode, Encode};
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, socketpair};
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, socketpair};
 
 use super::Process;
 use crate::home::Home;
 use crate::limits;
 use crate::os::spawn::{self, Descriptors};
 use crate::random;
+use crate::slot::control;
 
 /// Why there is no blank process.
 #[derive(Debug, thiserror::Error)]
@@ -35,7 +38,35 @@ pub enum FactoryError {
     Start(#[from] io::Error),
 }
 
+/// How long the process that stays blank may take to make a copy of itself.
+const COPIES_WITHIN: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
+
 /// What a blank process is told.
+#[derive(Debug, Encode, Decode)]
+pub(crate) enum Order {
+    /// To be this ARMOR from now on.
+    #[n(0)]
+    Be(#[n(0)] Assignment),
+    /// To stay blank. Answered by [`Answer::Up`].
+    #[n(1)]
+    Stay,
+    /// To make a copy of itself, which is told more at the socket that comes along. Answered by [`Answer::Copied`].
+    #[n(2)]
+    Copy,
+}
+
+/// What a blank process says.
+#[derive(Debug, Encode, Decode)]
+pub(crate) enum Answer {
+    /// It is loaded, and can make copies of itself at once.
+    #[n(0)]
+    Up,
+    /// It has a copy, with this process id.
+    #[n(1)]
+    Copied(#[n(0)] i32),
+}
+
+/// Which ARMOR a blank process becomes.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct Assignment {
     #[n(0)]
@@ -66,16 +97,7 @@ impl Assignment {
             cores: self.cores,
             seed: random::bytes(),
             mirror: self.mirror,
-        }
-    }
-
-    /// Waits for the assignment of this process; `None`: there will be none.
-    pub fn receive(socket: &OwnedFd) -> io::Result<Option<Assignment>> {
-        let mut bytes = vec![0; 64 << 10];
-        let (_, length) = rustix::net::recv(socket, bytes.as_mut_slice(), RecvFlags::empty())?;
-        match length {
-            0 => Ok(None),
-            _ => minicbor::decode(&bytes[..length]).map(Some).map_err(io::Error::other),
+            elected: false,
         }
     }
 }
@@ -88,6 +110,7 @@ pub struct Factory {
     cores: u16,
     stdin: File,
     log: File,
+    original: Option<Original>,
     blanks: BTreeMap<u32, Blank>,
 }
 
@@ -95,6 +118,13 @@ pub struct Factory {
 struct Blank {
     process: Process,
     socket: OwnedFd,
+}
+
+/// The one that stays blank.
+#[derive(Debug)]
+struct Original {
+    blank: Blank,
+    is_up: bool,
 }
 
 impl Factory {
@@ -108,7 +138,7 @@ impl Factory {
         let path = home.host(host).join("daemon.log");
         let log = OpenOptions::new().append(true).create(true).open(&path);
         let log = log.map_err(|source| FactoryError::Open { path, source })?;
-        Ok(Factory { home, host, cores, stdin, log, blanks: BTreeMap::new() })
+        Ok(Factory { home, host, cores, stdin, log, original: None, blanks: BTreeMap::new() })
     }
 
     /// How many blank processes wait for a name.
@@ -122,15 +152,43 @@ impl Factory {
     /// # Errors
     /// See [`FactoryError`].
     pub fn make(&mut self) -> Result<Process, FactoryError> {
-        let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
-            .map_err(io::Error::from)?;
+        let (ours, theirs) = sockets()?;
+        let blank = match self.copy(&theirs) {
+            Some(process) => Blank { process, socket: ours },
+            None => self.start()?,
+        };
+        let process = blank.process.clone();
+        self.blanks.insert(process.mark().pid, blank);
+        Ok(process)
+    }
+
+    /// Copies the process that stays blank; `None`: there is none that could be copied at once.
+    fn copy(&mut self, theirs: &OwnedFd) -> Option<Process> {
+        let Some(original) = &mut self.original else {
+            let started = self.start().ok();
+            let stays = |blank: &Blank| control::send(blank.socket.as_fd(), &Order::Stay, &[]).is_ok();
+            self.original = started.filter(stays).map(|blank| Original { blank, is_up: false });
+            return None;
+        };
+        match original.copy(theirs) {
+            Ok(copy) => copy,
+            Err(why) => {
+                crate::log!("process {} makes no copy of itself: {why}", original.blank.process.mark().pid);
+                self.original.take().into_iter().for_each(|original| original.blank.end());
+                None
+            }
+        }
+    }
+
+    /// Starts the program once more.
+    fn start(&self) -> Result<Blank, FactoryError> {
+        let (socket, theirs) = sockets()?;
         let arguments = [CString::from(c"chameleon"), CString::from(c"armor")];
         let descriptors = Descriptors { stdin: self.stdin.as_fd(), log: self.log.as_fd(), handed: theirs.as_fd() };
         let pid = spawn::this_program(&arguments, descriptors)?;
         let process = Process::open_pid(pid)?;
         limits::give_back(pid);
-        self.blanks.insert(pid, Blank { process: process.clone(), socket: ours });
-        Ok(process)
+        Ok(Blank { process, socket })
     }
 
     /// Gives a blank process its name; `None`: it is gone.
@@ -144,8 +202,7 @@ impl Factory {
         let blank = self.blanks.remove(&pid)?;
         let home = self.home.path().as_os_str().as_bytes().to_vec().into();
         let assignment = Assignment { home, name, incarnation, host: self.host, cores: self.cores, mirror };
-        let bytes = minicbor::to_vec(assignment).expect("writing to memory cannot fail");
-        rustix::net::send(&blank.socket, &bytes, SendFlags::NOSIGNAL).ok()?;
+        control::send(blank.socket.as_fd(), &Order::Be(assignment), &[]).ok()?;
         Some(blank.process)
     }
 
@@ -156,12 +213,51 @@ impl Factory {
 
     /// Ends all blank processes and waits until they are gone.
     pub fn end(self) {
-        for blank in self.blanks.values() {
-            blank.process.kill();
+        let all: Vec<Blank> = self.blanks.into_values().chain(self.original.map(|original| original.blank)).collect();
+        all.iter().for_each(|blank| blank.process.kill());
+        all.into_iter().for_each(Blank::end);
+    }
+}
+
+impl Original {
+    /// Has it make a copy of itself that listens at the other end of a socket of ours; `None`: it is not loaded yet.
+    fn copy(&mut self, theirs: &OwnedFd) -> io::Result<Option<Process>> {
+        let socket = self.blank.socket.as_fd();
+        if !self.is_up {
+            self.is_up = matches!(heard(socket)?, Some(Answer::Up));
         }
-        for blank in self.blanks.values() {
-            blank.process.wait(None);
-            blank.process.reap();
+        if !self.is_up {
+            return Ok(None);
+        }
+        control::send(socket, &Order::Copy, &[theirs.as_fd()])?;
+        rustix::event::poll(&mut [PollFd::new(&socket, PollFlags::IN)], Some(&COPIES_WITHIN))?;
+        match heard(socket)? {
+            Some(Answer::Copied(pid)) => Process::open_pid(pid.unsigned_abs()).map(Some),
+            Some(Answer::Up) | None => Err(io::ErrorKind::TimedOut.into()),
         }
     }
+}
+
+/// What was answered; `None`: nothing yet.
+fn heard(socket: BorrowedFd<'_>) -> io::Result<Option<Answer>> {
+    match control::receive(socket, RecvFlags::DONTWAIT) {
+        Ok(Some((answer, _))) => Ok(Some(answer)),
+        Ok(None) => Err(io::ErrorKind::UnexpectedEof.into()),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+impl Blank {
+    /// Ends it and waits until it is gone.
+    fn end(self) {
+        self.process.kill();
+        self.process.wait(None);
+        self.process.reap();
+    }
+}
+
+fn sockets() -> Result<(OwnedFd, OwnedFd), FactoryError> {
+    let pair = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None);
+    Ok(pair.map_err(io::Error::from)?)
 }

@@ -4,6 +4,7 @@ mod factory;
 mod handle;
 pub mod mark;
 mod notify;
+mod polls;
 pub(crate) mod shims;
 mod stop;
 
@@ -12,7 +13,7 @@ use std::sync::Arc;
 
 use chameleon_core::book::Book;
 use chameleon_core::job::OsBytes;
-use chameleon_core::names::{ArmorName, HostId, Incarnation, JobId};
+use chameleon_core::names::{ArmorName, HostId, Incarnation, JobId, Term};
 use chameleon_core::principal::{Principal, Role};
 use chameleon_core::shell::Identity;
 use chameleon_core::world::{ProcessEvent, ProcessMark, SecondHome};
@@ -26,9 +27,10 @@ use crate::launch;
 use crate::pki;
 use crate::profile;
 
-pub(crate) use factory::Assignment;
+pub(crate) use factory::{Answer, Order};
 pub use factory::{Factory, FactoryError};
 pub use handle::Process;
+use polls::Polls;
 
 /// The processes that one ARMOR, mostly the daemon, deals with.
 #[derive(Debug)]
@@ -42,6 +44,8 @@ pub struct Processes {
     stock: usize,
     /// Those that were given a name here, or adopted.
     armors: BTreeMap<(ArmorName, Incarnation), Process>,
+    /// The store that several candidates share, once it was asked for.
+    electorate: Arc<Polls>,
 }
 
 /// What there is of blank processes.
@@ -57,7 +61,7 @@ pub enum Blanks {
 impl Processes {
     #[must_use]
     pub fn new(home: Arc<Home>, identity: Identity, reporter: Reporter, factory: Option<Factory>) -> Processes {
-        Processes { home, identity, reporter, factory, stock: 0, armors: BTreeMap::new() }
+        Processes { home, identity, reporter, factory, stock: 0, armors: BTreeMap::new(), electorate: Arc::default() }
     }
 
     /// Blank processes are made until so many wait, one with each [`Processes::make_blank`]. What is taken of them is not
@@ -262,6 +266,22 @@ impl Processes {
         let (kept, policy) = (self.home.host(host), self.home.policy(host));
         tokio::task::spawn_blocking(move || {
             reporter.process(ProcessEvent::Profiled(Box::new(profile::look_over(&kept, &policy))));
+        });
+    }
+
+    /// Looks up who reigns, or asks for the reign behind the accused one.
+    pub fn seek_reign(&mut self, request: Option<(Term, u64, Option<u64>)>) {
+        let (reporter, home, host) = (self.reporter.clone(), self.home.clone(), self.identity.host);
+        let electorate = self.electorate.clone();
+        tokio::task::spawn_blocking(move || {
+            let seek = || {
+                let electorate = electorate.of(&home, host)?;
+                match request {
+                    None => electorate.look(),
+                    Some((accused, request, changes)) => electorate.ask(accused, request, changes),
+                }
+            };
+            reporter.process(ProcessEvent::ReignSeen(electorate.told(seek())));
         });
     }
 

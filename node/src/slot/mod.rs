@@ -163,7 +163,7 @@ impl Slot {
         std::fs::create_dir_all(&spec.work).on("make the slot's directory", &spec.work)?;
         let layers = spec.work.join("layers");
         tree::remove(&layers).on("remove what an earlier life left in", &layers)?;
-        let blobs = Blobs::open(&spec.blobs)?;
+        let blobs = Blobs::at(&spec.blobs);
         let plan = plan::plan(spec)?;
         let open = |name: &str| {
             let pack = spec.work.join(name);

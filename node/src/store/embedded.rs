@@ -256,45 +256,21 @@ impl Errors<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::contract;
     use super::*;
 
-    fn put(key: &str, text: &str) -> Saved {
-        Saved { place: Place::Put(key.into()), bytes: text.into() }
-    }
-
-    fn delete(key: &str) -> Saved {
-        Saved { place: Place::Delete(key.into()), bytes: Vec::new() }
-    }
-
-    fn texts(store: &dyn Store) -> Vec<String> {
-        store.records().unwrap().into_iter().map(|bytes| String::from_utf8(bytes).unwrap()).collect()
-    }
-
     #[test]
-    fn records_come_back_in_order_of_keys_and_each_opening_is_a_higher_term() {
+    fn it_keeps_to_what_every_engine_does() {
         let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("store.redb");
-        let store = Embedded::open(&path, "a").unwrap();
-        store.commit(&[put("b", "B"), put("a", "old"), Saved { place: Place::Append, bytes: b"1".into() }]).unwrap();
-        store.commit(&[put("a", "A"), put("c", "C"), delete("c"), delete("never")]).unwrap();
-        assert_eq!(texts(&store), ["A", "B", "1"]);
-        let first = store.reign().clone();
-        drop(store);
-        let store = Embedded::open(&path, "b").unwrap();
-        assert!(store.reign().term > first.term);
-        assert_eq!(texts(&store), ["A", "B", "1"]);
-    }
-
-    #[test]
-    fn a_lower_term_is_obeyed_no_more() {
-        let directory = tempfile::tempdir().unwrap();
-        let store = Embedded::open(&directory.path().join("store.redb"), "a").unwrap();
+        let open = |name: &str| Box::new(Embedded::open(&directory.path().join(name), "a").unwrap());
+        contract::records_come_back(&mut || open("one"));
+        contract::large_commits_are_whole(&mut || open("other"));
+        let terms = [(); 2].map(|()| open("one").reign().term);
+        assert!(terms[0] < terms[1], "each opening is a higher term");
+        let store = Embedded::open(&directory.path().join("third"), "a").unwrap();
         let mut successor = store.clone();
         successor.reign = successor.begin_reign("b").unwrap();
-        successor.commit(&[put("a", "new")]).unwrap();
-        assert!(matches!(store.commit(&[put("a", "old")]), Err(StoreError::Deposed { .. })));
-        assert!(matches!(store.records(), Err(StoreError::Deposed { .. })));
-        assert_eq!(texts(&successor), ["new"]);
+        contract::a_lower_term_is_obeyed_no_more(&store, &successor);
     }
 
     #[test]

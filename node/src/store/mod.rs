@@ -3,7 +3,11 @@
 //! Every transaction compares the reign, the term and who holds it: a store that has seen a higher term
 //! obeys no lower one.
 
+#[cfg(test)]
+mod contract;
 mod embedded;
+mod etcd;
+pub mod members;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -13,13 +17,14 @@ use chameleon_core::shell::Saved;
 use minicbor::{Decode, Encode};
 
 pub use embedded::Embedded;
+pub use etcd::{Electorate, Etcd};
 
 /// Who writes: a term, and the process that holds it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Encode, Decode)]
 pub struct Reign {
     #[n(0)]
     pub term: Term,
-    /// The process, as `pid-start-boot`.
+    /// The process, as `pid-start-boot`; in a store that several hosts share, the host.
     #[n(1)]
     pub holder: String,
 }
@@ -39,6 +44,12 @@ pub enum StoreError {
     Newer { path: PathBuf, found: u64 },
     #[error("the store {path} is damaged, and jobs in it cannot be trusted: {why}; it was left as it is")]
     Damaged { path: PathBuf, why: String },
+    #[error(
+        "the store {path} has {found} under that prefix, and nothing of it was touched: give this cluster another one"
+    )]
+    Foreign { path: PathBuf, found: String },
+    #[error("the store {path} does not answer, so nothing more can be decided: {why}")]
+    Unreachable { path: PathBuf, why: String },
     #[error("another process has the store {path} open")]
     InUse { path: PathBuf },
     #[error("cannot use the store {path}, so nothing more can be decided: {why}")]

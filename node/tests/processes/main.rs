@@ -11,8 +11,10 @@ mod toys;
 
 use std::process::ExitCode;
 
-use chameleon_core::names::{ArmorName, JobId};
+use chameleon_core::names::{ArmorName, Incarnation, JobId};
+use chameleon_node::home::Home;
 use chameleon_node::launch;
+use chameleon_node::process::{Factory, Process};
 use system::{DAEMON, HOST, System};
 
 const TESTS: &[(&str, fn())] = &[
@@ -21,6 +23,10 @@ const TESTS: &[(&str, fn())] = &[
     ("a_stopped_daemon_is_replaced_too", a_stopped_daemon_is_replaced_too),
     ("of_many_who_start_a_daemon_one_succeeds", of_many_who_start_a_daemon_one_succeeds),
     ("stopping_ends_every_process_and_an_ephemeral_home", stopping_ends_every_process_and_an_ephemeral_home),
+    (
+        "copies_die_with_their_daemon_and_outlive_their_original",
+        copies_die_with_their_daemon_and_outlive_their_original,
+    ),
     ("a_home_ends_with_its_owner", a_home_ends_with_its_owner),
     ("a_system_whose_store_is_damaged_is_not_started", a_system_whose_store_is_damaged_is_not_started),
     ("a_standing_home_starts_again_where_it_was", a_standing_home_starts_again_where_it_was),
@@ -101,6 +107,27 @@ fn stopping_ends_every_process_and_an_ephemeral_home() {
     assert!(processes.iter().all(chameleon_node::process::Process::has_exited));
     assert!(system.home().is_gone());
     assert!(system.is_empty(), "nothing is left on disk");
+}
+
+/// Blank processes are copies of one that stays blank: it is of no matter to them, and not missed.
+fn copies_die_with_their_daemon_and_outlive_their_original() {
+    let directory = tempfile::tempdir().unwrap();
+    let home = std::sync::Arc::new(Home::create(directory.path()).unwrap());
+    home.make_host(HOST).unwrap();
+    let mut factory = Factory::new(home.clone(), HOST, 1).unwrap();
+    let (first, second) = (factory.make().unwrap(), factory.make().unwrap());
+    let original = Process::open_pid(system::only_other_child(&[&first, &second])).unwrap();
+    original.kill();
+    original.wait(None);
+    let third = [factory.make().unwrap(), factory.make().unwrap()];
+    assert!(factory.assign(first.mark().pid, counter(1), Incarnation(1), None).is_some());
+    system::await_socket(&home, counter(1));
+    factory.end();
+    assert!([&second].into_iter().chain(&third).all(Process::has_exited), "all that were blank");
+    assert!(!first.has_exited());
+    first.kill();
+    first.wait(None);
+    first.reap();
 }
 
 fn a_home_ends_with_its_owner() {

@@ -274,14 +274,32 @@ fn installed(home: &Home, number: u64, warm: bool) -> Duration {
         since = Instant::now();
     }
     factory.assign(blank.mark().pid, name, Incarnation(1), None).unwrap();
-    while UnixStream::connect(home.socket(name)).is_err() {
-        std::thread::sleep(Duration::from_micros(20));
-    }
+    await_socket(&home, name);
     let took = since.elapsed();
     blank.kill();
     blank.wait(None);
     blank.reap();
+    factory.end();
     took
+}
+
+/// Waits until an ARMOR can be reached.
+pub fn await_socket(home: &Home, name: ArmorName) {
+    let begin = Instant::now();
+    while UnixStream::connect(home.socket(name)).is_err() {
+        assert!(begin.elapsed() < BOUND, "{name} cannot be reached");
+        std::thread::sleep(Duration::from_micros(20));
+    }
+}
+
+/// The child of this process that is none of these.
+pub fn only_other_child(known: &[&Process]) -> u32 {
+    let own = std::process::id();
+    let children = std::fs::read_to_string(format!("/proc/{own}/task/{own}/children")).unwrap();
+    let pids = children.split_whitespace().map(|pid| pid.parse().unwrap());
+    let others: Vec<u32> = pids.filter(|pid| known.iter().all(|known| known.mark().pid != *pid)).collect();
+    let [other] = others[..] else { panic!("{others:?} are children of this process, beside {known:?}") };
+    other
 }
 
 fn print_times(what: &str, mut took: Vec<Duration>) {

@@ -137,7 +137,8 @@ impl Keeper {
             | ProcessEvent::Signed { .. }
             | ProcessEvent::RoundTrip { .. }
             | ProcessEvent::Transfers(_)
-            | ProcessEvent::Profiled(_) => {}
+            | ProcessEvent::Profiled(_)
+            | ProcessEvent::ReignSeen(_) => {}
         }
     }
 }

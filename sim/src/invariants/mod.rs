@@ -23,6 +23,7 @@ mod not_happened_is_over;
 mod nothing_left;
 mod one_ftm_a_term;
 mod one_life_at_a_time;
+mod one_reign_a_term;
 mod one_vote_a_lane;
 mod only_ftm_retires;
 mod output_is_kept;
@@ -81,6 +82,7 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
         Box::<not_happened_is_over::NotHappenedIsOver>::default(),
         Box::<one_ftm_a_term::OneFtmATerm>::default(),
         Box::<one_life_at_a_time::OneLifeAtATime>::default(),
+        Box::<one_reign_a_term::OneReignATerm>::default(),
         Box::<one_vote_a_lane::OneVoteALane>::default(),
         Box::<only_ftm_retires::OnlyFtmRetires>::default(),
         Box::<output_is_kept::OutputIsKept>::default(),

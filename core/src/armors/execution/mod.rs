@@ -377,6 +377,7 @@ impl Execution {
             | Timer::Guard
             | Timer::Judge(_)
             | Timer::Profile
+            | Timer::Reign
             | Timer::Parole(_) => {}
         }
         step

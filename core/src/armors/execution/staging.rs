@@ -81,8 +81,15 @@ mod tests {
     fn what_is_on_its_way_is_not_asked_for_again() {
         let (job, lane, stage) = (JobId(1), LaneId(0), StageId(0));
         let name = ArmorName::Execution(job, lane);
-        let identity =
-            Identity { name, incarnation: Incarnation(1), host: HostId(2), cores: 2, seed: [0; 32], mirror: None };
+        let identity = Identity {
+            name,
+            incarnation: Incarnation(1),
+            host: HostId(2),
+            cores: 2,
+            seed: [0; 32],
+            mirror: None,
+            elected: false,
+        };
         let mut execution = Execution::new(&identity, job, lane);
         let input = Input::Path(b"/in".to_vec().into());
         let nothing = || Vec::new().into();

@@ -13,7 +13,18 @@ const SPOOLED: u64 = 311;
 
 fn fanout() -> Fanout {
     let name = ArmorName::Fanout(JOB);
-    Fanout::new(&Identity { name, incarnation: Incarnation(1), host: HOST, cores: 2, seed: [0; 32], mirror: None }, JOB)
+    Fanout::new(
+        &Identity {
+            name,
+            incarnation: Incarnation(1),
+            host: HOST,
+            cores: 2,
+            seed: [0; 32],
+            mirror: None,
+            elected: false,
+        },
+        JOB,
+    )
 }
 
 fn lane(number: u16) -> ArmorName {

@@ -258,7 +258,8 @@ impl Ftm {
     /// A retired ARMOR is gone for good.
     pub(super) fn retired(&mut self, name: ArmorName, step: &mut FtmStep) {
         self.save(step, FtmRecord::ArmorGone(name));
-        if let ArmorName::Surrogate(_) = name {
+        // Those that are spoken to: a link that is wanted is tried for ever.
+        if let ArmorName::Surrogate(_) | ArmorName::Init(_) | ArmorName::Heartbeat(_) = name {
             self.linked.remove(&name);
             step.then(Effect::Forget { peer: name });
         }

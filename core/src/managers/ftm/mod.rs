@@ -17,6 +17,7 @@
 //! | `hosts` | what daemons say, and what they are told |
 //! | [`admission`] | which jobs may start |
 //! | `places` | what starts where, and what waits for what |
+//! | `reign` | what an FTM that several candidates may have does beyond that |
 //! | [`ring`] | which host watches which |
 //! | [`suspicion`] | what the silence of a host means |
 //! | `copies` | where a copy is kept of what SMs and Voters save |
@@ -49,6 +50,7 @@ mod profiles;
 mod quarantine;
 mod record;
 pub mod registry;
+mod reign;
 pub mod ring;
 pub mod suspicion;
 #[cfg(test)]
@@ -84,6 +86,9 @@ pub struct Ftm {
     /// Of its own host; taken for those of a host that is not looked over yet.
     cores: u16,
     incarnation: Incarnation,
+    /// Whether its term was given to it by a store that several candidates share, and how often it said so.
+    elected: bool,
+    beat: u64,
     term: Term,
     /// Drawn for this life, and the one that is kept.
     seed: [u8; 32],
@@ -118,6 +123,8 @@ impl Ftm {
             host: identity.host,
             cores: identity.cores,
             incarnation: identity.incarnation,
+            elected: identity.elected,
+            beat: 0,
             term: Term::default(),
             seed: identity.seed,
             secret: [0; 32],
@@ -163,8 +170,11 @@ impl Ftm {
     }
 
     fn message(&mut self, now: Moment, from: ArmorName, message: FtmMessage, step: &mut FtmStep) {
-        if from.kind() == Kind::User && self.users.heard(from, now.boot) {
-            step.timer(Timer::Flush, users::REACHED_WITHIN);
+        if from.kind() == Kind::User {
+            self.confirm(step);
+            if self.users.heard(from, now.boot) {
+                step.timer(Timer::Flush, users::REACHED_WITHIN);
+            }
         }
         if let ArmorName::Daemon(host) = from {
             self.heard_of(host);
@@ -425,6 +435,7 @@ impl Armor for Ftm {
             FtmRecord::EventGone(number) => self.events.remove(*number),
             FtmRecord::Notice(record) => self.notices.put(record),
             FtmRecord::NoticeGone(number) => self.notices.remove(*number),
+            FtmRecord::Beat(beat) => self.beat = *beat,
             FtmRecord::Secret(secret) => self.secret = *secret,
             FtmRecord::Standing(record) => {
                 self.hosts.entry(record.host).or_default().standing = record.standing.clone();
@@ -445,6 +456,7 @@ impl Armor for Ftm {
             Event::Message { from, message } => self.message(now, from, message, &mut step),
             Event::Timer(Timer::Remind) => self.remind(now, &mut step),
             Event::Timer(Timer::Profile) => self.profile_hosts(&mut step),
+            Event::Timer(Timer::Reign) => self.say_that_it_reigns(&mut step),
             Event::Timer(Timer::Flush) => self.forget_unreached(now, &mut step),
             Event::Timer(Timer::Parole(host)) => self.parole(now, host, &mut step),
             Event::Timer(Timer::Judge(host)) => self.judge(now, host, &mut step),
@@ -464,13 +476,14 @@ impl Armor for Ftm {
         let mut step = Step::none();
         let (last_job, next_event) = (self.jobs.last(), self.events.next());
         self.began = now.boot;
-        self.save(&mut step, FtmRecord::Reign { term: Term(self.term.0 + 1), last_job, next_event });
+        self.save(&mut step, FtmRecord::Reign { term: self.next_term(), last_job, next_event });
         if self.secret == [0; 32] {
             let secret = *blake3::keyed_hash(&self.seed, b"what the keys of hosts are made from").as_bytes();
             self.save(&mut step, FtmRecord::Secret(secret));
         }
         self.registry.inherit();
         self.locate_surrogates(&mut step);
+        self.take_up(&mut step);
         self.deliver(now, &mut step);
         step
     }

@@ -159,13 +159,14 @@ pub fn notable(story: &Story) -> Option<String> {
         | Story::Cost { .. }
         | Story::LeftOut { .. }
         | Story::Resolved(_)
-        | Story::Masked { .. }
+        | Story::Masked(..)
         | Story::PolicyRefused { .. }
         | Story::Spread { .. }
         | Story::HostLost { .. }
         | Story::HostReturned { .. }
         | Story::HostSlow { .. }
         | Story::HostDrained { .. }
+        | Story::ReignBegan(..)
         | Story::HostQuarantined { .. }
         | Story::HostOnParole { .. }
         | Story::HostTrusted { .. }

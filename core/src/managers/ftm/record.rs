@@ -50,6 +50,9 @@ pub enum FtmRecord {
     /// From which the keys are made that hosts share; drawn in the first reign.
     #[n(61)]
     Secret(#[cbor(n(0), with = "minicbor::bytes")] [u8; 32]),
+    /// Nothing but that the reign changes something: so often in it.
+    #[n(130)]
+    Beat(#[n(0)] u64),
     /// Whether a person wants nothing more on this host.
     #[n(62)]
     Drained {
@@ -147,6 +150,7 @@ impl FtmRecord {
             FtmRecord::TokenGone(digest) => Place::Delete(format!("token/{digest}")),
             FtmRecord::Member(record) => Place::Put(format!("member/{}", record.member)),
             FtmRecord::Host(record) => Place::Put(format!("host/{:010}", record.host.0)),
+            FtmRecord::Beat(_) => Place::Put("beat".to_owned()),
             FtmRecord::Secret(_) => Place::Put("secret".to_owned()),
             FtmRecord::Standing(record) => Place::Put(format!("standing/{:010}", record.host.0)),
             FtmRecord::Drained { host, .. } => Place::Put(format!("drained/{:010}", host.0)),

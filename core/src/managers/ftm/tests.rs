@@ -85,6 +85,7 @@ impl Reign {
             cores: 2,
             seed: [0; 32],
             mirror: None,
+            elected: false,
         };
         let mut ftm = Ftm::new(&identity);
         store.values().for_each(|bytes| ftm.apply(&minicbor::decode(bytes).unwrap()));
@@ -875,6 +876,7 @@ fn stored_notices_are_sent_by_the_next_ftm() {
             cores: 2,
             seed: [0; 32],
             mirror: None,
+            elected: false,
         };
         let mut ftm = Ftm::new(&identity);
         store.values().for_each(|bytes| ftm.apply(&minicbor::decode(bytes).unwrap()));

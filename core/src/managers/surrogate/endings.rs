@@ -243,7 +243,8 @@ impl Surrogate {
     }
 
     /// Tells the FTM how the job ended, once all that it needs for that is kept.
-    pub(super) fn say_outcome(&self, step: &mut Step<SurrogateRecord>) {
+    pub(super) fn say_outcome(&mut self, step: &mut Step<SurrogateRecord>) {
+        self.say_occurrences(step);
         if let Some(outcome) = self.ledger.outcome.clone().filter(|_| self.ledger.index_kept) {
             let length = self.ledger.output.position();
             step.send(ArmorName::Ftm, FtmMessage::Ended { job: self.id, outcome, length });
@@ -280,6 +281,7 @@ impl Surrogate {
             | Timer::Guard
             | Timer::Judge(_)
             | Timer::Profile
+            | Timer::Reign
             | Timer::Parole(_) => {}
         }
     }

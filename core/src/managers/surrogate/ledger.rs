@@ -360,7 +360,15 @@ mod tests {
     fn an_sm_that_goes_on_elsewhere_puts_everything_into_an_index_of_its_own() {
         for (host, unindexed) in [(1, 0), (2, 1)] {
             let (name, host) = (ArmorName::Surrogate(JobId(1)), HostId(host));
-            let identity = Identity { name, incarnation: Incarnation(1), host, cores: 2, seed: [0; 32], mirror: None };
+            let identity = Identity {
+                name,
+                incarnation: Incarnation(1),
+                host,
+                cores: 2,
+                seed: [0; 32],
+                mirror: None,
+                elected: false,
+            };
             let mut surrogate = Surrogate::new(&identity, JobId(1));
             surrogate.ledger = begun("command = [\"x\"]\ntasks = \"0..100\"");
             surrogate.apply(&verdict(0));

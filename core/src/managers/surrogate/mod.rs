@@ -193,7 +193,7 @@ impl Surrogate {
         step.record(self, SurrogateRecord::Begun(job, now.boot, Some(self.host)));
         self.set_deadline(now, step);
         for mask in masks {
-            self.tell(now, Story::Masked { mask }, step);
+            self.tell(now, Story::Masked(mask), step);
         }
     }
 
@@ -360,7 +360,11 @@ impl Surrogate {
         step.record(self, SurrogateRecord::Happened(occurrence));
     }
 
+    /// Tells what happened. The last of it waits for the index, as the end does, so that the FTM keeps both in one go.
     fn say_occurrences(&mut self, step: &mut Step<SurrogateRecord>) {
+        if self.is_over() && !self.ledger.index_kept {
+            return;
+        }
         while let Some((first, occurrences)) = self.ledger.occurrences.say(OCCURRENCES_AT_ONCE) {
             step.send(ArmorName::Ftm, FtmMessage::Happened { job: self.id, first, occurrences });
         }

@@ -38,7 +38,8 @@ fn a_host_is_looked_over_once_in_each_life_of_its_daemon() {
     assert_eq!(installs(&reign.looks_over()), [], "it is on its way");
     reign.running(1, INIT_1);
     assert_eq!(retires(&reign.profiled(INIT_1, 1, "a")), [(1, INIT_1)], "it has done its part");
-    reign.gone(1, INIT_1);
+    let forgets = Effect::Forget { peer: INIT_1 };
+    assert!(reign.gone(1, INIT_1).contains(&forgets), "nobody calls where nobody will answer");
     let mut reign = reign.dies();
     assert!(!reign.joins(1, &[]).contains(&timer), "the next FTM knows it");
     let units = vec![Unit { incarnation: Incarnation(2), ..unit(daemon(1), 2) }];

@@ -1,0 +1,47 @@
+//! Who may have the FTM of a system that is all on this machine, and the etcd that they share.
+
+use chameleon_core::names::HostId;
+use chameleon_node::home::{Home, Managers};
+use chameleon_node::random;
+use chameleon_node::store::members;
+
+use crate::failure::Failure;
+
+/// Members of the etcd: one may be lost.
+const MEMBERS: u16 = 3;
+
+/// Makes so many hosts candidates, or those that are, and starts the store that they share.
+///
+/// # Errors
+/// The home has other candidates, or the store does not start.
+pub fn appoint(home: &Home, hosts: u32, ftms: Option<u32>) -> Result<(), Failure> {
+    let system = |why: &dyn std::fmt::Display| Failure::System(why.to_string());
+    let path = home.path().display();
+    let known = home.managers().map_err(|why| system(&why))?;
+    let count = match (&known, ftms) {
+        (None, None) => return Ok(()),
+        (None, Some(_)) if home.store().exists() => {
+            let why = format!("{path} has one FTM and its jobs are in a store of its own; several need another --home");
+            return Err(Failure::Asked(why));
+        }
+        (None, Some(count)) => count,
+        (Some(known), ftms) => {
+            let known = u32::try_from(known.candidates.len()).unwrap_or(u32::MAX);
+            if ftms.is_some_and(|wanted| wanted != known) {
+                return Err(Failure::Asked(format!("{path} has {known} candidates for its FTM; leave --ftms away")));
+            }
+            known
+        }
+    };
+    if count > hosts {
+        return Err(Failure::Asked(format!("{count} candidates need as many hosts; there are {hosts}")));
+    }
+    let cluster = known.map_or_else(|| hexadecimal(random::bytes()), |known| known.cluster);
+    let store = members::start(&home.etcd(), MEMBERS, "chameleon").map_err(|why| system(&why))?;
+    let candidates = (1..=count).map(HostId).collect();
+    home.keep_managers(&Managers { store, cluster, candidates }).map_err(|why| system(&why))
+}
+
+fn hexadecimal(bytes: [u8; 8]) -> String {
+    format!("{:016x}", u64::from_le_bytes(bytes))
+}

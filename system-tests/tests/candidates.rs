@@ -1,0 +1,131 @@
+//! Several candidates for the FTM, which share an etcd of three members: the one that reigns is killed again and again, and
+//! no job is lost, none is done twice, and commands work again.
+
+use std::time::Duration;
+
+use chameleon_system_tests::skip::has;
+use chameleon_system_tests::standing::Armor;
+use chameleon_system_tests::{Standing, Trial, eventually};
+use rustix::process::Signal;
+
+const FTMS: u16 = 3;
+/// How long another reign may take on a machine that is busy with other tests.
+const REIGNS_WITHIN: Duration = Duration::from_secs(30);
+
+fn ftm(system: &Standing<'_>) -> Armor {
+    let found = system.armors().into_iter().find(|armor| armor.kind == "ftm");
+    found.expect("whoever answers is listed")
+}
+
+fn job(number: usize) -> String {
+    format!(
+        "[job]\nname = \"n{number}\"\nstrategy = \"tmr\"\n[[stage]]\nname = \"s\"\nfiles = \"none\"\n\
+         command = [\"sh\", \"-c\", 'sleep 0.5; echo {number}']\n"
+    )
+}
+
+/// Hands in so many jobs more.
+fn submit(system: &Standing<'_>, ids: &mut Vec<String>, count: usize) {
+    for _ in 0..count {
+        ids.push(system.submit(&job(ids.len())));
+    }
+}
+
+fn reigns_after(system: &Standing<'_>, term: u64) -> Armor {
+    eventually("another reign", REIGNS_WITHIN, || Some(ftm(system)).filter(|ftm| ftm.incarnation > term))
+}
+
+fn all_came_right(system: &Standing<'_>, ids: &[String]) {
+    for (number, id) in ids.iter().enumerate() {
+        assert_eq!(system.await_end(id)["state"], "result", "{id}");
+        assert_eq!(system.command(&["result", id]).run().exits(0).out(), format!("{number}\n"));
+    }
+    let listed = system.json(&["ps", "--all"]);
+    assert_eq!(listed.as_array().map(Vec::len), Some(ids.len()), "each was accepted once: {listed}");
+    for id in ids {
+        let told = system.command(&["events", id, "--json"]).run().exits(0).out();
+        assert_eq!(told.matches("\"ended\"").count(), 1, "{id} ended once: {told}");
+    }
+}
+
+#[test]
+fn the_reigning_ftm_is_killed_in_the_middle_of_jobs_and_none_is_lost_or_done_twice() {
+    if !has(&["etcd"]) {
+        return;
+    }
+    let trial = Trial::new();
+    let system = trial.stand_with(&["--ftms", &FTMS.to_string()]);
+    let mut ids = Vec::new();
+    for _ in 0..4 {
+        let reign = ftm(&system);
+        submit(&system, &mut ids, 2);
+        reign.process().expect("it runs").signal(Signal::KILL).unwrap();
+        submit(&system, &mut ids, 1);
+        let _ = reigns_after(&system, reign.incarnation);
+    }
+    all_came_right(&system, &ids);
+    let told = system.command(&["events"]).run().exits(0).out();
+    assert!(told.contains("has the FTM under term 2: the FTM of term 1 ended on"), "{told}");
+    system.down();
+}
+
+#[test]
+fn the_host_of_the_ftm_is_killed_and_another_candidate_reigns() {
+    if !has(&["etcd"]) {
+        return;
+    }
+    let trial = Trial::new();
+    let system = trial.stand_with(&["--ftms", &FTMS.to_string()]);
+    let mut ids = Vec::new();
+    submit(&system, &mut ids, 2);
+    let reign = ftm(&system);
+    system.kill(&reign.host);
+    submit(&system, &mut ids, 2);
+    let next = reigns_after(&system, reign.incarnation);
+    assert_ne!(next.host, reign.host);
+    all_came_right(&system, &ids);
+    let told = system.command(&["events"]).run().exits(0).out();
+    assert!(told.contains("and it changed nothing in its store for"), "{told}");
+    system.down();
+}
+
+#[test]
+fn a_frozen_host_is_replaced_and_what_its_ftm_says_when_it_thaws_is_obeyed_by_nobody() {
+    if !has(&["etcd"]) {
+        return;
+    }
+    let trial = Trial::new();
+    let system = trial.stand_with(&["--ftms", &FTMS.to_string()]);
+    let mut ids = Vec::new();
+    submit(&system, &mut ids, 1);
+    let reign = ftm(&system);
+    let frozen = system.freeze(&reign.host);
+    submit(&system, &mut ids, 2);
+    let next = reigns_after(&system, reign.incarnation);
+    assert_ne!(next.host, reign.host);
+    frozen.iter().for_each(|process| drop(process.signal(Signal::CONT)));
+    submit(&system, &mut ids, 1);
+    all_came_right(&system, &ids);
+    assert!(ftm(&system).incarnation >= next.incarnation, "the lower term does not come back");
+    system.down();
+}
+
+#[test]
+fn a_system_of_candidates_remembers_its_jobs_after_down_and_up() {
+    if !has(&["etcd"]) {
+        return;
+    }
+    let trial = Trial::new();
+    let system = trial.stand_with(&["--ftms", "2"]);
+    let mut ids = Vec::new();
+    submit(&system, &mut ids, 1);
+    all_came_right(&system, &ids);
+    let term = ftm(&system).incarnation;
+    system.down();
+    let other = trial.chameleon(["dev", "--ftms", "3"]).run().exits(125);
+    assert!(other.err().contains("2 candidates"), "{other}");
+    let system = trial.stand_with(&[]);
+    assert!(ftm(&system).incarnation > term);
+    all_came_right(&system, &ids);
+    system.down();
+}

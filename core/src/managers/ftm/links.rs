@@ -30,7 +30,7 @@ impl Distance {
 
     fn of(round_trip_us: Option<u64>, bytes_per_s: Option<u64>) -> Distance {
         let round_trip = round_trip_us.map_or(u32::MAX, |us| 1 + (us / 1_000).checked_ilog(4).map_or(0, |log| log + 1));
-        let slowness = bytes_per_s.map_or(u32::MAX, |speed| u32::MAX.min(64 - speed.max(1).ilog(4)));
+        let slowness = bytes_per_s.map_or(u32::MAX, |speed| 64 - speed.max(1).ilog(4));
         Distance { round_trip, slowness }
     }
 }

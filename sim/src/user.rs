@@ -245,14 +245,21 @@ impl World {
     fn print(&mut self, number: u64, release: &Release) {
         let Some(user) = self.users.get_mut(&number) else { return };
         let Some(job) = user.fate.id else { return };
-        let pack = self.lanes.packs.get(&(release.host, job, release.lane, release.slot));
-        let bytes =
-            pack.map(|pack| part(&pack.out, release.begins, release.offset + release.length)).unwrap_or_default();
-        let own = part(bytes, release.offset, release.length).to_vec();
-        if digest(bytes) != release.digest || own.len() as u64 != release.length {
+        // As the command does: from the first of those who have it that gives what was voted on. A lane that moved may
+        // have left its bytes behind.
+        let first = (release.host, release.lane, release.slot, release.begins);
+        let others =
+            release.others.iter().map(|other| (other.host, other.lane, other.stdout.slot, other.stdout.offset));
+        let own = std::iter::once(first).chain(others).find_map(|(host, lane, slot, begins)| {
+            let pack = self.lanes.packs.get(&(host, job, lane, slot))?;
+            let bytes = part(&pack.out, begins, release.offset + release.length);
+            let own = part(bytes, release.offset, release.length);
+            (digest(bytes) == release.digest && own.len() as u64 == release.length).then(|| own.to_vec())
+        });
+        let Some(own) = own else {
             let text = format!("user-{number} cannot read {release:?}: the bytes are not those that were decided");
             return self.violate("output is kept until its job is retired", text);
-        }
+        };
         user.fate.printed.extend(&own);
         let upto = user.fate.printed.len() as u64;
         self.tell(|| format!("user-{number} prints {:?}", shown(&own)));
@@ -263,12 +270,15 @@ impl World {
         let mut whole = Vec::new();
         for entry in self.files.index.get(&job).cloned().unwrap_or_default() {
             let IndexEntry::Piece(piece) = entry else { continue };
-            let pack = self.lanes.packs.get(&(piece.host, job, piece.lane, piece.stdout.slot));
-            let bytes = pack.map(|pack| part(&pack.out, piece.stdout.offset, piece.stdout.length)).unwrap_or_default();
-            if digest(bytes) != piece.stdout.digest {
+            let bytes = piece.holders_alike().into_iter().find_map(|(host, lane, stdout)| {
+                let pack = self.lanes.packs.get(&(host, job, lane, stdout.slot))?;
+                let bytes = part(&pack.out, stdout.offset, stdout.length);
+                (digest(bytes) == stdout.digest).then_some(bytes)
+            });
+            let Some(bytes) = bytes else {
                 let text = format!("user-{number} cannot read {piece:?} of {job}: its bytes are not there");
                 return self.violate("output is kept until its job is retired", text);
-            }
+            };
             whole.extend(bytes);
         }
         let Some(user) = self.users.get_mut(&number) else { return };

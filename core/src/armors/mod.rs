@@ -41,7 +41,10 @@ pub fn raise(identity: Identity) -> Option<Box<dyn Running>> {
             let surrogate = Surrogate::new(&identity, job);
             Box::new(Shell::new(identity, surrogate))
         }
-        ArmorName::Voter(job) => Box::new(Shell::new(identity, voter::Voter::new(job))),
+        ArmorName::Voter(job) => {
+            let voter = voter::Voter::new(job, identity.incarnation);
+            Box::new(Shell::new(identity, voter))
+        }
         ArmorName::Fanout(job) => {
             let fanout = fanout::Fanout::new(&identity, job);
             Box::new(Shell::new(identity, fanout))

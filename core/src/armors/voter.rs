@@ -5,6 +5,7 @@
 //! lane has voted alike, or the stage is over: late ballots count for evidence and change nothing.
 
 mod lives;
+mod telling;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +17,7 @@ use crate::elements::inbox::Inbox;
 use crate::elements::outbox::Outbox;
 use crate::elements::seal::is_genuine;
 use crate::elements::task_set::TaskSet;
-use crate::message::{Ballot, Dispute, ExecutionMessage, Rule, Story, SurrogateMessage, Verdict, VoterMessage};
+use crate::message::{Ballot, ExecutionMessage, Rule, Story, SurrogateMessage, Verdict, VoterMessage};
 use crate::names::{ArmorName, Attempt, Incarnation, JobId, LaneId, StageId, TaskId};
 use crate::vote::open::{Open, RunMark};
 use crate::vote::prefix::{Decided, Standing};
@@ -52,9 +53,9 @@ pub enum VoterRecord {
     /// A new life of this lane speaks, and numbers its ballots from here.
     #[n(60)]
     Lives(#[n(0)] LaneId, #[n(1)] Incarnation, #[n(2)] u64),
-    /// A ballot of an earlier life of this lane.
+    /// A ballot without a number: of an earlier life of this lane, or under a number that was counted before.
     #[n(61)]
-    CastLate(#[n(0)] LaneId, #[n(1)] Box<Ballot>),
+    CastUnnumbered(#[n(0)] LaneId, #[n(1)] Box<Ballot>),
     /// This lane remembers nothing of its earlier lives, and can be asked nothing about them.
     #[n(62)]
     Forgot(#[n(0)] LaneId),
@@ -64,6 +65,7 @@ pub enum VoterRecord {
 #[derive(Debug)]
 pub struct Voter {
     job: JobId,
+    incarnation: Incarnation,
     /// The stage being decided; earlier ones are over.
     stage: Option<StageVote>,
     ballots: Inbox<LaneId>,
@@ -95,9 +97,10 @@ struct StageVote {
 
 impl Voter {
     #[must_use]
-    pub fn new(job: JobId) -> Self {
+    pub fn new(job: JobId, incarnation: Incarnation) -> Self {
         Voter {
             job,
+            incarnation,
             stage: None,
             ballots: Inbox::default(),
             lives: BTreeMap::new(),
@@ -190,39 +193,6 @@ impl Voter {
         let vote = self.stage.as_ref().filter(|vote| vote.stage == ballot.stage);
         let vote = vote.filter(|vote| !vote.settled.contains(ballot.task));
         vote.is_some_and(|vote| vote.open.get(&ballot.task).is_none_or(|open| open.known(lane).is_none()))
-    }
-
-    /// Whether a ballot differs from the verdict on its task.
-    fn is_dissent(&self, ballot: &Ballot) -> bool {
-        let vote = self.stage.as_ref().filter(|vote| vote.stage == ballot.stage);
-        let verdict = vote.and_then(|vote| vote.open.get(&ballot.task)).and_then(|open| open.verdict.as_ref());
-        verdict.is_some_and(|verdict| verdict.value != ballot.value())
-    }
-
-    fn dispute(&self, task: TaskId) -> Option<Dispute> {
-        let vote = self.stage.as_ref()?;
-        let open = vote.open.get(&task)?;
-        Some(Dispute {
-            stage: vote.stage,
-            task,
-            ballots: open.evidence(),
-            won: open.verdict.as_ref().map(|verdict| verdict.value),
-            rule: open.rule.unwrap_or(vote.rule),
-        })
-    }
-
-    /// Says what is decided and was not said, and the disputes among `tasks`.
-    fn report(&mut self, tasks: &BTreeSet<TaskId>, step: &mut Step<VoterRecord>) {
-        while let Some((first, verdicts)) = self.verdicts.say(VERDICTS_AT_ONCE) {
-            step.send(self.surrogate(), SurrogateMessage::Verdicts { first, verdicts });
-        }
-        while let Some((first, stories)) = self.stories.say(VERDICTS_AT_ONCE) {
-            step.send(self.surrogate(), SurrogateMessage::Noted { first, stories });
-        }
-        let disputes: Vec<Dispute> = tasks.iter().filter_map(|&task| self.dispute(task)).collect();
-        if !disputes.is_empty() {
-            step.send(self.surrogate(), SurrogateMessage::Disputes(disputes));
-        }
     }
 
     fn take_prefix(
@@ -355,7 +325,8 @@ impl Voter {
                     step.record(self, VoterRecord::Absent(stage, lane, Some(task)));
                 }
             }
-            VoterMessage::VerdictsKept { below } => step.record(self, VoterRecord::VerdictsKept(below)),
+            VoterMessage::VerdictsKept { life, .. } if life != self.incarnation => {}
+            VoterMessage::VerdictsKept { below, .. } => step.record(self, VoterRecord::VerdictsKept(below)),
             // Whatever is decided or in dispute was said when its ballot came, on this link, which keeps the order.
             VoterMessage::Recount { stage, number } => {
                 step.send(self.surrogate(), SurrogateMessage::Recounted { stage, number });
@@ -431,7 +402,7 @@ impl Armor for Voter {
                 self.ballots.take(*lane);
                 self.cast(*lane, ballot);
             }
-            VoterRecord::CastLate(lane, ballot) => self.cast(*lane, ballot),
+            VoterRecord::CastUnnumbered(lane, ballot) => self.cast(*lane, ballot),
             VoterRecord::Lives(lane, life, first) => {
                 self.lives.insert(*lane, *life);
                 self.ballots.restart(*lane, *first);

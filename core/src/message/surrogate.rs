@@ -4,7 +4,7 @@ use minicbor::{Decode, Encode};
 
 use crate::job::Job;
 use crate::message::{Dispute, Purpose, Story, Value, Verdict};
-use crate::names::{ArmorName, Digest, HostId, LaneId, StageId, TaskId};
+use crate::names::{ArmorName, Digest, HostId, Incarnation, LaneId, StageId, TaskId};
 use crate::world::{CommitOutcome, Region};
 
 /// To an SM.
@@ -47,6 +47,12 @@ pub enum SurrogateMessage {
         first: u64,
         #[n(1)]
         verdicts: Vec<Verdict>,
+        /// The life of the Voter that says this: each numbers for itself.
+        #[n(2)]
+        life: Incarnation,
+        /// Number of the oldest one that this life still keeps, said already or not: nothing before it is missing.
+        #[n(3)]
+        oldest: u64,
     },
     /// Voter → SM: ballots differ. Repeated until the dispute is settled.
     #[n(7)]

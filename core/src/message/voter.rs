@@ -41,11 +41,13 @@ pub enum VoterMessage {
         #[n(2)]
         tasks: Vec<TaskId>,
     },
-    /// SM → Voter: all verdicts with a number below this are saved.
+    /// SM → Voter: all verdicts that this life of it said with a number below this are saved.
     #[n(3)]
     VerdictsKept {
         #[n(0)]
         below: u64,
+        #[n(1)]
+        life: Incarnation,
     },
     /// SM → Voter: lanes are done, `number` of them so far; all that their ballots showed is to be told. Answered by
     /// `SurrogateMessage::Recounted`.

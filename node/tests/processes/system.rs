@@ -117,7 +117,7 @@ impl System {
             client.open(counter);
             loop {
                 match client.recv().await {
-                    ClientEvent::Up(_) => client.send(counter, VoterMessage::VerdictsKept { below: number }),
+                    ClientEvent::Up(_) => client.send(counter, of_number(number)),
                     ClientEvent::Message { message, .. } if counted(&message).is_some_and(|it| it.1 == number) => {
                         return;
                     }
@@ -223,6 +223,11 @@ fn ask(client: &mut Client) {
     client.send(DAEMON, DaemonMessage::Pong(vitals));
 }
 
+/// What tells a counter this number.
+fn of_number(number: u64) -> VoterMessage {
+    VoterMessage::VerdictsKept { below: number, life: Incarnation::default() }
+}
+
 fn counted(message: &Message) -> Option<(u64, u64)> {
     let Message::User(UserMessage::Refused { why }) = message else { return None };
     let (count, last) = why.split_once(' ')?;
@@ -253,7 +258,7 @@ pub fn figures() {
         let mut took = Vec::new();
         for number in 0..2_000u64 {
             let since = Instant::now();
-            client.send(counter, VoterMessage::VerdictsKept { below: number * 2 });
+            client.send(counter, of_number(number * 2));
             while !matches!(client.recv().await, ClientEvent::Message { .. }) {}
             took.push(since.elapsed());
         }

@@ -46,7 +46,7 @@ impl Armor for Counter {
     fn handle(&mut self, _: Moment, event: Event<VoterMessage>) -> Step<u64> {
         let mut step = Step::none();
         match event {
-            Event::Message { from, message: VoterMessage::VerdictsKept { below } } => {
+            Event::Message { from, message: VoterMessage::VerdictsKept { below, .. } } => {
                 self.users.insert(from);
                 match below % 2 {
                     0 => step.record(self, below),

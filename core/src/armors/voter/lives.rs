@@ -46,12 +46,15 @@ impl Voter {
                 return step;
             };
             for (at, ballot) in ballots.into_iter().enumerate() {
-                // A lane that lost power forgot ballots that are kept here, and gives their numbers to others.
-                if at < skip && !self.is_news(lane, &ballot) {
-                    continue;
-                }
+                // A lane that lost power forgot ballots that are kept here, and gives their numbers to others: these
+                // count, and no number is counted twice.
+                let cast = match at < skip {
+                    true if !self.is_news(lane, &ballot) => continue,
+                    true => VoterRecord::CastUnnumbered,
+                    false => VoterRecord::Cast,
+                };
                 // The lane forgets what is acknowledged, so not even the power may take it from here.
-                step.record_on_disk(self, VoterRecord::Cast(lane, Box::new(ballot.clone())));
+                step.record_on_disk(self, cast(lane, Box::new(ballot.clone())));
                 self.ask_for_prefixes(ballot.stage, ballot.task, &mut step);
                 if self.is_dissent(&ballot) {
                     dissents.insert(ballot.task);
@@ -70,7 +73,7 @@ impl Voter {
         for ballot in ballots {
             let counts = |open: &mut Open| !open.has_heard(lane) && open.prefixes.decided().is_none();
             if self.open(ballot.stage, ballot.task).is_some_and(counts) {
-                step.record(self, VoterRecord::CastLate(lane, Box::new(ballot)));
+                step.record(self, VoterRecord::CastUnnumbered(lane, Box::new(ballot)));
             }
         }
     }
@@ -102,7 +105,7 @@ impl Voter {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use ed25519_dalek::SigningKey;
 
     use super::*;
@@ -112,19 +115,19 @@ mod tests {
     use crate::names::{ArmorName, Attempt, Digest, HostId, JobId, Millis, SlotId, StageId};
     use crate::world::{End, Ended, Region};
 
-    const JOB: JobId = JobId(1);
+    pub const JOB: JobId = JobId(1);
     const LANE: LaneId = LaneId(0);
     const STAGE: StageId = StageId(0);
-    const NOW: Moment = Moment { boot: Millis(1_000), unix_ms: 1_700_000_000_000 };
+    pub const NOW: Moment = Moment { boot: Millis(1_000), unix_ms: 1_700_000_000_000 };
 
-    fn voter() -> Voter {
-        let mut voter = Voter::new(JOB);
+    pub fn voter() -> Voter {
+        let mut voter = Voter::new(JOB, Incarnation(1));
         let message = VoterMessage::Convene { stage: STAGE, rule: Rule { lanes: 2, quorum: 2 }, stream: false };
         let _ = voter.handle(NOW, Event::Message { from: ArmorName::Surrogate(JOB), message });
         voter
     }
 
-    fn ballot(task: u64) -> Ballot {
+    pub fn ballot(task: u64) -> Ballot {
         let region = Region { slot: SlotId(0), offset: 0, length: 0, digest: Digest::default() };
         let (end, changes) = (End::Exit(0), None);
         let ended = Ended { end, stdout: region, stderr: region, changes, cpu_us: 0, wall_us: 0 };
@@ -154,6 +157,16 @@ mod tests {
         assert_eq!(kept(&mut voter, 1, 0, 0, &[0, 1]), Some(2));
         assert_eq!(kept(&mut voter, 1, 2, 3, &[3]), Some(2), "number 2 is missing");
         assert_eq!(kept(&mut voter, 1, 2, 2, &[2, 3]), Some(4));
+    }
+
+    #[test]
+    fn a_number_that_is_given_twice_is_counted_once() {
+        let mut voter = voter();
+        assert_eq!(kept(&mut voter, 1, 0, 0, &[0]), Some(1));
+        // It lost power, and what it said with it; acknowledged is no more than it has said since.
+        assert_eq!(kept(&mut voter, 1, 0, 0, &[1]), Some(1));
+        assert_eq!(kept(&mut voter, 1, 1, 1, &[2, 3]), Some(3));
+        assert!([0, 1, 2, 3].map(|task| voter.is_news(LANE, &ballot(task))).iter().all(|is_news| !is_news));
     }
 
     #[test]

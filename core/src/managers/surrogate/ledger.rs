@@ -84,7 +84,6 @@ pub struct Ledger {
     pub host: Option<HostId>,
     pub hosts: BTreeMap<ArmorName, HostId>,
     pub stage: Option<StageRun>,
-    pub verdicts: Inbox<()>,
     pub output: Output,
     /// The next task whose output is released, and its stage.
     next: (StageId, u64),
@@ -114,7 +113,6 @@ impl Ledger {
             SurrogateRecord::Placed(name, host) => self.place(*name, *host),
             SurrogateRecord::StageBegan(stage, began) => self.begin_stage(*stage, *began),
             SurrogateRecord::Verdict(verdict) => {
-                self.verdicts.take(());
                 self.decide(verdict);
             }
             SurrogateRecord::Prefix(stage, task, holders) => self.prefix(*stage, *task, holders),
@@ -295,7 +293,7 @@ fn host_of(hosts: &BTreeMap<ArmorName, HostId>, lane: LaneId) -> HostId {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::armor::Armor;
     use crate::managers::surrogate::Surrogate;
@@ -307,7 +305,7 @@ mod tests {
 
     const TASKS: u64 = 1_000_000;
 
-    fn begun(stage: &str) -> Ledger {
+    pub fn begun(stage: &str) -> Ledger {
         let text = format!("[job]\nname = \"t\"\nstrategy = \"tmr\"\n[[stage]]\nname = \"s\"\n{stage}\n");
         let job = Job::of_text(&text);
         let mut ledger = Ledger::default();
@@ -322,6 +320,10 @@ mod tests {
 
     /// Task by task, three lanes on three hosts print six bytes; the program of every thousandth fails.
     fn verdict(task: u64) -> SurrogateRecord {
+        SurrogateRecord::Verdict(Box::new(decided(task)))
+    }
+
+    pub fn decided(task: u64) -> Verdict {
         let stdout = Region { slot: SlotId(0), offset: 6 * task, length: 6, digest: Digest([1; 32]) };
         let end = End::Exit(u8::from(task.is_multiple_of(1000)));
         let stderr = Region { length: 0, ..stdout };
@@ -330,7 +332,17 @@ mod tests {
         let ballot = Ballot { stage, task, attempt: Attempt::default(), ended: ended.clone(), host: HostId(1) };
         let (value, winners) = (ballot.value(), (0..3).map(LaneId).collect());
         let copies = (1..3).map(|lane| (LaneId(lane), HostId(u32::from(lane) + 1), ended.clone())).collect();
-        SurrogateRecord::Verdict(Box::new(Verdict { stage, task, value, winners, ballot, copies }))
+        Verdict { stage, task, value, winners, ballot, copies }
+    }
+
+    /// The SM of a job of a hundred tasks.
+    pub fn surrogate(host: HostId) -> Surrogate {
+        let name = ArmorName::Surrogate(JobId(1));
+        let identity =
+            Identity { name, incarnation: Incarnation(1), host, cores: 2, seed: [0; 32], mirror: None, elected: false };
+        let mut surrogate = Surrogate::new(&identity, JobId(1));
+        surrogate.ledger = begun("command = [\"x\"]\ntasks = \"0..100\"");
+        surrogate
     }
 
     /// A million tasks leave behind what a few thousand do. The order in which verdicts come is that of lanes that run
@@ -359,18 +371,7 @@ mod tests {
     #[test]
     fn an_sm_that_goes_on_elsewhere_puts_everything_into_an_index_of_its_own() {
         for (host, unindexed) in [(1, 0), (2, 1)] {
-            let (name, host) = (ArmorName::Surrogate(JobId(1)), HostId(host));
-            let identity = Identity {
-                name,
-                incarnation: Incarnation(1),
-                host,
-                cores: 2,
-                seed: [0; 32],
-                mirror: None,
-                elected: false,
-            };
-            let mut surrogate = Surrogate::new(&identity, JobId(1));
-            surrogate.ledger = begun("command = [\"x\"]\ntasks = \"0..100\"");
+            let mut surrogate = surrogate(HostId(host));
             surrogate.apply(&verdict(0));
             surrogate.apply(&SurrogateRecord::IndexGrew(1, 50, HostId(1)));
             let output = &surrogate.ledger.output;

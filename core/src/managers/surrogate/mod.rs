@@ -14,12 +14,13 @@ mod orders;
 mod output;
 mod recovery;
 mod stage;
+mod verdicts;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::armor::{Armor, Effect, Event, LinkEvent, Moment, Progress, Step, Timer};
 use crate::job::Job;
-use crate::message::{FtmMessage, Occurrence, Outcome, Story, SurrogateMessage, VoterMessage};
+use crate::message::{FtmMessage, Occurrence, Outcome, Story, SurrogateMessage};
 use crate::names::{ArmorName, HostId, JobId, LaneId, Millis, StageId, TaskId};
 use crate::shell::Identity;
 use crate::world::{FileEvent, Region};
@@ -27,6 +28,7 @@ use crate::world::{FileEvent, Region};
 pub use ladder::Rung;
 pub use ledger::{Ledger, SurrogateRecord};
 use stage::StageRun;
+use verdicts::{Heard, Numbers};
 
 /// Most occurrences in one message to the FTM.
 const OCCURRENCES_AT_ONCE: usize = 256;
@@ -39,6 +41,7 @@ pub struct Surrogate {
     id: JobId,
     host: HostId,
     ledger: Ledger,
+    of_voter: Heard,
     /// ARMORs that run and can be spoken to, as the FTM said; it says so again.
     granted: BTreeSet<ArmorName>,
     /// Places asked for in this life.
@@ -100,6 +103,7 @@ impl Surrogate {
             id,
             host: identity.host,
             ledger: Ledger::default(),
+            of_voter: Heard::default(),
             granted: BTreeSet::new(),
             asked: BTreeSet::new(),
             unplaced: BTreeSet::new(),
@@ -209,17 +213,8 @@ impl Surrogate {
             // What is decided later changes nothing: how much was released is part of the end.
             SurrogateMessage::Verdicts { .. } | SurrogateMessage::Disputes(_) | SurrogateMessage::Prefix { .. }
                 if self.is_over() => {}
-            SurrogateMessage::Verdicts { first, verdicts } => {
-                let Some(skip) = self.ledger.verdicts.skip((), first) else { return };
-                for verdict in verdicts.into_iter().skip(skip) {
-                    if !self.can_take(verdict.stage, verdict.winners.first()) {
-                        break;
-                    }
-                    self.done += 1;
-                    step.record_on_disk(self, SurrogateRecord::Verdict(Box::new(verdict)));
-                }
-                let below = self.ledger.verdicts.next_from(());
-                step.send(self.voter(), VoterMessage::VerdictsKept { below });
+            SurrogateMessage::Verdicts { first, verdicts, life, oldest } => {
+                self.take_verdicts(Numbers { life, oldest, first }, verdicts, step);
             }
             SurrogateMessage::Disputes(disputes) => {
                 for dispute in disputes {

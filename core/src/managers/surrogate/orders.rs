@@ -76,7 +76,7 @@ impl Surrogate {
         for &lane in &run.dropped {
             step.send(voter, VoterMessage::Absent { stage, lane, tasks: Vec::new() });
         }
-        step.send(voter, VoterMessage::VerdictsKept { below: self.ledger.verdicts.next_from(()) });
+        self.say_verdicts_kept(step);
     }
 
     pub(super) fn say_to_fanout(&mut self, step: &mut Step<SurrogateRecord>) {

@@ -195,6 +195,7 @@ impl Follower {
             | UserMessage::Forgotten { .. }
             | UserMessage::Resolved { .. }
             | UserMessage::Hosts(_)
+            | UserMessage::Links(_)
             | UserMessage::Host { .. }
             | UserMessage::Notices { .. }
             | UserMessage::TokenKept { .. }

@@ -258,6 +258,8 @@ pub enum ProcessCommand {
     Revive,
     /// Knocks at the door of another host's daemon, to see what its system does; answered by `Knocked`.
     Knock { host: HostId },
+    /// Says how fast bytes came from other hosts of late; answered by `Transfers`. Heartbeat only.
+    Transfers,
     /// Certifies this public key for this member of the cluster; answered by `Signed`. FTM only.
     Sign { to: ArmorName, member: Principal, role: Role, key: Vec<u8> },
     /// Keeps the address book for all processes of this home. No answer.
@@ -339,6 +341,13 @@ pub enum ProcessEvent {
         host: HostId,
         knock: Knock,
     },
+    /// An answer came to a beat, after so long.
+    RoundTrip {
+        host: HostId,
+        us: u64,
+    },
+    /// Bytes a second of the last long transfer from each host.
+    Transfers(Vec<(HostId, u64)>),
     /// What this host is, but for its clock.
     Profiled(Box<Profile>),
     ReignSeen(ReignSight),

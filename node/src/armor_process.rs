@@ -83,7 +83,7 @@ pub(crate) fn run(
             policy::watch(home.policy(identity.host), reporter.clone());
         }
         let (host, far) = (identity.host, links.far().cloned());
-        let roads = Roads::new(home.clone(), far.clone());
+        let roads = Roads::new(home.clone(), far.clone()).from(host);
         let slots = Slots::new(roads.clone(), host, reporter.clone());
         let files = Files::new(roads, host, reporter.clone());
         let datagrams = match name {

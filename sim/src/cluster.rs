@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chameleon_core::armor::{Effect, LinkEvent};
 use chameleon_core::book::Book;
 use chameleon_core::message::{Application, DaemonMessage, FtmMessage, Message, UserMessage};
-use chameleon_core::names::{ArmorName, Digest, HostId, Incarnation, Millis};
+use chameleon_core::names::{ArmorName, Digest, HostId, Incarnation, JobId, Millis};
 use chameleon_core::principal::{Principal, Role};
 use chameleon_core::shell::{Identity, Input, Output};
 use chameleon_core::token;
@@ -39,6 +39,8 @@ pub enum Question {
     Revoke { name: String },
     /// That nothing more be placed on this host, or that it be used again.
     Drain { host: HostId, drained: bool },
+    /// That what was started at most once in this job is on record as something that did not happen.
+    DidNotHappen { job: JobId },
     /// That this host be trusted again.
     Pardon { host: HostId },
     /// That this ARMOR go on on that host.
@@ -59,6 +61,13 @@ impl Question {
             })),
             Question::Revoke { name } => FtmMessage::Revoke { name: name.clone() },
             Question::Drain { host, drained } => FtmMessage::Drain { host: *host, drained: *drained },
+            Question::DidNotHappen { job } => FtmMessage::Resolve {
+                job: *job,
+                happened: false,
+                who: "somebody".to_owned(),
+                note: "nothing came of it".to_owned(),
+                force: false,
+            },
             Question::Pardon { host } => FtmMessage::Pardon { host: *host },
             Question::Move { name, to } => FtmMessage::Move { name: *name, to: *to },
         }

@@ -30,6 +30,8 @@ pub struct Fabric {
     /// Datagrams that are lost, per mille, and how long the others take beyond the usual, in ms.
     pub loss_per_mille: u64,
     pub delay_ms: u64,
+    /// The last beat between two hosts, and when it was said.
+    beats: BTreeMap<(HostId, HostId), (u64, u64)>,
     /// What waits for a link to be whole, in order.
     held: BTreeMap<(HostId, HostId), Vec<(Pid, Arrival)>>,
 }
@@ -89,8 +91,19 @@ impl World {
             return;
         }
         let beyond_us = self.chance.within(0, self.fabric.delay_ms * 1_000 + 1);
+        let (now_us, takes_us) = (self.agenda.now_us(), DATAGRAM_US + beyond_us);
         let what = Arrival::Input(Input::Datagram { from, datagram });
-        self.later(DATAGRAM_US + beyond_us, Next::Arrive { at, what });
+        self.later(takes_us, Next::Arrive { at, what });
+        match datagram {
+            Datagram::Beat { number, .. } => drop(self.fabric.beats.insert((from, to), (number, now_us))),
+            Datagram::Heard { number } => {
+                if let Some((_, said_us)) = self.fabric.beats.get(&(to, from)).filter(|(beat, _)| *beat == number) {
+                    let trip = ProcessEvent::RoundTrip { host: from, us: now_us + takes_us - said_us };
+                    self.later(takes_us, Next::Arrive { at, what: Arrival::Input(Input::Process(trip)) });
+                }
+            }
+            Datagram::Probe | Datagram::Answer => {}
+        }
     }
 
     /// Somebody knocks at the door of another host's daemon.

@@ -215,6 +215,8 @@ impl World {
             ProcessCommand::Sign { to, member, .. } => {
                 self.report(pid, ProcessEvent::Signed { to, member, outcome: Ok(Vec::new()) });
             }
+            // Bytes take no time in an invented world.
+            ProcessCommand::Transfers => self.report(pid, ProcessEvent::Transfers(Vec::new())),
             ProcessCommand::KeepBook(book) => self.keep_book(host, &book),
             ProcessCommand::LookUpReign => self.seek_reign(pid, None),
             ProcessCommand::AskReign { accused, request, changes } => {

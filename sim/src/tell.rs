@@ -198,6 +198,7 @@ fn to_user(message: &UserMessage) -> Option<String> {
             Some(format!("{host} is drained{}", moved.chain(stays).collect::<String>()))
         }
         UserMessage::Drained { host, drained: false, .. } => Some(format!("{host} is used again")),
+        UserMessage::Resolved { job, .. } => Some(format!("that is on record of {job}")),
         UserMessage::Pardoned { host, was_quarantined: true } => Some(format!("{host} is pardoned")),
         UserMessage::Pardoned { host, was_quarantined: false } => Some(format!("{host} was trusted before")),
         UserMessage::Moving { name, from, to } => Some(format!("{name} goes on on {to} instead of {from}")),
@@ -232,6 +233,7 @@ fn to_ftm(message: &FtmMessage) -> Option<String> {
         }),
         FtmMessage::Drain { host, drained: true } => Some(format!("place nothing more on {host}")),
         FtmMessage::Drain { host, drained: false } => Some(format!("use {host} again")),
+        FtmMessage::Resolve { job, .. } => Some(format!("{job} did not happen")),
         FtmMessage::Pardon { host } => Some(format!("trust {host} again")),
         FtmMessage::Tested { number, answer, .. } => Some(format!("test task {number} results in {}", answer.short())),
         FtmMessage::Move { name, to } => Some(format!("let {name} go on on {to}")),

@@ -26,7 +26,7 @@ enum What {
     Show {
         /// The host, such as h1
         host: HostId,
-        /// An object with the keys of `hosts --json`, and profile
+        /// An object with the keys of `hosts --json`, profile, and what is on record
         #[arg(long)]
         json: bool,
     },

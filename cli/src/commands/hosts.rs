@@ -1,6 +1,6 @@
-//! `chameleon hosts`: a line a host.
+//! `chameleon hosts`: a line a host; with `--links`, a line for what lies between two.
 
-use chameleon_core::message::{FtmMessage, HostRow, Query, UserMessage};
+use chameleon_core::message::{FtmMessage, HostRow, LinkRow, Query, UserMessage};
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
@@ -14,11 +14,23 @@ pub struct Hosts {
     /// An array of objects with stable keys
     #[arg(long)]
     json: bool,
+    /// What lies between hosts instead: round trip, loss and bandwidth, as they were measured
+    #[arg(long)]
+    links: bool,
 }
 
 impl Hosts {
     pub fn execute(self, place: &Place) -> Result<u8, Failure> {
-        let hosts = hosts(&mut place.standing()?.connect()?)?;
+        let mut session = place.standing()?.connect()?;
+        if self.links {
+            let links = links(&mut session)?;
+            match self.json {
+                true => screen::print_json(&Value::Array(links.iter().map(json_of_link).collect()))?,
+                false => screen::print(&table_of_links(&links))?,
+            }
+            return Ok(0);
+        }
+        let hosts = hosts(&mut session)?;
         match self.json {
             true => screen::print_json(&Value::Array(hosts.iter().map(json_of).collect()))?,
             false => screen::print(&table_of(&hosts, &screen::zone()))?,
@@ -33,6 +45,38 @@ fn hosts(session: &mut dyn Session) -> Result<Vec<HostRow>, Failure> {
         UserMessage::Hosts(hosts) => Some(hosts),
         _ => None,
     })
+}
+
+/// What was measured between hosts.
+fn links(session: &mut dyn Session) -> Result<Vec<LinkRow>, Failure> {
+    ask(session, &FtmMessage::Ask(Query::Links), |answer| match answer {
+        UserMessage::Links(links) => Some(links),
+        _ => None,
+    })
+}
+
+fn json_of_link(row: &LinkRow) -> Value {
+    json!({
+        "from": row.from.to_string(),
+        "to": row.to.to_string(),
+        "round_trip_us": row.round_trip_us,
+        "loss_per_mille": row.loss_per_mille,
+        "bytes_per_s": row.bytes_per_s,
+    })
+}
+
+fn table_of_links(rows: &[LinkRow]) -> String {
+    let or_not = |value: Option<String>| value.unwrap_or_else(|| "not measured".to_owned());
+    let line = |row: &LinkRow| {
+        [
+            row.from.to_string(),
+            row.to.to_string(),
+            or_not(row.round_trip_us.map(|us| format!("{}.{:02} ms", us / 1_000, us % 1_000 / 10))),
+            or_not(row.loss_per_mille.map(|loss| format!("{}.{} %", loss / 10, loss % 10))),
+            or_not(row.bytes_per_s.map(|speed| format!("{}.{} MB/s", speed / 1_000_000, speed % 1_000_000 / 100_000))),
+        ]
+    };
+    screen::table(["FROM", "TO", "ROUND TRIP", "LOSS", "BANDWIDTH"], rows.iter().map(line))
 }
 
 pub fn json_of(row: &HostRow) -> Value {
@@ -105,6 +149,30 @@ mod tests {
                 address: "10.0.0.2:7117".to_owned(),
             }),
         }
+    }
+
+    #[test]
+    fn a_link_is_listed_with_what_was_measured_and_says_what_was_not() {
+        let (from, to) = (HostId(1), HostId(2));
+        let there = LinkRow {
+            from,
+            to,
+            round_trip_us: Some(1_234),
+            loss_per_mille: Some(52),
+            bytes_per_s: Some(110_500_000),
+        };
+        let back = LinkRow { from: to, to: from, round_trip_us: None, loss_per_mille: Some(0), bytes_per_s: None };
+        let answer = UserMessage::Links(vec![there, back]);
+        assert_eq!(links(&mut Scripted::answering(vec![answer])).unwrap(), [there, back]);
+        insta::assert_snapshot!(table_of_links(&[there, back]), @r"
+        FROM  TO  ROUND TRIP    LOSS   BANDWIDTH
+        h1    h2  1.23 ms       5.2 %  110.5 MB/s
+        h2    h1  not measured  0.0 %  not measured
+        ");
+        assert_eq!((&json_of_link(&back)["bytes_per_s"], &json_of_link(&there)["loss_per_mille"]), (
+            &Value::Null,
+            &Value::from(52)
+        ));
     }
 
     #[test]

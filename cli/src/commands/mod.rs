@@ -53,7 +53,7 @@ commands! {
     Armors(armors),
     /// List hosts, with what runs there
     Hosts(hosts),
-    /// Show one host, empty it, use it again, or trust it again
+    /// Show one host, or say how it is to be used
     Host(host),
     /// Let one ARMOR of a running job go on on another host
     Move(moves),

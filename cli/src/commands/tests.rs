@@ -134,7 +134,7 @@ fn the_help_says_what_the_commands_are() {
       status      Show one job
       armors      List ARMORs, the processes that run and guard jobs
       hosts       List hosts, with what runs there
-      host        Show one host, empty it, or use it again
+      host        Show one host, or say how it is to be used
       move        Let one ARMOR of a running job go on on another host
       events      List what happened
       report      Tell each fault of a job as a story, what the job cost, and what could not be noticed

@@ -12,11 +12,12 @@
 //! slept through itself is not counted, the suspect is probed, and its machine is knocked at. What the
 //! silence means is decided by the FTM, which asks the others that watch the same host.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::armor::{Armor, Effect, Event, LinkEvent, Moment, Progress, Step, Timer};
 use crate::elements::detector::{Detector, FIRST, PERIOD};
-use crate::message::{Datagram, FtmMessage, Hearing, HeartbeatMessage};
+use crate::elements::echo::{self, Echo};
+use crate::message::{DaemonMessage, Datagram, FtmMessage, Hearing, HeartbeatMessage, Measured};
 use crate::names::{ArmorName, HostId, Incarnation, Millis, Term};
 use crate::shell::Identity;
 use crate::world::{Knock, ProcessCommand, ProcessEvent};
@@ -28,9 +29,15 @@ pub const PROBED_FOR: Millis = Millis(125);
 /// When the FTM is told again of a host that stays silent: ever later, up to the most.
 pub const TOLD_AGAIN: (Millis, Millis) = (Millis(1_000), Millis(30_000));
 
+/// A host that nobody hears for so long tells its daemon, and how often, in ticks.
+const UNHEARD: (Millis, u64) = (Millis(2_000), 10);
+/// The FTM is told of round trips, loss and bandwidth at this of so many ticks.
+const MEASURED_AT: (u64, u64) = (40, 200);
+
 /// The Heartbeat of a host.
 #[derive(Debug)]
 pub struct Heartbeat {
+    host: HostId,
     incarnation: Incarnation,
     /// The highest term that said whom to watch. Durable.
     term: Term,
@@ -38,6 +45,10 @@ pub struct Heartbeat {
     watched: BTreeMap<HostId, Watched>,
     /// When hosts that are not watched were heard last.
     others: BTreeMap<HostId, Millis>,
+    /// Whether those that it beats to hear it.
+    echo: Echo,
+    /// The daemon may think that nobody does.
+    told_unheard: bool,
     /// Ticks of this life, and when the last one was.
     ticks: u64,
     ticked: Millis,
@@ -63,11 +74,14 @@ impl Heartbeat {
     #[must_use]
     pub fn new(identity: &Identity) -> Self {
         Heartbeat {
+            host: identity.host,
             incarnation: identity.incarnation,
             term: Term::default(),
             beat_to: Vec::new(),
             watched: BTreeMap::new(),
             others: BTreeMap::new(),
+            echo: Echo::default(),
+            told_unheard: false,
             ticks: 0,
             ticked: Millis::default(),
             late: Millis::default(),
@@ -78,6 +92,10 @@ impl Heartbeat {
         if term > self.term {
             step.record(self, term);
         }
+        if self.beat_to.is_empty() {
+            self.echo.heard(now.boot);
+        }
+        self.echo.keep(&beat_to);
         self.beat_to = beat_to;
         self.watched.retain(|host, _| watch.contains(host));
         for &host in watch {
@@ -105,18 +123,61 @@ impl Heartbeat {
         for (&host, watched) in &mut self.watched {
             watched.look(now.boot, host, step);
         }
+        self.look_back(now, step);
+        if self.ticks % MEASURED_AT.1 == MEASURED_AT.0 {
+            step.then(Effect::Process(ProcessCommand::Transfers));
+        }
+    }
+
+    /// Tells the daemon if nobody hears this host, whose own links may not show it.
+    fn look_back(&mut self, now: Moment, step: &mut Step<Term>) {
+        let silent = if self.beat_to.is_empty() { Millis(0) } else { self.echo.silent(now.boot) };
+        let is_unheard = silent >= UNHEARD.0;
+        if is_unheard && self.ticks.is_multiple_of(UNHEARD.1) {
+            self.told_unheard = true;
+            step.send(ArmorName::Daemon(self.host), DaemonMessage::Unheard { silent });
+        } else if !is_unheard && self.told_unheard {
+            self.told_unheard = false;
+            step.send(ArmorName::Daemon(self.host), DaemonMessage::Unheard { silent: Millis(0) });
+        }
+    }
+
+    /// Tells the FTM what was measured, now that it is known how fast bytes came.
+    fn tell_measured(&self, transfers: &[(HostId, u64)], step: &mut Step<Term>) {
+        let fetched = transfers.iter().map(|(host, _)| host);
+        let hosts: BTreeSet<HostId> = self.beat_to.iter().chain(self.watched.keys()).chain(fetched).copied().collect();
+        let measured = hosts.into_iter().map(|host| {
+            let detector = self.watched.get(&host).map(|watched| &watched.detector);
+            Measured {
+                host,
+                round_trip_us: self.echo.round_trip_us(host),
+                loss_per_mille: detector.filter(|detector| detector.has_measured()).map(Detector::loss_per_mille),
+                bytes_per_s: transfers.iter().find(|(from, _)| *from == host).map(|(_, speed)| *speed),
+            }
+        });
+        let measured: Vec<Measured> = measured.collect();
+        if !measured.is_empty() {
+            step.send(ArmorName::Ftm, FtmMessage::Links(measured));
+        }
     }
 
     fn datagram(&mut self, now: Moment, from: HostId, datagram: Datagram, step: &mut Step<Term>) {
         match self.watched.get_mut(&from) {
             Some(watched) => match datagram {
-                Datagram::Beat { life, number, late } => watched.detector.beat(now.boot, life, number, late),
-                Datagram::Probe | Datagram::Answer => watched.detector.alive(now.boot),
+                Datagram::Beat { life, number, late } => {
+                    watched.detector.beat(now.boot, life, number, late);
+                    if number.is_multiple_of(echo::EVERY) {
+                        step.datagram(from, Datagram::Heard { number });
+                    }
+                }
+                Datagram::Probe | Datagram::Answer | Datagram::Heard { .. } => watched.detector.alive(now.boot),
             },
             None => drop(self.others.insert(from, now.boot)),
         }
-        if datagram == Datagram::Probe {
-            step.datagram(from, Datagram::Answer);
+        match datagram {
+            Datagram::Probe => step.datagram(from, Datagram::Answer),
+            Datagram::Heard { .. } if self.beat_to.contains(&from) => self.echo.heard(now.boot),
+            Datagram::Heard { .. } | Datagram::Beat { .. } | Datagram::Answer => {}
         }
     }
 
@@ -203,6 +264,12 @@ impl Armor for Heartbeat {
                     watched.knock = Some(knock);
                 }
             }
+            Event::Process(ProcessEvent::RoundTrip { host, us }) if self.beat_to.contains(&host) => {
+                self.echo.round_trip(host, us);
+            }
+            Event::Process(ProcessEvent::Transfers(transfers)) => self.tell_measured(&transfers, &mut step),
+            // It may have missed that somebody hears this host.
+            Event::Link(LinkEvent::Up { peer: ArmorName::Daemon(_), .. }) => self.told_unheard = true,
             // The FTM may have missed what it was told: it is told at the next look.
             Event::Link(LinkEvent::Up { peer: ArmorName::Ftm, .. }) => {
                 for watched in self.watched.values_mut() {

@@ -59,6 +59,8 @@ pub struct Daemon {
     /// Since when the FTM has been out of reach in this life, and over the daemon's own death.
     unheard: Option<Millis>,
     cut_off: Option<Millis>,
+    /// Since when no other host hears this one, though this one may hear them.
+    muted: Option<Millis>,
     /// When any other process was heard last, in this life.
     heard: Option<Millis>,
     observed: Outbox<(ArmorName, Occurrence)>,
@@ -99,6 +101,7 @@ impl Daemon {
             listening: None,
             unheard: None,
             cut_off: None,
+            muted: None,
             heard: None,
             observed: Outbox::default(),
             homecoming: None,
@@ -162,6 +165,11 @@ impl Daemon {
             DaemonMessage::ObservedKept { below } => {
                 self.observed.kept(below.saturating_sub(self.first_number()));
             }
+            DaemonMessage::Unheard { silent } if from == ArmorName::Heartbeat(self.host) => {
+                self.unheard(now, silent, step);
+            }
+            // Of other hosts theirs are told.
+            DaemonMessage::Unheard { .. } => {}
             DaemonMessage::Report { term } => {
                 if self.obeys(term, step) {
                     self.tell_all(step);
@@ -354,6 +362,7 @@ impl Daemon {
             ProcessEvent::OwnerGone => step.then(Effect::Process(ProcessCommand::Stop)),
             ProcessEvent::PolicyRead(text) => self.policy_read(now, text, step),
             ProcessEvent::Notified { .. } | ProcessEvent::Knocked { .. } => {}
+            ProcessEvent::RoundTrip { .. } | ProcessEvent::Transfers(_) => {}
             ProcessEvent::Profiled(_) | ProcessEvent::Signed { .. } => {}
             ProcessEvent::ReignSeen(sight) => self.reign_seen(now, &sight, step),
         }

@@ -1,6 +1,7 @@
 //! Stories of one daemon, told by direct calls; the rest of the world is the test.
 
 mod hospitality;
+mod lease;
 
 use proptest::prelude::*;
 

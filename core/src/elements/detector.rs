@@ -127,6 +127,12 @@ impl Detector {
         self.late
     }
 
+    /// Whether enough beats came to say how many are lost.
+    #[must_use]
+    pub fn has_measured(&self) -> bool {
+        self.beats.len() > 1
+    }
+
     /// Share of beats that never came, per mille.
     #[must_use]
     pub fn loss_per_mille(&self) -> u16 {

@@ -78,6 +78,13 @@ pub enum DaemonMessage {
         #[n(0)]
         term: Term,
     },
+    /// Heartbeat → daemon of its host: for so long no other host said that it hears this one; 0: one does again. Said
+    /// again while it lasts. No answer.
+    #[n(140)]
+    Unheard {
+        #[n(0)]
+        silent: Millis,
+    },
     /// Daemon → daemon (to itself, it is never taken from outside): other hosts reach this one here.
     /// Passed on to the FTM by `FtmMessage::Reachable`.
     #[n(40)]

@@ -3,7 +3,7 @@
 use minicbor::{Decode, Encode};
 
 use crate::job::Job;
-use crate::message::{Hearing, Occurrence, Outcome, Unmirrored};
+use crate::message::{Hearing, Measured, Occurrence, Outcome, Unmirrored};
 use crate::names::{ArmorName, Digest, HostId, Incarnation, JobId, Millis};
 use crate::principal::{Principal, Role};
 use crate::profile::Profile;
@@ -148,6 +148,9 @@ pub enum FtmMessage {
         #[n(1)]
         hearing: Hearing,
     },
+    /// Heartbeat → FTM: what was measured of the hosts that it has to do with; said from time to time. No answer.
+    #[n(142)]
+    Links(#[n(0)] Vec<Measured>),
     /// Init → FTM: what time is it? Answered by `InitMessage::Time` with the same number.
     #[n(80)]
     AskTime {
@@ -350,6 +353,9 @@ pub enum Query {
     /// `UserMessage::Hosts`: a row a host that has ever joined.
     #[n(80)]
     Hosts,
+    /// `UserMessage::Links`: what was measured between hosts.
+    #[n(140)]
+    Links,
     /// `UserMessage::Host`, or `Refused` if there is no such host.
     #[n(81)]
     Host(#[n(0)] HostId),

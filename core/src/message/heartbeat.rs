@@ -63,6 +63,12 @@ pub enum Datagram {
     /// The answer to a probe.
     #[n(2)]
     Answer,
+    /// The recipient's beat of this number was heard; said of every few.
+    #[n(140)]
+    Heard {
+        #[n(0)]
+        number: u64,
+    },
 }
 
 /// How one host hears another.
@@ -91,6 +97,22 @@ impl Hearing {
     pub fn hears(&self) -> bool {
         self.silent <= self.bound
     }
+}
+
+/// What one host measured of another; what it did not measure is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct Measured {
+    #[n(0)]
+    pub host: HostId,
+    /// Until the other end had heard a beat and said so.
+    #[n(1)]
+    pub round_trip_us: Option<u64>,
+    /// Share of the other host's beats that did not come here.
+    #[n(2)]
+    pub loss_per_mille: Option<u16>,
+    /// How fast the last long transfer came from there.
+    #[n(3)]
+    pub bytes_per_s: Option<u64>,
 }
 
 /// What is the matter with a host that nobody hears.

@@ -30,14 +30,14 @@ pub use evidence::{Diagnosis, Evidence, Why};
 pub use execution::{ExecutionMessage, LaneOrders, Purpose};
 pub use fanout::{FanoutMessage, Supply};
 pub use ftm::{Application, ArmorState, FtmMessage, Query, Unit};
-pub use heartbeat::{Datagram, Hearing, HeartbeatMessage, HostFault, PairKey};
+pub use heartbeat::{Datagram, Hearing, HeartbeatMessage, HostFault, Measured, PairKey};
 pub use init::InitMessage;
 pub use mirror::{CopyMessage, MirrorMessage, RecordBytes, Unmirrored};
 pub use occurrence::{Occurrence, Story};
 pub use outcome::{Outcome, Resolution};
 pub use speaker::{is_application, is_own, may_say};
 pub use surrogate::SurrogateMessage;
-pub use user::{Admission, ArmorRow, EventRow, HostRow, HostState, JobRow, LaneRow, Release, UserMessage};
+pub use user::{Admission, ArmorRow, EventRow, HostRow, HostState, JobRow, LaneRow, LinkRow, Release, UserMessage};
 pub use voter::{Ballot, Dispute, Rule, Seal, Value, Verdict, VoterMessage, Witness};
 
 /// A message on its way, with the kind of its recipient.

@@ -55,7 +55,7 @@ fn to_ftm(from: ArmorName, message: &FtmMessage) -> bool {
         | FtmMessage::Move { .. }
         | FtmMessage::Introduced(_) => from.kind() == Kind::User,
         FtmMessage::Unmirrored { name, .. } => from == *name,
-        FtmMessage::Hears { .. } => from.kind() == Kind::Heartbeat,
+        FtmMessage::Hears { .. } | FtmMessage::Links(_) => from.kind() == Kind::Heartbeat,
         FtmMessage::Joined { host, .. } => from == ArmorName::Daemon(*host),
         FtmMessage::AskTime { host, .. } | FtmMessage::Profiled { host, .. } | FtmMessage::Tested { host, .. } => {
             from == ArmorName::Init(*host)
@@ -83,6 +83,7 @@ fn to_daemon(from: ArmorName, message: &DaemonMessage) -> bool {
         DaemonMessage::Ready { name, .. } => from == *name,
         DaemonMessage::Pong(_) => from.kind() != Kind::User,
         DaemonMessage::Stop => from.kind() == Kind::User,
+        DaemonMessage::Unheard { .. } => from.kind() == Kind::Heartbeat,
         DaemonMessage::Listening { .. } | DaemonMessage::Inquire { .. } | DaemonMessage::HeardReign { .. } => {
             from.kind() == Kind::Daemon
         }

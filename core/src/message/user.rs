@@ -72,6 +72,9 @@ pub enum UserMessage {
     /// FTM → user: the hosts that were asked for by `Query::Hosts`. No answer.
     #[n(80)]
     Hosts(#[n(0)] Vec<HostRow>),
+    /// FTM → user: the links that were asked for by `Query::Links`. No answer.
+    #[n(141)]
+    Links(#[n(0)] Vec<LinkRow>),
     /// FTM → user: the host that was asked for by `Query::Host`, with what its Init ARMOR found; nothing
     /// of that as long as it looks. No answer.
     #[n(81)]
@@ -313,6 +316,23 @@ pub struct HostRow {
     /// Its line in the address book, if it is of a cluster.
     #[n(40)]
     pub entry: Option<Entry>,
+}
+
+/// A line of `hosts --links`; what was not measured is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct LinkRow {
+    #[n(0)]
+    pub from: HostId,
+    #[n(1)]
+    pub to: HostId,
+    /// There and back.
+    #[n(2)]
+    pub round_trip_us: Option<u64>,
+    /// Share of datagrams that are lost on the way.
+    #[n(3)]
+    pub loss_per_mille: Option<u16>,
+    #[n(4)]
+    pub bytes_per_s: Option<u64>,
 }
 
 /// Whether a host can be reckoned with.

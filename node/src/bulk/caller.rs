@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chameleon_core::names::{Digest, HostId, JobId};
 
@@ -85,6 +85,7 @@ impl Caller {
             Answer::Bytes(length) if length > most => return Err(BulkError::TooLong { host, length, most }),
             Answer::Bytes(length) => length,
         };
+        let began = Instant::now();
         let (mut buffer, mut after) = (vec![0; BUFFER.min(usize::try_from(length).unwrap_or(BUFFER))], 0);
         while after < length {
             let wanted = buffer.len().min(usize::try_from(length - after).unwrap_or(BUFFER));
@@ -96,6 +97,7 @@ impl Caller {
             self.received += count as u64;
             take(&buffer[..count])?;
         }
+        self.roads.note_pace(host, length, began.elapsed());
         self.streams.insert(host, stream);
         Ok(length)
     }

@@ -15,12 +15,14 @@
 //! | [`shelf`] | finds them, for those who may have them |
 //! | [`roads`] | how hosts are reached |
 //! | [`caller`] | asks a host |
+//! | [`pace`] | how fast the bytes came |
 //! | [`fetch`] | gets bytes from whichever host has them, and checks them |
 
 pub mod caller;
 pub mod desk;
 pub mod fetch;
 pub mod frame;
+pub mod pace;
 pub mod roads;
 pub mod shelf;
 

@@ -14,6 +14,7 @@ use chameleon_core::names::{ArmorName, HostId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::{Builder, Handle};
 
+use super::pace;
 use crate::home::Home;
 use crate::links::door::Destination;
 use crate::links::{Far, FarStream};
@@ -29,6 +30,8 @@ impl Road for Distant {}
 #[derive(Debug, Clone)]
 pub struct Roads {
     home: Arc<Home>,
+    /// The host that they begin at; `None` for a command, which is on none.
+    here: Option<HostId>,
     /// What is known of other machines, and what drives streams there.
     distant: Option<(Arc<Far>, Handle)>,
 }
@@ -37,7 +40,7 @@ impl Roads {
     /// Those of an ARMOR, within its runtime. `far`: what it knows of other machines, if there are any.
     #[must_use]
     pub fn new(home: Arc<Home>, far: Option<Arc<Far>>) -> Roads {
-        Roads { home, distant: far.map(|far| (far, Handle::current())) }
+        Roads { home, here: None, distant: far.map(|far| (far, Handle::current())) }
     }
 
     /// Those of a command.
@@ -48,7 +51,20 @@ impl Roads {
         let name = ArmorName::User(u64::from_le_bytes(random::bytes()));
         let far = Far::of(&home, name);
         let distant = far.map(|far| io::Result::Ok((far, driver()?))).transpose()?;
-        Ok(Roads { home, distant })
+        Ok(Roads { home, here: None, distant })
+    }
+
+    /// Those that begin at this host, which remembers how fast bytes come over them.
+    #[must_use]
+    pub fn from(self, here: HostId) -> Roads {
+        Roads { here: Some(here), ..self }
+    }
+
+    /// So many bytes came from this host in this time.
+    pub(super) fn note_pace(&self, host: HostId, bytes: u64, took: Duration) {
+        if let Some(here) = self.here.filter(|here| *here != host) {
+            pace::note(&self.home.paces(here), host, bytes, took);
+        }
     }
 
     #[must_use]

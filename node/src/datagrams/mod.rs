@@ -9,9 +9,11 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use chameleon_core::elements::echo;
 use chameleon_core::message::{Datagram, PairKey};
 use chameleon_core::names::{HostId, Incarnation};
 use chameleon_core::shell::{Identity, Input};
+use chameleon_core::world::ProcessEvent;
 use tokio::net::UdpSocket;
 use tokio::task::JoinHandle;
 
@@ -19,8 +21,11 @@ pub use envelope::{BadEnvelope, Envelope, Window};
 
 use crate::event_loop::{Happening, Reporter};
 use crate::home::Home;
+use crate::timers;
 
 type Keys = Arc<Mutex<BTreeMap<HostId, PairKey>>>;
+/// The last beat to each host that is answered, and when it left, in microseconds.
+type Beats = Arc<Mutex<BTreeMap<HostId, (u64, u64)>>>;
 
 /// What a Heartbeat says and hears; nothing, for an ARMOR of another kind.
 #[derive(Debug, Default)]
@@ -37,6 +42,7 @@ struct Open {
     number: u64,
     socket: Arc<UdpSocket>,
     keys: Keys,
+    beats: Beats,
     receiving: JoinHandle<()>,
 }
 
@@ -47,9 +53,10 @@ impl Datagrams {
     /// Those of sockets and files: without one this host would be taken for lost.
     pub async fn open(home: Arc<Home>, identity: &Identity, reporter: Reporter) -> io::Result<Datagrams> {
         let socket = Arc::new(neighbours::open(&home, identity.host).await?);
-        let (host, life, keys) = (identity.host, identity.incarnation, Keys::default());
-        let receiving = tokio::spawn(receive(socket.clone(), keys.clone(), host, reporter));
-        Ok(Datagrams { open: Some(Open { home, host, life, number: 0, socket, keys, receiving }) })
+        let (host, life) = (identity.host, identity.incarnation);
+        let (keys, beats) = (Keys::default(), Beats::default());
+        let receiving = tokio::spawn(receive(socket.clone(), keys.clone(), beats.clone(), host, reporter));
+        Ok(Datagrams { open: Some(Open { home, host, life, number: 0, socket, keys, beats, receiving }) })
     }
 
     /// From now on this host is spoken to and heard under this key.
@@ -66,6 +73,11 @@ impl Datagrams {
         let (Some(key), Some(address)) = (key, neighbours::address(&open.home, to)) else { return };
         open.number += 1;
         let envelope = Envelope { from: open.host, to, life: open.life, number: open.number, datagram };
+        if let Datagram::Beat { number, .. } = datagram
+            && number.is_multiple_of(echo::EVERY)
+        {
+            open.beats.lock().unwrap_or_else(PoisonError::into_inner).insert(to, (number, timers::micros()));
+        }
         // A full buffer or a closed port loses it, as the network may.
         let _ = open.socket.try_send_to(&envelope.seal(&key), address);
     }
@@ -79,7 +91,7 @@ impl Drop for Datagrams {
     }
 }
 
-async fn receive(socket: Arc<UdpSocket>, keys: Keys, own: HostId, reporter: Reporter) {
+async fn receive(socket: Arc<UdpSocket>, keys: Keys, beats: Beats, own: HostId, reporter: Reporter) {
     let mut windows: BTreeMap<HostId, Window> = BTreeMap::new();
     let mut buffer = [0; envelope::LONGEST + 1];
     loop {
@@ -90,9 +102,21 @@ async fn receive(socket: Arc<UdpSocket>, keys: Keys, own: HostId, reporter: Repo
         let is_new = windows.entry(envelope.from).or_default().accept(envelope.life, envelope.number);
         if envelope.to == own && is_new {
             let (from, datagram) = (envelope.from, envelope.datagram);
+            if let Datagram::Heard { number } = datagram
+                && let Some(us) = round_trip(&beats, from, number)
+            {
+                reporter.process(ProcessEvent::RoundTrip { host: from, us });
+            }
             reporter.tell(Happening::Input(Input::Datagram { from, datagram }));
         }
     }
+}
+
+/// How long this answer to a beat took; nothing, if it is not to the last one.
+fn round_trip(beats: &Beats, from: HostId, number: u64) -> Option<u64> {
+    let mut beats = beats.lock().unwrap_or_else(PoisonError::into_inner);
+    let (_, left) = beats.remove(&from).filter(|(beat, _)| *beat == number)?;
+    Some(timers::micros().saturating_sub(left))
 }
 
 #[cfg(test)]

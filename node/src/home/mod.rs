@@ -272,6 +272,12 @@ impl Home {
         self.host(host).join("beats")
     }
 
+    /// How fast bytes came to this host from others.
+    #[must_use]
+    pub fn paces(&self, host: HostId) -> PathBuf {
+        self.host(host).join("paces")
+    }
+
     /// How many hosts the system has, running or not.
     #[must_use]
     pub fn hosts(&self) -> u32 {

@@ -72,6 +72,7 @@ impl World {
             ProcessCommand::Knock { host } => self.processes.knock(host),
             ProcessCommand::Sign { to, member, role, key } => self.processes.sign(to, member, role, key),
             ProcessCommand::KeepBook(book) => self.processes.keep_book(&book),
+            ProcessCommand::Transfers => self.processes.transfers(),
             ProcessCommand::Profile => self.processes.profile(),
             ProcessCommand::LookUpReign => self.processes.seek_reign(None),
             ProcessCommand::AskReign { accused, request, changes } => {

@@ -18,6 +18,7 @@ use chameleon_core::principal::{Principal, Role};
 use chameleon_core::shell::Identity;
 use chameleon_core::world::{ProcessEvent, ProcessMark, SecondHome};
 
+use crate::bulk::pace;
 use crate::datagrams::neighbours;
 use crate::event_loop::{Happening, Reporter};
 use crate::files::{commit, tree};
@@ -230,6 +231,12 @@ impl Processes {
             let knock = neighbours::knock(&home, host).await;
             reporter.process(ProcessEvent::Knocked { host, knock });
         });
+    }
+
+    /// How fast bytes came from other hosts of late.
+    pub fn transfers(&self) {
+        let (paces, reporter) = (self.home.paces(self.identity.host), self.reporter.clone());
+        tokio::task::spawn_blocking(move || reporter.process(ProcessEvent::Transfers(pace::read(&paces))));
     }
 
     /// Certifies a member's key with that of the cluster's authority.

@@ -135,6 +135,8 @@ impl Keeper {
             | ProcessEvent::PolicyRead(_)
             | ProcessEvent::Knocked { .. }
             | ProcessEvent::Signed { .. }
+            | ProcessEvent::RoundTrip { .. }
+            | ProcessEvent::Transfers(_)
             | ProcessEvent::Profiled(_)
             | ProcessEvent::ReignSeen(_) => {}
         }

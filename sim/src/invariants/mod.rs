@@ -19,6 +19,7 @@ mod no_false_alarm;
 mod no_false_loss;
 mod no_repetition;
 mod no_wrong_result;
+mod not_happened_is_over;
 mod nothing_left;
 mod one_ftm_a_term;
 mod one_life_at_a_time;
@@ -78,6 +79,7 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
         Box::<no_false_loss::NoFalseLoss>::default(),
         Box::<no_repetition::NoRepetition>::default(),
         Box::<no_wrong_result::NoWrongResult>::default(),
+        Box::<not_happened_is_over::NotHappenedIsOver>::default(),
         Box::<one_ftm_a_term::OneFtmATerm>::default(),
         Box::<one_life_at_a_time::OneLifeAtATime>::default(),
         Box::<one_reign_a_term::OneReignATerm>::default(),

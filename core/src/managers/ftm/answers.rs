@@ -35,6 +35,7 @@ impl Ftm {
                 return self.refuse_unknown(user, job, step);
             }
             Query::Hosts => UserMessage::Hosts(self.hosts.keys().map(|&host| self.host_row(host)).collect()),
+            Query::Links => UserMessage::Links(self.links.rows()),
             Query::Host(host) => match self.hosts.get(&host) {
                 Some(known) => UserMessage::Host {
                     row: self.host_row(host),

@@ -155,6 +155,7 @@ impl Ftm {
         self.stand(host, Standing::Lost { since_unix_ms: now.unix_ms }, step);
         if let Some(known) = self.hosts.get_mut(&host) {
             known.daemon = None;
+            self.links.forget(host);
         }
         let here: Vec<Entry> =
             self.registry.entries().filter(|entry| entry.decided.host() == Some(host)).cloned().collect();

@@ -21,6 +21,7 @@
 //! | [`ring`] | which host watches which |
 //! | [`suspicion`] | what the silence of a host means |
 //! | `copies` | where a copy is kept of what SMs and Voters save |
+//! | [`links`] | what lies between hosts |
 //! | `loss` | what becomes of a lost host and of its ARMORs |
 //! | `conduct` | whether a host is trusted, by what is on record of it |
 //! | `quarantine` | what becomes of one that is not |
@@ -38,6 +39,7 @@ pub mod enrolment;
 pub mod events;
 mod hosts;
 pub mod jobs;
+pub mod links;
 mod lives;
 mod loss;
 mod moves;
@@ -70,6 +72,7 @@ use enrolment::Enrolment;
 use events::{EventRecord, Events};
 use hosts::Host;
 use jobs::Jobs;
+use links::Links;
 use notices::{NoticeRecord, Notices};
 use registry::Registry;
 use suspicion::Suspicion;
@@ -105,6 +108,7 @@ pub struct Ftm {
     /// Hosts that somebody does not hear, and links that are known to be cut: from whom, to whom.
     suspicions: BTreeMap<HostId, Suspicion>,
     cut_links: BTreeSet<(HostId, HostId)>,
+    links: Links,
     /// When this reign began, and when jobs ended in it.
     began: Millis,
     ended: BTreeMap<JobId, Millis>,
@@ -135,6 +139,7 @@ impl Ftm {
             forgetting: BTreeMap::new(),
             suspicions: BTreeMap::new(),
             cut_links: BTreeSet::new(),
+            links: Links::default(),
             began: Millis::default(),
             ended: BTreeMap::new(),
         }
@@ -204,6 +209,7 @@ impl Ftm {
                     self.hears(now, observer, host, hearing, step);
                 }
             }
+            FtmMessage::Links(measured) => self.links.heard(from, measured),
             FtmMessage::MakeToken { digest, role, good_for } => {
                 self.make_token(now, from, digest, role, good_for, step);
             }

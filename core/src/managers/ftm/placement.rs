@@ -3,7 +3,8 @@
 //!
 //! The lanes of a job are spread first and balanced second, because a host that dies or
 //! miscomputes should take one lane with it and not the quorum. A job's SM and Fanout go to its origin,
-//! where its files are, if that is there. The others go where least runs. What a job wishes of its hosts
+//! where its files are, if that is there. The others go where least runs; among equals, lanes that read inputs go nearest to
+//! them, as far as that was measured. What a job wishes of its hosts
 //! concerns its lanes only, and is kept to or the lane waits.
 //!
 //! Lanes are placed one after another, each on the best host that meets all conditions; if a later one
@@ -13,6 +14,7 @@
 use std::collections::BTreeMap;
 
 use crate::job::Wishes;
+use crate::managers::ftm::links::Distance;
 use crate::names::{ArmorName, HostId, Kind, LaneId};
 use crate::profile::Profile;
 
@@ -52,6 +54,8 @@ pub struct Conditions<'a> {
     pub placed: &'a BTreeMap<LaneId, HostId>,
     /// Hosts that get a manager or a Mirror of the job only if no other does, the worse the higher.
     pub apart: &'a BTreeMap<HostId, u32>,
+    /// How far each host is from what the lanes read, as far as it matters.
+    pub distances: &'a BTreeMap<HostId, Distance>,
 }
 
 /// One decision: this ARMOR runs on this host.
@@ -200,7 +204,8 @@ impl Search<'_> {
                 }
                 _ => 0,
             };
-            (is_away, spread, room.site.no_lanes.is_some(), armors * 4 / room.quarters, armors, host)
+            let distance = self.conditions.distances.get(&host).filter(|_| name.kind() == Kind::Execution);
+            (is_away, spread, room.site.no_lanes.is_some(), armors * 4 / room.quarters, armors, distance, host)
         });
         fit
     }

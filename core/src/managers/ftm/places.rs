@@ -10,6 +10,7 @@ use crate::armor::Moment;
 use crate::job::{Job, Needs};
 use crate::managers::ftm::admission::{self, Room, Waiting};
 use crate::managers::ftm::jobs::JobRecord;
+use crate::managers::ftm::links::Distance;
 use crate::managers::ftm::placement::{self, Conditions, Plan, Site};
 use crate::managers::ftm::registry::{Decided, Entry};
 use crate::managers::ftm::{Ftm, FtmRecord, FtmStep};
@@ -63,8 +64,8 @@ impl Ftm {
 
     /// Why this job can never start, if so: on no host that has ever joined.
     pub(super) fn impossible(&self, id: JobId, job: &Job) -> Option<String> {
-        let (names, none, nowhere) = (lanes_of(id, job), BTreeMap::new(), BTreeMap::new());
-        let conditions = conditions(job.origin.host, &job.needs, &none, &nowhere);
+        let (names, none, nowhere, unknown) = (lanes_of(id, job), BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let conditions = conditions(job.origin.host, &job.needs, &none, &nowhere, &unknown);
         let plan = placement::feasible(&self.sites(id, &[]), conditions, &names).err()?;
         let (placed, all) = (plan.places.len(), names.len());
         Some(format!(
@@ -170,7 +171,8 @@ impl Ftm {
         });
         let placed = lanes.collect();
         let apart = self.apart(job, names);
-        placement::place(&self.sites(job, tried), conditions(origin, needs, &placed, &apart), names)
+        let distances = record.map(|record| self.distances(&record.job)).unwrap_or_default();
+        placement::place(&self.sites(job, tried), conditions(origin, needs, &placed, &apart, &distances), names)
     }
 
     /// All hosts that have ever joined, as far as places are concerned.
@@ -197,8 +199,9 @@ fn conditions<'a>(
     needs: &'a Needs,
     placed: &'a BTreeMap<LaneId, HostId>,
     apart: &'a BTreeMap<HostId, u32>,
+    distances: &'a BTreeMap<HostId, Distance>,
 ) -> Conditions<'a> {
-    Conditions { origin, wishes: &needs.wishes, memory: needs.memory, placed, apart }
+    Conditions { origin, wishes: &needs.wishes, memory: needs.memory, placed, apart, distances }
 }
 
 /// The lanes that a job begins with.

@@ -1,10 +1,13 @@
 //! Tables of hosts, wishes and plans.
 
 use super::*;
+use crate::managers::ftm::links::Links;
+use crate::message::Measured;
 use crate::names::JobId;
 use crate::profile::{Label, Numeric};
 
 const JOB: JobId = JobId(1);
+static NOTHING_READ: BTreeMap<HostId, Distance> = BTreeMap::new();
 
 fn lanes(n: u16) -> Vec<ArmorName> {
     (0..n).map(|lane| ArmorName::Execution(JOB, LaneId(lane))).collect()
@@ -28,7 +31,7 @@ fn conditions<'a>(
     placed: &'a BTreeMap<LaneId, HostId>,
     apart: &'a BTreeMap<HostId, u32>,
 ) -> Conditions<'a> {
-    Conditions { origin: HostId(9), wishes, memory: None, placed, apart }
+    Conditions { origin: HostId(9), wishes, memory: None, placed, apart, distances: &NOTHING_READ }
 }
 
 fn hosts(plan: &Plan) -> Vec<u32> {
@@ -72,6 +75,22 @@ fn the_others_go_where_least_runs_for_its_speed() {
     let site = |host, armors, profile| Site { profile: Some(profile), ..with_armors(&[armors])[0] }.on(host);
     let sites = [site(1, 1, &slow), site(2, 3, &fast)];
     assert_eq!(hosts(&planned(&sites, &Wishes::default(), &names)), [2, 2, 2], "four times as fast");
+}
+
+#[test]
+fn among_equals_lanes_are_nearest_to_what_they_read() {
+    let mut links = Links::default();
+    let measured =
+        |host, us| Measured { host: HostId(host), round_trip_us: Some(us), loss_per_mille: None, bytes_per_s: None };
+    links.heard(ArmorName::Heartbeat(HostId(1)), vec![measured(2, 60_000), measured(4, 300)]);
+    let distances = (1..=4).map(|host| (HostId(host), links.distance(HostId(1), HostId(host)))).collect();
+    let (wishes, placed, apart) = (Wishes::default(), BTreeMap::new(), BTreeMap::new());
+    let near = Conditions { distances: &distances, ..conditions(&wishes, &placed, &apart) };
+    let order = |armors: &[u32]| hosts(&place(&with_armors(armors), near, &lanes(4)));
+    assert_eq!(order(&[0, 0, 0, 0]), [1, 4, 2, 3], "what was not measured is farthest");
+    assert_eq!(order(&[9, 0, 0, 2]), [2, 3, 4, 1], "load comes first");
+    let voter = hosts(&place(&with_armors(&[0, 0, 0, 0])[1..], near, &[ArmorName::Voter(JOB)]));
+    assert_eq!(voter, [2], "a Voter reads nothing");
 }
 
 #[test]

@@ -82,6 +82,7 @@ fn known_tasks_done_right_end_a_quarantine() {
     }
     assert!(conduct(&reign, 2).is_trusted());
     reign.gone(2, INIT_2);
+    reign.boot = reign.boot + Millis(1);
     (0..2).for_each(|_| drop(daemon_dies(&mut reign, 2)));
     assert!(conduct(&reign, 2).is_trusted(), "what was before counts no more");
     let effects = daemon_dies(&mut reign, 2);

@@ -91,6 +91,8 @@ pub enum Fact<'a> {
     },
     /// Saves take very long from now on.
     DiskSlow,
+    /// The FTM cannot ask the store that candidates share, and waits until it can.
+    StoreAway,
     PowerLost,
 }
 

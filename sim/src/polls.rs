@@ -138,6 +138,7 @@ impl World {
             return Some(true);
         }
         if !self.reaches_store(who.host) {
+            self.observe(&Fact::StoreAway);
             return None;
         }
         let now_us = self.agenda.now_us();

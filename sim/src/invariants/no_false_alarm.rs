@@ -64,8 +64,9 @@ impl Invariant for NoFalseAlarm {
             Fact::Struck { fault: Fault::Fare(name, condition, _), .. } if *condition != Condition::Starved => {
                 self.struck.insert(*name);
             }
-            // Whoever waits for such a disk answers nobody.
+            // Whoever waits for such a disk, or for a store that it cannot reach, answers nobody.
             Fact::DiskSlow => self.disk_slow = true,
+            Fact::StoreAway => drop(self.struck.insert(ArmorName::Ftm)),
             Fact::Handles { who, input: Input::Message { message: Message::Surrogate(message), .. }, .. } => {
                 let (Some(job), SurrogateMessage::LaneProgress { lane, paused, .. }) = (who.name.job(), message) else {
                     return;

@@ -87,7 +87,7 @@ impl Ftm {
         let Some(mut conduct) = self.hosts.get(&host).map(|known| known.conduct.clone()) else { return };
         conduct.parole();
         self.keep_conduct(host, conduct, step);
-        self.note(now, None, Story::HostOnParole { host, tasks: test_task::TASKS }, step);
+        self.note(now, None, Story::HostOnParole(host), step);
         if !is_there {
             self.send_init(host, step);
         }

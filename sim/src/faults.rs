@@ -206,12 +206,16 @@ impl World {
         }
     }
 
+    fn may_have_ftm(&self, host: HostId) -> bool {
+        self.polls.is_some() || host == FTM_HOST
+    }
+
     fn strike_host(&mut self, host: HostId, what: HostFault) {
         if !matches!(what, HostFault::Returns | HostFault::Thaws) {
             self.standing.struck += 1;
             // Of a host that is alone with the FTM nobody else can tell which of the two is cut off.
             let others: Vec<HostId> = self.hosts.keys().copied().filter(|_| what == HostFault::CutOff).collect();
-            let is_alone = host == FTM_HOST || others.len() <= 2;
+            let is_alone = self.may_have_ftm(host) || others.len() <= 2;
             self.observe(&Fact::HostsStruck { hosts: if is_alone { &others } else { &[] } });
             self.observe(&Fact::HostsStruck { hosts: &[host] });
         }
@@ -309,14 +313,16 @@ pub fn draw(world: &mut World) -> Option<Fault> {
 
 /// A random fault of a whole host, or of what lies between hosts, or a person who drains it or moves something there;
 /// what ends it is planned as well. At most
-/// one host is away for good, and never the one on which the FTM lives.
+/// one host is away for good, and never the one on which the FTM lives if there are no other candidates.
 fn draw_host_fault(world: &mut World) -> Option<Fault> {
     let hosts: Vec<HostId> = world.hosts.keys().copied().collect();
     let serving: Vec<ArmorName> = world.bound.keys().copied().filter(|name| name.job().is_some()).collect();
     let chance = &mut world.chance;
     let (host, other) = (*chance.pick(&hosts)?, *chance.pick(&hosts)?);
     let back_us = chance.within(AWAY_MS.0, AWAY_MS.1) * 1_000;
-    let may_stay_away = host != FTM_HOST && hosts.len() > 2 && world.standing.away.is_none_or(|away| away == host);
+    let ftm_stays = world.polls.is_none() && host == FTM_HOST;
+    let chance = &mut world.chance;
+    let may_stay_away = !ftm_stays && hosts.len() > 2 && world.standing.away.is_none_or(|away| away == host);
     let never = may_stay_away && chance.per_mille(NEVER_PER_MILLE);
     let (fault, end) = match chance.within(0, 100) {
         0..=24 => (Fault::Host(host, HostFault::Dies), Fault::Host(host, HostFault::Returns)),

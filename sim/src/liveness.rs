@@ -64,13 +64,18 @@ impl fmt::Display for Run {
 /// Runs the campaign of one seed.
 #[must_use]
 pub fn campaign(seed: u64, power: Power, raise: Raise, detail: Detail) -> Run {
-    let mut world = World::new(seed, plan::hosts(seed, power), raise, detail);
+    let hosts = plan::hosts(seed, power);
+    let mut world = World::new(seed, hosts, raise, detail);
+    world.polls = plan::polls(seed, hosts);
     world.standing.power_may_fail = power == Power::MayFail;
     let severity = plan::invite(&mut world);
     strike_at_random(&mut world, severity);
     world.run(BREAK_US, |_| false);
     world.standing.slow_saves = 1;
     world.strike(&Fault::LoseDatagrams(0, 0));
+    if let Some(polls) = &mut world.polls {
+        polls.lost_per_mille = 0;
+    }
     finish(&mut world, seed)
 }
 

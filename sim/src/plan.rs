@@ -8,6 +8,7 @@ use crate::chance::Chance;
 use crate::faults::{Fault, Mischief};
 use crate::jobs;
 use crate::liveness::Power;
+use crate::polls::Polls;
 use crate::user::User;
 use crate::world::{Next, World};
 
@@ -27,6 +28,9 @@ const PROGRAMS: [&str; 12] = [
     "prog wait:1500 out:late#",
 ];
 
+/// Hosts that may have the FTM, where several may.
+const CANDIDATES: u32 = 3;
+
 /// Programs of which nobody can say what they result in.
 const LOTS: [&str; 4] =
     ["prog unique", "prog wait:3 coin", "prog out:same wait:2 unique", "prog unique out:x*3000 wait:2 unique"];
@@ -39,6 +43,15 @@ pub fn hosts(seed: u64, power: Power) -> u32 {
         Power::Lasts if chance.per_mille(500) => u32::try_from(chance.within(2, 6)).unwrap_or(2),
         Power::Lasts | Power::MayFail => 1,
     }
+}
+
+/// The store of the candidates of this seed's system: of three hosts, if it has so many; `None`: the first has the FTM.
+#[must_use]
+pub fn polls(seed: u64, hosts: u32) -> Option<Polls> {
+    let mut chance = Chance::of(seed ^ 0x6674_6d73);
+    let mut polls = (hosts >= CANDIDATES && chance.per_mille(500)).then(|| Polls::new(CANDIDATES))?;
+    polls.lost_per_mille = chance.pick(&[0, 0, 30, 150]).copied().unwrap_or_default();
+    Some(polls)
 }
 
 /// Lets users come, and returns how many faults at most are to strike.

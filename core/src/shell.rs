@@ -33,6 +33,14 @@ pub struct Identity {
     pub elected: bool,
 }
 
+#[cfg(test)]
+impl Identity {
+    /// Of a first life on a host with two CPUs, without a Mirror and given no term; for tests.
+    pub fn of_test(name: ArmorName, host: HostId) -> Identity {
+        Identity { name, incarnation: Incarnation(1), host, cores: 2, seed: [0; 32], mirror: None, elected: false }
+    }
+}
+
 /// What reaches an ARMOR from outside.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Input {
@@ -435,11 +443,8 @@ mod tests {
     }
 
     fn shell(mirror: Option<SecondHome>) -> Shell<Count> {
-        let (name, incarnation) = (ArmorName::Surrogate(JOB), Incarnation(1));
-        let mut shell = Shell::new(
-            Identity { name, incarnation, host: HostId(1), cores: 1, seed: [0; 32], mirror, elected: false },
-            Count::default(),
-        );
+        let identity = Identity { cores: 1, mirror, ..Identity::of_test(ArmorName::Surrogate(JOB), HostId(1)) };
+        let mut shell = Shell::new(identity, Count::default());
         shell.guardian = None;
         shell
     }

@@ -110,23 +110,25 @@ pub(crate) fn run(
 
 /// The FTM keeps its records in the store, every other ARMOR in its journal.
 fn open_archive(home: &Home, identity: &Identity) -> Result<(Archive, Vec<Vec<u8>>), StartError> {
-    if identity.name == ArmorName::Ftm
-        && let Some(managers) = home.managers()?
-    {
-        let store = Etcd::open(&managers, identity.host, Term(identity.incarnation.0.into()))?;
-        let records = store.records()?;
-        return Ok((Archive::Store(Box::new(store)), records));
-    }
     if identity.name == ArmorName::Ftm {
-        let mark = mark::own();
-        let store = Embedded::open(&home.store(), &format!("{}-{}-{}", mark.pid, mark.start_time, mark.boot_id))?;
+        let store = open_store(home, identity)?;
         let records = store.records()?;
-        return Ok((Archive::Store(Box::new(store)), records));
+        return Ok((Archive::Store(store), records));
     }
     let directory = home.armor(identity.host, identity.name);
     fs::create_dir_all(&directory)?;
     let (journal, records) = Journal::open(&directory)?;
     Ok((Archive::Journal(journal), records))
+}
+
+/// The store of this home alone, or the one that several candidates share.
+fn open_store(home: &Home, identity: &Identity) -> Result<Box<dyn Store>, StartError> {
+    if let Some(managers) = home.managers()? {
+        return Ok(Box::new(Etcd::open(&managers, identity.host, Term(identity.incarnation.0.into()))?));
+    }
+    let mark = mark::own();
+    let holder = format!("{}-{}-{}", mark.pid, mark.start_time, mark.boot_id);
+    Ok(Box::new(Embedded::open(&home.store(), &holder)?))
 }
 
 /// Whoever ends a home looks for sockets after it has set the mark: see `process/stop.rs`.

@@ -40,15 +40,7 @@ impl Host {
 
     fn resumed(id: HostId, life: u32, journal: BTreeMap<String, DaemonRecord>, boot: Millis) -> (Host, Vec<Effect>) {
         let name = ArmorName::Daemon(id);
-        let mut daemon = Daemon::new(&Identity {
-            name,
-            incarnation: Incarnation(life),
-            host: id,
-            cores: 2,
-            seed: [0; 32],
-            mirror: None,
-            elected: false,
-        });
+        let mut daemon = Daemon::new(&Identity { incarnation: Incarnation(life), ..Identity::of_test(name, id) });
         journal.values().for_each(|record| daemon.apply(record));
         let mut host = Host { id, daemon, journal, boot, pid: 1_000 * life, deaf: false };
         let step = host.daemon.resume(host.now());

@@ -1,7 +1,7 @@
 //! Once a person is told that a host is drained, no ARMOR of a job comes to it that was not there (docs/commands.md,
 //! `host drain`): the machine can be switched off as soon as it is empty.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use chameleon_core::armor::Effect;
 use chameleon_core::message::{Message, UserMessage};
@@ -9,12 +9,13 @@ use chameleon_core::names::{ArmorName, HostId};
 
 use crate::history::Fact;
 use crate::invariants::Invariant;
+use crate::invariants::residents::Residents;
 
 #[derive(Default)]
 pub struct Drained {
     drained: BTreeSet<HostId>,
     /// What was ever to be on each host, but for what a person was told has left it.
-    there: BTreeMap<HostId, BTreeSet<ArmorName>>,
+    there: Residents,
 }
 
 impl Invariant for Drained {
@@ -24,8 +25,7 @@ impl Invariant for Drained {
 
     fn verify(&self, fact: &Fact<'_>) -> Result<(), String> {
         let Some((host, name)) = of_a_job(fact) else { return Ok(()) };
-        let is_new = self.there.get(&host).is_none_or(|there| !there.contains(&name));
-        match self.drained.contains(&host) && is_new {
+        match self.drained.contains(&host) && !self.there.includes(host, name) {
             true => Err(format!("{name} is installed on {host}, of which it was said that it is drained")),
             false => Ok(()),
         }
@@ -33,7 +33,7 @@ impl Invariant for Drained {
 
     fn learn(&mut self, fact: &Fact<'_>) {
         if let Some((host, name)) = of_a_job(fact) {
-            self.there.entry(host).or_default().insert(name);
+            self.there.add(host, name);
         }
         let Fact::Asks { effect: Effect::Send { message, .. }, .. } = fact else { return };
         if let Message::User(UserMessage::Drained { host, drained, moved, .. }) = message {
@@ -41,7 +41,7 @@ impl Invariant for Drained {
                 true => self.drained.insert(*host),
                 false => self.drained.remove(host),
             };
-            self.there.entry(*host).or_default().retain(|name| !moved.iter().any(|(gone, _)| gone == name));
+            moved.iter().for_each(|(gone, _)| self.there.remove(*host, *gone));
         }
     }
 }

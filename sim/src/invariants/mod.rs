@@ -31,6 +31,7 @@ mod quarantined;
 mod quorum;
 mod released_prefix;
 mod reported_is_durable;
+mod residents;
 mod save_before_speaking;
 
 use crate::history::Fact;

@@ -1,7 +1,7 @@
 //! Once the FTM has told of a host's quarantine, no lane comes to it that was not there, until it is told that the host is
 //! trusted again (docs/decisions/0027-quarantine-and-parole.md): who relies on a lane is not to rely on a host that fails again and again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use chameleon_core::managers::ftm::FtmRecord;
 use chameleon_core::message::Story;
@@ -9,12 +9,13 @@ use chameleon_core::names::{ArmorName, HostId, Kind};
 
 use crate::history::Fact;
 use crate::invariants::Invariant;
+use crate::invariants::residents::Residents;
 
 #[derive(Default)]
 pub struct Quarantined {
     quarantined: BTreeSet<HostId>,
     /// The lanes that were ever to be on each host.
-    there: BTreeMap<HostId, BTreeSet<ArmorName>>,
+    there: Residents,
 }
 
 impl Invariant for Quarantined {
@@ -24,8 +25,7 @@ impl Invariant for Quarantined {
 
     fn verify(&self, fact: &Fact<'_>) -> Result<(), String> {
         let Some((host, name)) = of_a_lane(fact) else { return Ok(()) };
-        let is_new = self.there.get(&host).is_none_or(|there| !there.contains(&name));
-        match self.quarantined.contains(&host) && is_new {
+        match self.quarantined.contains(&host) && !self.there.includes(host, name) {
             true => Err(format!("{name} is installed on {host}, which is in quarantine")),
             false => Ok(()),
         }
@@ -33,7 +33,7 @@ impl Invariant for Quarantined {
 
     fn learn(&mut self, fact: &Fact<'_>) {
         if let Some((host, name)) = of_a_lane(fact) {
-            self.there.entry(host).or_default().insert(name);
+            self.there.add(host, name);
         }
         let Fact::Stepped { who, output, .. } = fact else { return };
         for record in output.save.iter().filter(|_| who.name == ArmorName::Ftm).flat_map(|save| &save.records) {

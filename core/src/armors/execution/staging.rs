@@ -73,23 +73,14 @@ mod tests {
     use super::*;
     use crate::armor::{Armor, Event, Moment};
     use crate::job::Origin;
-    use crate::names::{HostId, Incarnation, JobId, LaneId, Millis};
+    use crate::names::{HostId, JobId, LaneId, Millis};
     use crate::shell::Identity;
     use crate::world::{FileEvent, Offer, Whereabouts};
 
     #[test]
     fn what_is_on_its_way_is_not_asked_for_again() {
         let (job, lane, stage) = (JobId(1), LaneId(0), StageId(0));
-        let name = ArmorName::Execution(job, lane);
-        let identity = Identity {
-            name,
-            incarnation: Incarnation(1),
-            host: HostId(2),
-            cores: 2,
-            seed: [0; 32],
-            mirror: None,
-            elected: false,
-        };
+        let identity = Identity::of_test(ArmorName::Execution(job, lane), HostId(2));
         let mut execution = Execution::new(&identity, job, lane);
         let input = Input::Path(b"/in".to_vec().into());
         let nothing = || Vec::new().into();

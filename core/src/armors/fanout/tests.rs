@@ -3,7 +3,7 @@
 use super::*;
 use crate::job::Origin;
 use crate::message::Message;
-use crate::names::{Incarnation, Millis};
+use crate::names::Millis;
 use crate::world::Whereabouts;
 
 const JOB: JobId = JobId(1);
@@ -12,19 +12,7 @@ const NOW: Moment = Moment { boot: Millis(1000), unix_ms: 1_700_000_000_000 };
 const SPOOLED: u64 = 311;
 
 fn fanout() -> Fanout {
-    let name = ArmorName::Fanout(JOB);
-    Fanout::new(
-        &Identity {
-            name,
-            incarnation: Incarnation(1),
-            host: HOST,
-            cores: 2,
-            seed: [0; 32],
-            mirror: None,
-            elected: false,
-        },
-        JOB,
-    )
+    Fanout::new(&Identity::of_test(ArmorName::Fanout(JOB), HOST), JOB)
 }
 
 fn lane(number: u16) -> ArmorName {

@@ -31,7 +31,7 @@ impl Ftm {
         if is_flaky {
             conduct.quarantine(now.unix_ms);
         }
-        self.keep_conduct(host, conduct, step);
+        self.save(step, FtmRecord::Conduct { host, conduct });
         if is_flaky {
             self.note_quarantine(now, host, step);
             self.retire_init(host, step);
@@ -48,7 +48,10 @@ impl Ftm {
         }
     }
 
-    fn keep_conduct(&mut self, host: HostId, conduct: Conduct, step: &mut FtmStep) {
+    /// Puts something down on the record of a host.
+    fn keep_conduct(&mut self, host: HostId, step: &mut FtmStep, put_down: impl FnOnce(&mut Conduct)) {
+        let Some(mut conduct) = self.hosts.get(&host).map(|known| known.conduct.clone()) else { return };
+        put_down(&mut conduct);
         self.save(step, FtmRecord::Conduct { host, conduct });
     }
 
@@ -84,9 +87,7 @@ impl Ftm {
             return step.timer(Timer::Parole(host), LOOK_AGAIN);
         }
         let is_there = init.is_some();
-        let Some(mut conduct) = self.hosts.get(&host).map(|known| known.conduct.clone()) else { return };
-        conduct.parole();
-        self.keep_conduct(host, conduct, step);
+        self.keep_conduct(host, step, Conduct::parole);
         self.note(now, None, Story::HostOnParole { host, tasks: test_task::TASKS }, step);
         if !is_there {
             self.send_init(host, step);
@@ -124,23 +125,21 @@ impl Ftm {
         if number + 1 >= test_task::TASKS {
             return self.trust(now, host, false, step);
         }
-        let Some(mut conduct) = self.hosts.get(&host).map(|known| known.conduct.clone()) else { return };
-        if let Some(quarantine) = &mut conduct.quarantine {
-            quarantine.parole = Some(number + 1);
-        }
-        self.keep_conduct(host, conduct, step);
+        self.keep_conduct(host, step, |conduct| {
+            if let Some(quarantine) = &mut conduct.quarantine {
+                quarantine.parole = Some(number + 1);
+            }
+        });
         step.timer(Timer::Parole(host), TESTED_WITHIN);
         self.test_or_retire(host, step);
     }
 
     /// A host serves again, on the strength of its tests or of a person's word.
     fn trust(&mut self, now: Moment, host: HostId, pardoned: bool, step: &mut FtmStep) {
-        let Some(mut conduct) = self.hosts.get(&host).map(|known| known.conduct.clone()) else { return };
-        match pardoned {
+        self.keep_conduct(host, step, |conduct| match pardoned {
             true => conduct.pardon(now.unix_ms),
             false => conduct.trust(now.unix_ms),
-        }
-        self.keep_conduct(host, conduct, step);
+        });
         self.note(now, None, Story::HostTrusted { host, pardoned }, step);
         step.then(Effect::CancelTimer { timer: Timer::Parole(host) });
         if self.hosts.get(&host).is_some_and(|known| known.is_looked_over()) {

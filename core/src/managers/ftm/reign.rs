@@ -37,7 +37,7 @@ impl Ftm {
 
     /// Says that it reigns, once its store has a change of it; the next time is counted from then.
     pub(super) fn say_that_it_reigns(&mut self, step: &mut FtmStep) {
-        self.save(step, FtmRecord::Beat(self.beat + 1));
+        self.change_something(step);
         let linked = self.linked.iter().filter_map(|peer| match peer {
             ArmorName::Daemon(host) => Some(*host),
             _ => None,
@@ -53,7 +53,12 @@ impl Ftm {
     /// What is said in this step is said only if the store still obeys this term.
     pub(super) fn confirm(&mut self, step: &mut FtmStep) {
         if self.elected {
-            self.save(step, FtmRecord::Beat(self.beat + 1));
+            self.change_something(step);
         }
+    }
+
+    /// The store takes this from no other term.
+    fn change_something(&mut self, step: &mut FtmStep) {
+        self.save(step, FtmRecord::Beat(self.beat + 1));
     }
 }

@@ -78,15 +78,7 @@ impl Reign {
     }
 
     fn resumed(store: BTreeMap<String, Vec<u8>>, boot: Millis, life: u32) -> Reign {
-        let identity = Identity {
-            name: ArmorName::Ftm,
-            incarnation: Incarnation(life),
-            host: HostId(1),
-            cores: 2,
-            seed: [0; 32],
-            mirror: None,
-            elected: false,
-        };
+        let identity = Identity { incarnation: Incarnation(life), ..Identity::of_test(ArmorName::Ftm, HostId(1)) };
         let mut ftm = Ftm::new(&identity);
         store.values().for_each(|bytes| ftm.apply(&minicbor::decode(bytes).unwrap()));
         let mut reign = Reign { ftm, store, boot };
@@ -869,15 +861,7 @@ fn stored_notices_are_sent_by_the_next_ftm() {
     reign.happened(0, vec![dropped()]);
     let step = {
         let Reign { store, boot, .. } = reign;
-        let identity = Identity {
-            name: ArmorName::Ftm,
-            incarnation: Incarnation(2),
-            host: HostId(1),
-            cores: 2,
-            seed: [0; 32],
-            mirror: None,
-            elected: false,
-        };
+        let identity = Identity { incarnation: Incarnation(2), ..Identity::of_test(ArmorName::Ftm, HostId(1)) };
         let mut ftm = Ftm::new(&identity);
         store.values().for_each(|bytes| ftm.apply(&minicbor::decode(bytes).unwrap()));
         ftm.resume(Moment { boot, unix_ms: 0 })

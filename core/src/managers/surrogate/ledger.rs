@@ -299,7 +299,7 @@ pub(super) mod tests {
     use crate::managers::surrogate::Surrogate;
     use crate::managers::surrogate::output::KEPT;
     use crate::message::Ballot;
-    use crate::names::{Attempt, Incarnation, JobId, SlotId};
+    use crate::names::{Attempt, JobId, SlotId};
     use crate::shell::Identity;
     use crate::world::End;
 
@@ -337,9 +337,7 @@ pub(super) mod tests {
 
     /// The SM of a job of a hundred tasks.
     pub fn surrogate(host: HostId) -> Surrogate {
-        let name = ArmorName::Surrogate(JobId(1));
-        let identity =
-            Identity { name, incarnation: Incarnation(1), host, cores: 2, seed: [0; 32], mirror: None, elected: false };
+        let identity = Identity::of_test(ArmorName::Surrogate(JobId(1)), host);
         let mut surrogate = Surrogate::new(&identity, JobId(1));
         surrogate.ledger = begun("command = [\"x\"]\ntasks = \"0..100\"");
         surrogate

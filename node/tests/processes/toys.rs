@@ -136,6 +136,7 @@ impl Keeper {
             | ProcessEvent::Knocked { .. }
             | ProcessEvent::Signed { .. }
             | ProcessEvent::RoundTrip { .. }
+            | ProcessEvent::Summoned { .. }
             | ProcessEvent::Transfers(_)
             | ProcessEvent::Profiled(_)
             | ProcessEvent::ReignSeen(_) => {}

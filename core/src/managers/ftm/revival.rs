@@ -75,7 +75,9 @@ impl Ftm {
         let why = match () {
             () if is_other => Some("a command that runs on the FTM's host is set there, by its owner".to_owned()),
             () if !self.hosts.contains_key(&host) => Some(self.unknown_host(host)),
-            () if host == self.host && !self.elected => Some(format!("{host} is the FTM's own host: nobody would be there to start it")),
+            () if host == self.host && !self.elected => {
+                Some(format!("{host} is the FTM's own host: nobody would be there to start it"))
+            }
             () => None,
         };
         if let Some(why) = why {

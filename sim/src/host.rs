@@ -17,7 +17,7 @@ use crate::process::{Arrival, Body, Condition, Pid, Process};
 use crate::world::{Next, World};
 
 /// CPUs of an invented host.
-const CORES: u16 = 2;
+pub const CORES: u16 = 2;
 /// How long it usually takes to start a process, to restore an ARMOR, and to learn of a death, in microseconds.
 const START_US: u64 = 2_000;
 const RESTORE_US: u64 = 800;

@@ -30,6 +30,7 @@ mod only_the_lost_are_started;
 mod output_is_kept;
 mod quarantined;
 mod quorum;
+mod recoveries;
 mod released_prefix;
 mod reported_is_durable;
 mod residents;
@@ -91,6 +92,7 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
         Box::<output_is_kept::OutputIsKept>::default(),
         Box::<quarantined::Quarantined>::default(),
         Box::<quorum::Quorum>::default(),
+        Box::<recoveries::Recoveries>::default(),
         Box::<released_prefix::ReleasedPrefix>::default(),
         Box::<reported_is_durable::ReportedIsDurable>::default(),
         Box::<save_before_speaking::SaveBeforeSpeaking>::default(),

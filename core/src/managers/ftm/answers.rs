@@ -112,7 +112,11 @@ impl Ftm {
         let served = self.registry.entries().map(|entry| {
             let (pid, incarnation) = self.registry.process(entry.name);
             let host = entry.decided.host().unwrap_or(HostId(0));
-            ArmorRow { name: entry.name, host, pid, incarnation, state: self.registry.state(entry.name) }
+            let state = match self.is_stranded(entry) {
+                true => ArmorState::Requested,
+                false => self.registry.state(entry.name),
+            };
+            ArmorRow { name: entry.name, host, pid, incarnation, state }
         });
         std::iter::once(ftm).chain(daemons).chain(served).collect()
     }

@@ -116,7 +116,10 @@ impl Ftm {
             | ArmorName::Mirror(_)
             | ArmorName::Heartbeat(_) => match self.registry.sight(host, unit) {
                 Sighting::Known => {}
-                Sighting::Began => self.began(unit.name, step),
+                Sighting::Began => {
+                    self.began(unit.name, step);
+                    self.recover(now, step);
+                }
                 Sighting::Stray => {
                     if self.registry.get(unit.name).is_none() {
                         let why = format!("nobody needs it on {host}; it is retired there");
@@ -159,8 +162,7 @@ impl Ftm {
     /// are told of a later one when it can be reached.
     fn tell_moved(&mut self, name: ArmorName, step: &mut FtmStep) {
         let (ArmorName::Surrogate(job) | ArmorName::Fanout(job)) = name else { return };
-        let is_later = |entry: &Entry| matches!(entry.decided, Decided::Installing { incarnation, .. } if incarnation > Incarnation(1));
-        if self.registry.get(name).is_some_and(is_later) {
+        if self.registry.get(name).is_some_and(Entry::is_later_life) {
             let following: Vec<ArmorName> = self.users.who_await(job).collect();
             following.into_iter().for_each(|user| self.reply(user, UserMessage::Moved { name }, step));
         }
@@ -291,6 +293,7 @@ impl Ftm {
             Decided::Lost { host: known, .. } if known == host => {}
             Decided::Requested | Decided::Retiring { .. } | Decided::Lost { .. } => self.retire_at(host, name, step),
         }
+        self.recover(now, step);
     }
 
     fn move_or_give_up(&mut self, now: Moment, host: HostId, entry: &Entry, why: &str, step: &mut FtmStep) {

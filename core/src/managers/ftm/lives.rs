@@ -166,6 +166,7 @@ impl Ftm {
             self.reply(user, ended(job, &end), step);
         }
         self.retire_all(job, step);
+        self.recover(now, step);
         self.start_jobs(step);
         for old in self.jobs.surplus() {
             self.forget(old, step);

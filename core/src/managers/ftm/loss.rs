@@ -7,7 +7,6 @@ use std::collections::BTreeSet;
 
 use crate::armor::{Effect, Moment, Timer};
 use crate::elements::detector::FIRST;
-use crate::managers::ftm::placement::{Placing, Plan};
 use crate::managers::ftm::record::{Standing, StandingRecord};
 use crate::managers::ftm::registry::{Decided, Entry};
 use crate::managers::ftm::ring::{self, Watching};
@@ -167,34 +166,53 @@ impl Ftm {
         self.charge(now, host, Incident::Lost(fault), step);
         self.revive_later(host, step);
         for entry in here {
-            self.lose_armor(now, host, &entry, &why, step);
+            self.lose_armor(now, &entry, &why, step);
         }
+        self.recover(now, step);
         self.watch_hosts(step);
     }
 
-    fn lose_armor(&mut self, now: Moment, host: HostId, entry: &Entry, why: &str, step: &mut FtmStep) {
+    fn lose_armor(&mut self, now: Moment, entry: &Entry, why: &str, step: &mut FtmStep) {
         match entry.decided {
+            // Its turn comes.
+            Decided::Installing { .. } if self.is_stranded(entry) => {}
             // It waits for its host, which it serves.
             Decided::Installing { .. } if entry.name.job().is_none() => self.registry.unsee(entry.name),
-            Decided::Installing { .. } if self.needs(entry.name) => self.relocate(now, host, entry, why, step),
+            Decided::Installing { .. } if self.needs(entry.name) => {
+                self.relocate(now, entry, why, &[], step);
+            }
             // What is lost is fenced: its daemon is told to end it if it is ever heard again.
             Decided::Installing { .. } | Decided::Retiring { .. } => self.retired(entry.name, step),
             Decided::Requested | Decided::Lost { .. } => {}
         }
     }
 
-    /// An ARMOR gets its next lives on another host; its lives on this one count no more.
-    fn relocate(&mut self, now: Moment, from: HostId, entry: &Entry, why: &str, step: &mut FtmStep) {
-        let (name, job) = (entry.name, entry.name.job());
-        let plan = match job.filter(|_| self.can_move(name)) {
-            Some(job) => self.plan(job, &[name], &entry.tried),
-            None => Plan::default(),
-        };
-        let Some(Placing { host: to, .. }) = plan.places.first().copied() else {
-            return self.give_up(now, from, entry, why, step);
+    /// An ARMOR gets its next lives on another host, which is told; its lives on the lost one count no more. It is given up if
+    /// no host can have it, and stays where it is if only hosts could that are too busy now.
+    pub(super) fn relocate(
+        &mut self,
+        now: Moment,
+        entry: &Entry,
+        why: &str,
+        busy: &[HostId],
+        step: &mut FtmStep,
+    ) -> Option<HostId> {
+        let (name, from) = (entry.name, entry.placed()?);
+        let not_on: Vec<HostId> = entry.tried.iter().chain(busy).copied().collect();
+        let Some(to) = self.other_host(name, &not_on) else {
+            if busy.is_empty() || self.other_host(name, &entry.tried).is_none() {
+                self.give_up(now, from, entry, why, step);
+            }
+            return None;
         };
         let story = Story::ArmorMoved { name, from, to, why: self.why_there(name, to, why) };
         self.go_on(now, entry, to, story, step);
+        Some(to)
+    }
+
+    fn other_host(&self, name: ArmorName, not_on: &[HostId]) -> Option<HostId> {
+        let job = name.job().filter(|_| self.can_move(name))?;
+        self.plan(job, &[name], not_on).places.first().map(|placing| placing.host)
     }
 
     /// A lost host has joined again.

@@ -25,6 +25,7 @@
 //! | `loss` | what becomes of a lost host and of its ARMORs |
 //! | `conduct` | whether a host is trusted, by what is on record of it |
 //! | `quarantine` | what becomes of one that is not |
+//! | [`recovery`] | how many lanes of lost hosts go on elsewhere at a time |
 //! | [`revival`] | how a lost host is tried |
 //! | `moves` | what a person has moved to other hosts |
 //! | `unresolved` | what a person must look at, and what they say of it |
@@ -50,6 +51,7 @@ mod places;
 mod profiles;
 mod quarantine;
 mod record;
+pub mod recovery;
 pub mod registry;
 mod reign;
 pub mod revival;

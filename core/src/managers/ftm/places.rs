@@ -32,7 +32,8 @@ impl Ftm {
 
     /// Who may start, and who is the first that may not.
     fn admission(&self) -> (Vec<JobId>, Option<JobId>) {
-        let mut room = Room { cores: self.cores_up(), ..Room::default() };
+        let cores = self.cores_up().map(|(_, cores)| u32::from(cores)).sum();
+        let mut room = Room { cores, ..Room::default() };
         let mut waiting = Vec::new();
         for record in self.jobs.iter().filter(|record| record.end.is_none()) {
             let (job, needs) = (record.id, &record.job.needs);
@@ -46,10 +47,10 @@ impl Ftm {
         admission::admit(waiting, room)
     }
 
-    fn cores_up(&self) -> u32 {
-        let up = self.hosts.values().filter(|known| known.takes_lanes());
-        let cores = |profile: Option<u16>| u32::from(profile.unwrap_or(self.cores));
-        up.map(|known| cores(known.profile.as_ref().map(|record| record.profile.cores))).sum()
+    /// The hosts that take lanes, and their cores.
+    pub(super) fn cores_up(&self) -> impl Iterator<Item = (HostId, u16)> {
+        let up = self.hosts.iter().filter(|(_, known)| known.takes_lanes());
+        up.map(|(&host, known)| (host, known.profile.as_ref().map_or(self.cores, |record| record.profile.cores)))
     }
 
     /// The hosts that a job waits for before it can start, if its wishes make it wait.
@@ -91,7 +92,7 @@ impl Ftm {
         let requested = self.registry.of_job(record.id).filter(|entry| entry.decided == Decided::Requested);
         let names: Vec<ArmorName> = requested.map(|entry| entry.name).collect();
         if names.is_empty() {
-            return None;
+            return self.waits_for_turn(record);
         }
         let plan = self.plan(record.id, &names, &[]);
         shortage(&plan, &names).or_else(|| Some(format!("for a host: {}", plan.why())))
@@ -145,6 +146,7 @@ impl Ftm {
 
     /// Places for what was requested when there was no host that would do.
     pub(super) fn place_requested(&mut self, now: Moment, step: &mut FtmStep) {
+        self.recover(now, step);
         let mut requested: BTreeMap<JobId, Vec<ArmorName>> = BTreeMap::new();
         for entry in self.registry.entries().filter(|entry| entry.decided == Decided::Requested) {
             if let Some(job) = entry.name.job() {

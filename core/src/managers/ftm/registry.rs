@@ -120,6 +120,12 @@ impl Entry {
         }
     }
 
+    /// Whether it had lives before those that it is to have.
+    #[must_use]
+    pub fn is_later_life(&self) -> bool {
+        matches!(self.decided, Decided::Installing { incarnation, .. } if incarnation > Incarnation(1))
+    }
+
     /// Whether it had lives on another host and knows of them what its Mirror knows.
     #[must_use]
     pub fn is_moved(&self) -> bool {

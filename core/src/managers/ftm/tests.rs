@@ -5,6 +5,7 @@ mod hosts;
 mod moves;
 mod people;
 mod quarantine;
+mod recovery;
 mod revival;
 
 use proptest::prelude::*;

@@ -17,7 +17,7 @@ use chameleon_core::principal::{self, Principal};
 use chameleon_core::token::Token;
 use chameleon_node::bulk::shelf;
 use chameleon_node::client::{Client, ClientEvent, block_on};
-use chameleon_node::home::{Bases, Home, HomeError, clear_abandoned};
+use chameleon_node::home::{Address, Bases, Home, HomeError, clear_abandoned};
 use chameleon_node::pki::enrol::Wish;
 use chameleon_node::pki::{self, Founded, Standing, certificate};
 use chameleon_node::store::members;
@@ -134,7 +134,13 @@ impl Place {
     ///
     /// # Errors
     /// There is one, or it cannot be started.
-    pub fn found(&self, listen: SocketAddr, name: String, lifetime: Duration) -> Result<System, Failure> {
+    pub fn found(
+        &self,
+        listen: SocketAddr,
+        name: String,
+        lifetime: Duration,
+        store: Option<Address>,
+    ) -> Result<System, Failure> {
         if let Some(member) = self.member()? {
             let why = format!("this home is {member} of a cluster already; `chameleon daemon` starts it");
             return Err(Failure::Asked(why));
@@ -150,6 +156,9 @@ impl Place {
         let home = Home::create(&self.home).map_err(system)?;
         let listen = choose(listen)?.to_string();
         pki::found(&home, &Founded { name, listen, lifetime }).map_err(system)?;
+        if let Some(store) = store {
+            candidates::stand_for(&home, FIRST, store)?;
+        }
         self.start_host(FIRST)
     }
 
@@ -171,6 +180,26 @@ impl Place {
         Ok(joined.map_err(|why| Failure::Refused(why.to_string()))?.member)
     }
 
+    /// Starts the host that this home is, as a candidate for the FTM.
+    ///
+    /// # Errors
+    /// It may not have the FTM, or as [`Place::start_host`].
+    pub fn start_candidate(&self, host: HostId, store: Address, key: Option<&Path>) -> Result<System, Failure> {
+        let home = Home::open(&self.home).map_err(system)?;
+        let standing = Standing::of(&home).map_err(system)?;
+        let may_serve = standing.as_ref().map(Standing::may_serve_as_ftm).transpose().map_err(system)?;
+        if may_serve != Some(true) {
+            let why =
+                "this host may not have the FTM; `chameleon token create --role ftm` makes a token for one that may";
+            return Err(Failure::Asked(why.to_owned()));
+        }
+        if let (Some(standing), Some(key)) = (standing, key) {
+            standing.keep_authority_key(key).map_err(system)?;
+        }
+        candidates::stand_for(&home, host, store)?;
+        self.start_host(host)
+    }
+
     /// Starts the host that this home is.
     ///
     /// # Errors
@@ -181,8 +210,9 @@ impl Place {
             return Err(Failure::RunsAlready { home: self.home.clone() });
         }
         launch::start(&home, host, BLANKS).map_err(system)?;
+        let may_have_ftm = host == FIRST || home.managers().map_err(system)?.is_some();
         let started = System { home, ephemeral: false };
-        if host == FIRST {
+        if may_have_ftm {
             started.await_ftm()?;
         }
         Ok(started)

@@ -1,5 +1,7 @@
 //! Who may have the FTM, and the etcd that they share.
 
+use std::path::Path;
+
 use chameleon_core::names::HostId;
 use chameleon_node::home::{Address, Home, Managers};
 use chameleon_node::pki::Standing;
@@ -45,15 +47,26 @@ fn hexadecimal(bytes: [u8; 8]) -> String {
     format!("{:016x}", u64::from_le_bytes(bytes))
 }
 
-/// Makes the host of this home, a member of a cluster, a candidate.
+/// Makes the host of this home, a member of a cluster, a candidate; with a copy of the authority's key it lets others in
+/// while it has the FTM.
 ///
 /// # Errors
-/// It had the FTM alone so far, or another store.
-pub fn stand_for(home: &Home, host: HostId, store: Address) -> Result<(), Failure> {
+/// It may not have the FTM, or had it alone so far; or that is the key of another cluster.
+pub fn stand_for(home: &Home, host: HostId, store: Address, key: Option<&Path>) -> Result<(), Failure> {
     let standing = Standing::of(home).map_err(|why| system(&why))?;
-    let cluster = standing.map(|standing| standing.cluster()).transpose().map_err(|why| system(&why))?;
-    let cluster = cluster.ok_or_else(|| Failure::Asked("this home belongs to no cluster".to_owned()))?;
+    let standing = standing.ok_or_else(|| Failure::Asked("this home belongs to no cluster".to_owned()))?;
+    if !standing.may_serve_as_ftm().map_err(|why| system(&why))? {
+        let why = format!(
+            "{host} may not have the FTM: it joined as a plain host; `chameleon token create --role ftm` makes a token \
+             with which another home can join that may"
+        );
+        return Err(Failure::Refused(why));
+    }
     not_alone_so_far(home)?;
+    if let Some(key) = key {
+        standing.keep_authority_key(key).map_err(|why| system(&why))?;
+    }
+    let cluster = standing.cluster().map_err(|why| system(&why))?;
     home.keep_managers(&Managers { store, cluster, candidates: vec![host] }).map_err(|why| system(&why))
 }
 

@@ -157,7 +157,7 @@ impl Place {
         let listen = choose(listen)?.to_string();
         pki::found(&home, &Founded { name, listen, lifetime }).map_err(system)?;
         if let Some(store) = store {
-            candidates::stand_for(&home, FIRST, store)?;
+            candidates::stand_for(&home, FIRST, store, None)?;
         }
         self.start_host(FIRST)
     }
@@ -185,18 +185,8 @@ impl Place {
     /// # Errors
     /// It may not have the FTM, or as [`Place::start_host`].
     pub fn start_candidate(&self, host: HostId, store: Address, key: Option<&Path>) -> Result<System, Failure> {
-        let home = Home::open(&self.home).map_err(system)?;
-        let standing = Standing::of(&home).map_err(system)?;
-        let may_serve = standing.as_ref().map(Standing::may_serve_as_ftm).transpose().map_err(system)?;
-        if may_serve != Some(true) {
-            let why =
-                "this host may not have the FTM; `chameleon token create --role ftm` makes a token for one that may";
-            return Err(Failure::Asked(why.to_owned()));
-        }
-        if let (Some(standing), Some(key)) = (standing, key) {
-            standing.keep_authority_key(key).map_err(system)?;
-        }
-        candidates::stand_for(&home, host, store)?;
+        let home = self.home_at_rest()?;
+        candidates::stand_for(&home, host, store, key)?;
         self.start_host(host)
     }
 
@@ -205,10 +195,7 @@ impl Place {
     /// # Errors
     /// It runs already, or cannot be started.
     pub fn start_host(&self, host: HostId) -> Result<System, Failure> {
-        let home = Home::open(&self.home).map_err(system)?;
-        if home.has_daemon() && !home.is_stopping() {
-            return Err(Failure::RunsAlready { home: self.home.clone() });
-        }
+        let home = self.home_at_rest()?;
         launch::start(&home, host, BLANKS).map_err(system)?;
         let may_have_ftm = host == FIRST || home.managers().map_err(system)?.is_some();
         let started = System { home, ephemeral: false };
@@ -216,6 +203,15 @@ impl Place {
             started.await_ftm()?;
         }
         Ok(started)
+    }
+
+    /// This home, in which nothing runs.
+    fn home_at_rest(&self) -> Result<Home, Failure> {
+        let home = Home::open(&self.home).map_err(system)?;
+        match home.has_daemon() && !home.is_stopping() {
+            true => Err(Failure::RunsAlready { home: self.home.clone() }),
+            false => Ok(home),
+        }
     }
 
     /// The system of this home, if one runs.

@@ -32,7 +32,7 @@ pub struct Entry {
     #[n(2)]
     pub address: String,
     /// It may serve as FTM.
-    #[n(130)]
+    #[n(3)]
     #[cbor(default)]
     pub may_serve: bool,
 }

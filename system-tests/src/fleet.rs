@@ -225,10 +225,13 @@ impl<'a> Fleet<'a> {
         self.network.as_ref().expect("this fleet is wired")
     }
 
-    /// What runs on a host that is wired.
+    /// What runs on a host.
     #[must_use]
     pub fn processes(&self, host: u16) -> Vec<Process> {
-        processes::of_network(self.network().inode(host))
+        match &self.network {
+            Some(network) => processes::of_network(network.inode(host)),
+            None => processes::of_home(&self.home(host)),
+        }
     }
 
     /// Every process of a host dies at once.

@@ -154,10 +154,11 @@ fn on_machines_of_their_own_another_host_takes_the_reign_and_is_found_by_all() {
     fleet.join(3);
     let first = fleet.submit(2, &job(0));
     assert_eq!(fleet.await_end(&first)["state"], "result");
-    fleet.down_on(1);
+
+    fleet.kill(1);
     let second = fleet.submit(2, &job(1));
-    let ftm = Armor::list(&fleet.on(2, &["armors", "--json"]).run().exits(0));
-    assert!(ftm.iter().any(|armor| armor.kind == "ftm" && armor.host == "h2"), "{ftm:?}");
+    let armors = Armor::list(&fleet.on(2, &["armors", "--json"]).run().exits(0));
+    assert!(armors.iter().any(|armor| armor.kind == "ftm" && armor.host == "h2"), "{armors:?}");
     // The third is no candidate, and finds whoever reigns.
     eventually("both jobs are told of as ended", REIGNS_WITHIN, || {
         let rows = fleet.json(3, &["ps", "--all"]);
@@ -165,5 +166,14 @@ fn on_machines_of_their_own_another_host_takes_the_reign_and_is_found_by_all() {
         (ended == 2).then_some(())
     });
     assert!(second > first, "the numbers go on: {first} {second}");
+
+    fleet.down_on(3);
+    let plain = fleet.on(3, &["ftm", "--store", &url, "--detach"]).run().exits(125);
+    assert!(plain.err().contains("h3 may not have the FTM"), "{plain}");
+    let _ = fleet.start_again(1);
+    eventually("the first host serves the reign of the second", REIGNS_WITHIN, || {
+        let armors = fleet.armors();
+        armors.iter().any(|armor| armor.id == "daemon-h1" && armor.state == "running").then_some(())
+    });
     fleet.down();
 }

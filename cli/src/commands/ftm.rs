@@ -18,19 +18,13 @@ use crate::system::Place;
 const SHORTEST: Millis = Millis(48_000);
 
 #[derive(Debug, clap::Args)]
-#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Ftm {
     #[command(subcommand)]
     act: Option<Act>,
-    #[command(flatten)]
-    candidate: Option<Candidate>,
-}
-
-#[derive(Debug, clap::Args)]
-struct Candidate {
     /// The etcd that all candidates share, and the prefix of this cluster's keys there
-    #[arg(long, value_name = "URL", required = true)]
-    store: Address,
+    #[arg(long, value_name = "URL")]
+    store: Option<Address>,
     /// A copy of `pki/authority.key` of the founder's home; without it this host lets nobody in while it has the FTM
     #[arg(long, value_name = "FILE")]
     authority_key: Option<PathBuf>,
@@ -66,12 +60,27 @@ struct Init {
 
 impl Ftm {
     pub fn execute(self, place: &Place) -> Result<u8, Failure> {
-        let init = match self {
-            Ftm { act: Some(Act::Init(init)), .. } => init,
-            Ftm { act: None, candidate: Some(candidate) } => return candidate.execute(place),
-            Ftm { act: None, candidate: None } => return Err(Failure::Asked("give --store, or init".to_owned())),
-        };
-        let Init { listen, name, lifetime, store, detach } = init;
+        match self.act {
+            Some(Act::Init(init)) => init.execute(place),
+            None => self.stand(place),
+        }
+    }
+
+    /// This host is a candidate from now on.
+    fn stand(self, place: &Place) -> Result<u8, Failure> {
+        let nowhere = "candidates share an etcd; give `--store URL`, or make a cluster with `chameleon ftm init`";
+        let store = self.store.ok_or_else(|| Failure::Asked(nowhere.to_owned()))?;
+        let signals = Signals::block()?;
+        let detach = self.joining.detach;
+        let host = self.joining.host(place)?;
+        let system = place.start_candidate(host, store, self.authority_key.as_deref())?;
+        stand(system, detach, &signals, "it may have the FTM from now on")
+    }
+}
+
+impl Init {
+    fn execute(self, place: &Place) -> Result<u8, Failure> {
+        let Init { listen, name, lifetime, store, detach } = self;
         if lifetime < SHORTEST {
             let why = format!("certificates that are good for {lifetime} could not be renewed in time; give at least {SHORTEST}");
             return Err(Failure::Asked(why));
@@ -79,15 +88,5 @@ impl Ftm {
         let signals = Signals::block()?;
         let system = place.found(listen, name, Duration::from_millis(lifetime.0), store)?;
         stand(system, detach, &signals, "`chameleon token create` lets others join")
-    }
-}
-
-impl Candidate {
-    fn execute(self, place: &Place) -> Result<u8, Failure> {
-        let signals = Signals::block()?;
-        let detach = self.joining.detach;
-        let host = self.joining.host(place)?;
-        let system = place.start_candidate(host, self.store, self.authority_key.as_deref())?;
-        stand(system, detach, &signals, "it may have the FTM from now on")
     }
 }

@@ -16,6 +16,7 @@ use chameleon_node::home::Home;
 use chameleon_node::launch;
 use chameleon_node::process::{Factory, Process};
 use system::{DAEMON, HOST, System};
+use toys::Kept;
 
 const TESTS: &[(&str, fn())] = &[
     ("what_was_confirmed_survives_kill_9", what_was_confirmed_survives_kill_9),
@@ -46,46 +47,50 @@ fn main() -> ExitCode {
 }
 
 fn counter(job: u64) -> ArmorName {
-    ArmorName::Voter(JobId(job))
+    ArmorName::Surrogate(JobId(job))
 }
 
 fn what_was_confirmed_survives_kill_9() {
-    let mut system = System::start();
+    let system = System::start();
     let mut said = 0;
     for round in 1..=5 {
-        let row = system.running(counter(1), |row| row.incarnation.0 >= round);
+        let kept = system.running(counter(1), |kept| kept.incarnation.0 >= round);
         for _ in 0..20 {
             said += 1;
             system.count(counter(1), said);
         }
-        system.kill(row.pid);
-        system.running(counter(1), |next| next.incarnation > row.incarnation);
+        system.kill(&kept);
+        system.running(counter(1), |next| next.incarnation > kept.incarnation);
         let (count, last) = system.counted(counter(1), |_, last| last >= said);
         assert_eq!((count, last), (said, said), "nothing is lost and nothing is there twice");
     }
 }
 
+/// One that dies is restored, and so is watched; nobody else was restarted meanwhile.
+fn assert_all_were_adopted(system: &System, before: &[Kept]) {
+    system.kill(&before[0]);
+    system.running(before[0].name, |kept| kept.incarnation > before[0].incarnation);
+    assert_eq!(before[1..], system.all_running()[1..]);
+}
+
 fn survivors_replace_a_dead_daemon_and_are_adopted() {
-    let mut system = System::start();
+    let system = System::start();
     let before = system.all_running();
     let dead = system.process(DAEMON);
     dead.kill();
     let next = system.next_process(DAEMON, &dead);
     assert_ne!(next.mark(), dead.mark());
-    let after = system.all_running();
-    assert_eq!(before, after, "nobody was restarted");
-    system.kill(after[0].pid);
-    system.running(after[0].name, |row| row.incarnation > after[0].incarnation);
+    assert_all_were_adopted(&system, &before);
 }
 
 fn a_stopped_daemon_is_replaced_too() {
-    let mut system = System::start();
+    let system = System::start();
     let before = system.all_running();
     let frozen = system.process(DAEMON);
     system.freeze(&frozen);
     system.next_process(DAEMON, &frozen);
     assert!(frozen.has_exited());
-    assert_eq!(before, system.all_running());
+    assert_all_were_adopted(&system, &before);
 }
 
 fn of_many_who_start_a_daemon_one_succeeds() {
@@ -100,9 +105,8 @@ fn of_many_who_start_a_daemon_one_succeeds() {
 }
 
 fn stopping_ends_every_process_and_an_ephemeral_home() {
-    let mut system = System::start();
-    let rows = system.all_running();
-    let processes: Vec<_> = rows.iter().map(|row| system.process(row.name)).chain([system.process(DAEMON)]).collect();
+    let system = System::start();
+    let processes = system.processes();
     system.stop();
     assert!(processes.iter().all(chameleon_node::process::Process::has_exited));
     assert!(system.home().is_gone());
@@ -132,15 +136,14 @@ fn copies_die_with_their_daemon_and_outlive_their_original() {
 
 fn a_home_ends_with_its_owner() {
     let mut system = System::start();
-    let rows = system.all_running();
-    let processes: Vec<_> = rows.iter().map(|row| system.process(row.name)).chain([system.process(DAEMON)]).collect();
+    let processes = system.processes();
     system.kill_owner();
     system.await_end(&processes);
     assert!(system.is_empty());
 }
 
 fn a_system_whose_store_is_damaged_is_not_started() {
-    let mut system = System::start_standing();
+    let system = System::start_standing();
     system.stop();
     std::fs::write(system.home().store(), "nothing that a store would hold").unwrap();
     let error = launch::start(system.home(), HOST, 0).unwrap_err();
@@ -149,7 +152,7 @@ fn a_system_whose_store_is_damaged_is_not_started() {
 }
 
 fn a_standing_home_starts_again_where_it_was() {
-    let mut system = System::start_standing();
+    let system = System::start_standing();
     system.running(counter(2), |_| true);
     for number in 1..=10 {
         system.count(counter(2), number);
@@ -157,7 +160,7 @@ fn a_standing_home_starts_again_where_it_was() {
     system.stop();
     assert!(!system.home().is_gone());
     launch::start(system.home(), HOST, 2).unwrap();
-    system.running(counter(2), |row| row.incarnation.0 >= 2);
+    system.running(counter(2), |kept| kept.incarnation.0 >= 2);
     system.count(counter(2), 11);
     assert_eq!(system.counted(counter(2), |_, last| last == 11), (11, 11));
     system.stop();

@@ -1,23 +1,25 @@
 //! A system of toys under test, and how a user's command sees it. Every process that it starts is known
 //! by its home and ends with it.
 
+use std::collections::BTreeMap;
+use std::fmt::Debug;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-use chameleon_core::armor::Progress;
-use chameleon_core::message::{ArmorRow, ArmorState, DaemonMessage, Message, UserMessage, Vitals, VoterMessage};
+use chameleon_core::message::{DaemonMessage, Message, SurrogateMessage, UserMessage};
 use chameleon_core::names::{ArmorName, HostId, Incarnation, JobId};
 use chameleon_node::client::{Client, ClientEvent, block_on};
 use chameleon_node::home::{Bases, Home};
 use chameleon_node::launch;
 use chameleon_node::process::{Factory, Process, mark};
+use minicbor::Decode;
 use rustix::event::Timespec;
 use rustix::process::{Pid, Signal};
 use tokio::time::timeout;
 
-use crate::toys;
+use crate::toys::{self, Kept};
 
 pub const HOST: HostId = HostId(1);
 pub const DAEMON: ArmorName = ArmorName::Daemon(HOST);
@@ -28,7 +30,6 @@ pub struct System {
     directory: tempfile::TempDir,
     home: Home,
     owner: Option<Child>,
-    rows: Vec<ArmorRow>,
 }
 
 impl System {
@@ -49,7 +50,7 @@ impl System {
 
     fn in_home(directory: tempfile::TempDir, home: Home, owner: Option<Child>) -> System {
         launch::start(&home, HOST, 3).unwrap();
-        System { directory, home, owner, rows: Vec::new() }
+        System { directory, home, owner }
     }
 
     pub fn home(&self) -> &Home {
@@ -80,39 +81,50 @@ impl System {
         .unwrap()
     }
 
-    /// Waits until the daemon says that an ARMOR runs, and it is as wanted.
-    pub fn running(&mut self, name: ArmorName, wanted: impl Fn(&ArmorRow) -> bool) -> ArmorRow {
-        let is_wanted = |row: &&ArmorRow| row.name == name && row.state == ArmorState::Running && wanted(row);
-        self.rows(|rows| rows.iter().any(|row| is_wanted(&row)));
-        self.rows.iter().find(is_wanted).cloned().unwrap()
+    /// Waits until the daemon keeps a counter that runs and is as wanted.
+    pub fn running(&self, name: ArmorName, wanted: impl Fn(&Kept) -> bool) -> Kept {
+        let is_wanted = |kept: &&Kept| kept.name == name && kept.process.is_some() && wanted(kept);
+        let kept = self.kept(|kept| kept.iter().any(|kept| is_wanted(&kept)));
+        kept.iter().find(is_wanted).cloned().unwrap()
     }
 
-    /// Waits until the daemon says that all ARMORs run.
-    pub fn all_running(&mut self) -> Vec<ArmorRow> {
-        let runs = |row: &ArmorRow| row.state == ArmorState::Running;
-        self.rows(|rows| rows.len() == toys::COUNTERS as usize && rows.iter().all(runs));
-        self.rows.clone()
+    /// Waits until all counters run.
+    pub fn all_running(&self) -> Vec<Kept> {
+        self.kept(|kept| kept.len() == toys::COUNTERS && kept.iter().all(|kept| kept.process.is_some()))
     }
 
-    fn rows(&mut self, wanted: impl Fn(&[ArmorRow]) -> bool) {
-        self.rows = self.client(async |client| {
-            client.open(DAEMON);
-            loop {
-                match timeout(Duration::from_millis(5), client.recv()).await {
-                    Ok(ClientEvent::Message { message: Message::User(UserMessage::Armors(rows)), .. })
-                        if wanted(&rows) =>
-                    {
-                        return rows;
-                    }
-                    Ok(_) => {}
-                    Err(_) => ask(client),
-                }
+    /// What the daemon's next life would know of its counters.
+    fn kept(&self, wanted: impl Fn(&[Kept]) -> bool) -> Vec<Kept> {
+        let last = |records: Vec<Kept>| -> Vec<Kept> {
+            let last: BTreeMap<_, _> = records.into_iter().map(|kept| (kept.name, kept)).collect();
+            last.into_values().collect()
+        };
+        self.saved(DAEMON, last, |kept| wanted(kept))
+    }
+
+    /// Reads an ARMOR's journal, as its next life would and without saying anything to it, until what is read
+    /// is as wanted.
+    fn saved<R: for<'b> Decode<'b, ()>, T: Debug>(
+        &self,
+        name: ArmorName,
+        read: impl Fn(Vec<R>) -> T,
+        wanted: impl Fn(&T) -> bool,
+    ) -> T {
+        let deadline = Instant::now() + BOUND;
+        let path = self.home.armor(HOST, name).join("journal");
+        loop {
+            // There is none before the ARMOR first runs.
+            let found = read(records(&std::fs::read(&path).unwrap_or_default()));
+            if wanted(&found) {
+                return found;
             }
-        });
+            assert!(Instant::now() < deadline, "{name} has saved {found:?}");
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// Tells a counter a number, and waits until it has confirmed it.
-    pub fn count(&mut self, counter: ArmorName, number: u64) {
+    pub fn count(&self, counter: ArmorName, number: u64) {
         self.client(async |client| {
             client.open(counter);
             loop {
@@ -127,26 +139,22 @@ impl System {
         });
     }
 
-    /// How many numbers a counter has after a kill, and the last of them. Reads its journal as the next
-    /// life would, without saying anything new.
-    pub fn counted(&mut self, counter: ArmorName, wanted: impl Fn(u64, u64) -> bool) -> (u64, u64) {
-        let deadline = Instant::now() + BOUND;
-        let journal = self.home.armor(HOST, counter).join("journal");
-        loop {
-            let found = numbers(&std::fs::read(&journal).unwrap());
-            let (count, last) = (found.len() as u64, found.last().copied().unwrap_or_default());
-            if wanted(count, last) {
-                return (count, last);
-            }
-            assert!(Instant::now() < deadline, "{count} {last}");
-            std::thread::yield_now();
-        }
+    /// How many numbers a counter has after a kill, and the last of them.
+    pub fn counted(&self, counter: ArmorName, wanted: impl Fn(u64, u64) -> bool) -> (u64, u64) {
+        let ends = |found: Vec<u64>| (found.len() as u64, found.last().copied().unwrap_or_default());
+        self.saved(counter, ends, |(count, last)| wanted(*count, *last))
     }
 
     /// The process that listens under a name.
     pub fn process(&self, name: ArmorName) -> Process {
         let stream = UnixStream::connect(self.home.socket(name)).unwrap();
         Process::at_other_end(&stream).unwrap()
+    }
+
+    /// The daemon's process and those of all counters, once they run.
+    pub fn processes(&self) -> Vec<Process> {
+        let counters = self.all_running().into_iter().map(|kept| kept.name);
+        counters.chain([DAEMON]).map(|name| self.process(name)).collect()
     }
 
     /// Waits until another process listens under a name.
@@ -163,8 +171,8 @@ impl System {
         }
     }
 
-    pub fn kill(&self, pid: u32) {
-        Process::open_pid(pid).unwrap().kill();
+    pub fn kill(&self, kept: &Kept) {
+        Process::open_pid(kept.process.as_ref().unwrap().pid).unwrap().kill();
     }
 
     pub fn freeze(&self, process: &Process) {
@@ -186,7 +194,7 @@ impl System {
         }
     }
 
-    pub fn stop(&mut self) {
+    pub fn stop(&self) {
         let daemon = self.process(DAEMON);
         self.client(async |client| {
             client.open(DAEMON);
@@ -217,15 +225,9 @@ impl Drop for System {
     }
 }
 
-/// A question that the toy daemon answers with its rows.
-fn ask(client: &mut Client) {
-    let vitals = Vitals { incarnation: Incarnation(1), beat: 0, progress: Progress::default() };
-    client.send(DAEMON, DaemonMessage::Pong(vitals));
-}
-
 /// What tells a counter this number.
-fn of_number(number: u64) -> VoterMessage {
-    VoterMessage::VerdictsKept { below: number, life: Incarnation::default() }
+fn of_number(number: u64) -> SurrogateMessage {
+    SurrogateMessage::Consumed { upto: number }
 }
 
 fn counted(message: &Message) -> Option<(u64, u64)> {
@@ -234,7 +236,7 @@ fn counted(message: &Message) -> Option<(u64, u64)> {
     Some((count.parse().ok()?, last.parse().ok()?))
 }
 
-fn numbers(journal: &[u8]) -> Vec<u64> {
+fn records<R: for<'b> Decode<'b, ()>>(journal: &[u8]) -> Vec<R> {
     let boot = chameleon_node::journal::this_boot();
     let contents = chameleon_node::journal::record::decode(journal, boot).unwrap();
     contents.records.iter().map(|saved| minicbor::decode(&saved.bytes).unwrap()).collect()
@@ -242,16 +244,17 @@ fn numbers(journal: &[u8]) -> Vec<u64> {
 
 /// Prints what processes and links cost here; compares nothing.
 pub fn figures() {
-    let mut system = System::start();
-    let rows = system.all_running();
-    for (name, pid) in rows.iter().map(|row| (row.name, row.pid)).chain([(DAEMON, system.process(DAEMON).mark().pid)]) {
+    let system = System::start();
+    let counters = system.all_running().into_iter().map(|kept| kept.name);
+    for name in counters.chain([DAEMON]) {
+        let pid = system.process(name).mark().pid;
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
         println!("{name}: {}", status.lines().find(|line| line.starts_with("VmRSS")).unwrap_or_default());
     }
     for (what, warm) in [("a new process becomes an ARMOR", false), ("a blank process becomes an ARMOR", true)] {
         print_times(what, (0..40).map(|number| installed(&system.home, number, warm)).collect());
     }
-    let counter = rows[0].name;
+    let counter = ArmorName::Surrogate(JobId(1));
     let took = system.client(async |client| {
         client.open(counter);
         while !matches!(client.recv().await, ClientEvent::Up(_)) {}
@@ -269,7 +272,7 @@ pub fn figures() {
 
 /// From the decision until the ARMOR can be reached.
 fn installed(home: &Home, number: u64, warm: bool) -> Duration {
-    let name = ArmorName::Voter(JobId(1_000 + number + if warm { 1_000 } else { 0 }));
+    let name = ArmorName::Surrogate(JobId(1_000 + number + if warm { 1_000 } else { 0 }));
     let home = std::sync::Arc::new(Home::open(home.path()).unwrap());
     let mut factory = Factory::new(home.clone(), HOST, 1).unwrap();
     let mut since = Instant::now();

@@ -1,17 +1,18 @@
 //! Two small ARMORs: a counter that saves each number before it says how many there were, and a daemon
-//! that keeps counters running.
+//! that keeps counters running. They go by the names of SMs, whom users may tell numbers; one goes by that of
+//! the FTM, for which whoever starts a system waits.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use chameleon_core::armor::{Armor, Effect, Event, LinkEvent, Moment, Progress, Step};
-use chameleon_core::message::{ArmorRow, ArmorState, DaemonMessage, UserMessage, VoterMessage};
+use chameleon_core::message::{DaemonMessage, SurrogateMessage, UserMessage};
 use chameleon_core::names::{ArmorName, Incarnation, JobId};
 use chameleon_core::shell::{Identity, Place, Running, Shell};
 use chameleon_core::world::{ProcessCommand, ProcessEvent, ProcessMark};
 use minicbor::{Decode, Encode};
 
-/// How many counters the daemon keeps.
-pub const COUNTERS: u64 = 3;
+/// How many counters the daemon keeps: three SMs by name, and an FTM.
+pub const COUNTERS: usize = 4;
 
 pub fn raise(identity: Identity) -> Option<Box<dyn Running>> {
     Some(match identity.name {
@@ -35,7 +36,7 @@ impl Counter {
 }
 
 impl Armor for Counter {
-    type Message = VoterMessage;
+    type Message = SurrogateMessage;
     type Record = u64;
 
     fn apply(&mut self, number: &u64) {
@@ -43,14 +44,14 @@ impl Armor for Counter {
         self.last = *number;
     }
 
-    fn handle(&mut self, _: Moment, event: Event<VoterMessage>) -> Step<u64> {
+    fn handle(&mut self, _: Moment, event: Event<SurrogateMessage>) -> Step<u64> {
         let mut step = Step::none();
         match event {
-            Event::Message { from, message: VoterMessage::VerdictsKept { below, .. } } => {
+            Event::Message { from, message: SurrogateMessage::Consumed { upto } } => {
                 self.users.insert(from);
-                match below % 2 {
-                    0 => step.record(self, below),
-                    _ => step.record_on_disk(self, below),
+                match upto % 2 {
+                    0 => step.record(self, upto),
+                    _ => step.record_on_disk(self, upto),
                 }
                 self.answer(from, &mut step);
             }
@@ -69,14 +70,15 @@ impl Armor for Counter {
     }
 }
 
-#[derive(Debug, Clone, Encode, Decode)]
-struct Kept {
+/// What the daemon saves about a counter; its process once that has said that it is ready.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Kept {
     #[n(0)]
-    name: ArmorName,
+    pub name: ArmorName,
     #[n(1)]
-    incarnation: Incarnation,
+    pub incarnation: Incarnation,
     #[n(2)]
-    process: Option<ProcessMark>,
+    pub process: Option<ProcessMark>,
 }
 
 /// Installs the counters and restores those that die.
@@ -86,14 +88,13 @@ struct Keeper {
     kept: BTreeMap<ArmorName, Kept>,
     blanks: BTreeSet<u32>,
     wanted: BTreeSet<ArmorName>,
-    ready: BTreeSet<ArmorName>,
 }
 
 impl Keeper {
     fn new(identity: Identity) -> Keeper {
-        let (kept, blanks, ready) = Default::default();
-        let wanted = (1..=COUNTERS).map(|job| ArmorName::Voter(JobId(job))).collect();
-        Keeper { identity, kept, blanks, wanted, ready }
+        let (kept, blanks) = Default::default();
+        let wanted = (1..COUNTERS as u64).map(|job| ArmorName::Surrogate(JobId(job))).chain([ArmorName::Ftm]).collect();
+        Keeper { identity, kept, blanks, wanted }
     }
 
     fn assign(&mut self, step: &mut Step<Kept>) {
@@ -107,24 +108,12 @@ impl Keeper {
         step.then(Effect::Process(ProcessCommand::Stock { blanks: 2 }));
     }
 
-    fn rows(&self) -> Vec<ArmorRow> {
-        let row = |kept: &Kept| ArmorRow {
-            name: kept.name,
-            host: self.identity.host,
-            pid: kept.process.as_ref().map_or(0, |process| process.pid),
-            incarnation: kept.incarnation,
-            state: if self.ready.contains(&kept.name) { ArmorState::Running } else { ArmorState::Installing },
-        };
-        self.kept.values().map(row).collect()
-    }
-
     fn process(&mut self, event: ProcessEvent, step: &mut Step<Kept>) {
         match event {
             ProcessEvent::Blank { process } => drop(self.blanks.insert(process.pid)),
             ProcessEvent::BlankLost { pid } => drop(self.blanks.remove(&pid)),
             ProcessEvent::Exited { name, incarnation } => {
                 if self.kept.get(&name).is_some_and(|kept| kept.incarnation == incarnation) {
-                    self.ready.remove(&name);
                     self.wanted.insert(name);
                 }
             }
@@ -160,15 +149,10 @@ impl Armor for Keeper {
                 if name != self.identity.name =>
             {
                 step.record(self, Kept { name, incarnation, process: Some(process) });
-                self.ready.insert(name);
             }
             Event::Message { message: DaemonMessage::Stop, .. } => {
                 step.then(Effect::Process(ProcessCommand::Stop));
             }
-            Event::Message { from, message: DaemonMessage::Pong(_) } => {
-                step.send(from, UserMessage::Armors(self.rows()));
-            }
-            Event::Link(LinkEvent::Up { peer, .. }) => step.send(peer, UserMessage::Armors(self.rows())),
             _ => {}
         }
         self.assign(&mut step);

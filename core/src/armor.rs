@@ -156,6 +156,8 @@ pub enum Timer {
     Reign,
     /// A host in quarantine is to be tested, or its test took too long.
     Parole(HostId),
+    /// A lost host is to be tried.
+    Revive(HostId),
 }
 
 /// What must be saved, and what is done once it is.

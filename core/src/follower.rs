@@ -203,6 +203,7 @@ impl Follower {
             | UserMessage::Revoked { .. }
             | UserMessage::Drained { .. }
             | UserMessage::Pardoned { .. }
+            | UserMessage::RevivedBy { .. }
             | UserMessage::Moving { .. }
             | UserMessage::Located { .. }
             | UserMessage::Book(_) => Vec::new(),

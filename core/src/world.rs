@@ -254,6 +254,8 @@ pub enum ProcessCommand {
     Notify { notice: u64, command: Vec<OsBytes>, text: String },
     /// The whole system of this home ends now.
     Stop,
+    /// Starts a host by this command, which is told the text; answered by `Summoned`. FTM only.
+    Summon { host: HostId, command: Vec<OsBytes>, text: String },
     /// Starts a daemon on this host, unless one holds its lock.
     Revive,
     /// Knocks at the door of another host's daemon, to see what its system does; answered by `Knocked`.
@@ -323,6 +325,12 @@ pub enum ProcessEvent {
     },
     Notified {
         notice: u64,
+        /// What went wrong, if it did.
+        failure: Option<String>,
+    },
+    /// The command that was to start a host has ended.
+    Summoned {
+        host: HostId,
         /// What went wrong, if it did.
         failure: Option<String>,
     },

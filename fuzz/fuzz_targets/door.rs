@@ -1,18 +1,3 @@
-//! What a stranger sends first: any bytes say whom it calls, or do not, and nothing else.
 #![no_main]
 
-use chameleon_core::names::HostId;
-use chameleon_node::links::Destination;
-use chameleon_node::links::door::server_name;
-use libfuzzer_sys::fuzz_target;
-
-fuzz_target!(|bytes: &[u8]| {
-    if let Ok(Some(name)) = server_name(bytes) {
-        let _ = Destination::parse(&name, HostId(1));
-    }
-    if let Ok(text) = std::str::from_utf8(bytes)
-        && let Some(destination) = Destination::parse(text, HostId(1))
-    {
-        assert_eq!(Destination::parse(&destination.sni(HostId(1)), HostId(1)), Some(destination));
-    }
-});
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| chameleon_fuzz::door::run(bytes));

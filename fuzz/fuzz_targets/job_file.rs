@@ -1,21 +1,3 @@
-//! A job file is read or refused, and a refusal can be shown; what was read is fit to run.
 #![no_main]
 
-use chameleon_core::job::{self, OsBytes, Stdin, Surroundings};
-use libfuzzer_sys::fuzz_target;
-
-fuzz_target!(|bytes: &[u8]| {
-    let surroundings = Surroundings {
-        directory: OsBytes::from(b"/run/here".to_vec()),
-        environment: vec![OsBytes::from(b"A=\xff".to_vec())],
-        stdin: Stdin::Null,
-        read: &|_| Ok(bytes.to_vec()),
-    };
-    match job::parse("job.toml", bytes, &surroundings) {
-        Ok(accepted) => {
-            assert_eq!(accepted.job.check(), []);
-            let _ = accepted.remarks.render(true);
-        }
-        Err(refusal) => assert!(!refusal.render(false).is_empty()),
-    }
-});
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| chameleon_fuzz::job_file::run(bytes));

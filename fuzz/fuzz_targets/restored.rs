@@ -1,30 +1,3 @@
-//! An ARMOR is restored from what it saved: any records are refused, or it lives on with them.
 #![no_main]
 
-use chameleon_core::armor::Moment;
-use chameleon_core::armors::raise;
-use chameleon_core::names::{ArmorName, HostId, Incarnation, JobId, LaneId};
-use chameleon_core::shell::Identity;
-use libfuzzer_sys::fuzz_target;
-
-const JOB: JobId = JobId(1);
-const HOST: HostId = HostId(1);
-const NAMES: [ArmorName; 7] = [
-    ArmorName::Ftm,
-    ArmorName::Daemon(HOST),
-    ArmorName::Surrogate(JOB),
-    ArmorName::Voter(JOB),
-    ArmorName::Fanout(JOB),
-    ArmorName::Execution(JOB, LaneId(0)),
-    ArmorName::Mirror(JOB),
-];
-
-fuzz_target!(|input: (u8, Vec<Vec<u8>>)| {
-    let (kind, records) = input;
-    let name = NAMES[usize::from(kind) % NAMES.len()];
-    let identity = Identity { name, incarnation: Incarnation(2), host: HOST, cores: 2, seed: [7; 32], mirror: None, elected: false };
-    let mut armor = raise(identity).expect("every one of them is an ARMOR");
-    if armor.restore(&records).is_ok() {
-        let _ = armor.resume(Moment { boot: chameleon_core::names::Millis(1), unix_ms: 1 });
-    }
-});
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| chameleon_fuzz::restored::run(bytes));

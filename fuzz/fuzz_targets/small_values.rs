@@ -1,18 +1,3 @@
-//! Durations, sizes, ranges of tasks and injections are read or refused; an injection reads back
-//! as it prints.
 #![no_main]
 
-use chameleon_core::job::{Injection, values};
-use libfuzzer_sys::fuzz_target;
-
-fuzz_target!(|text: &str| {
-    let refused = [
-        values::duration(text).err().map(|bad| bad.to_string()),
-        values::size(text).err().map(|bad| bad.to_string()),
-        values::tasks(text).err().map(|bad| bad.to_string()),
-    ];
-    assert!(refused.into_iter().flatten().all(|sentence| sentence.starts_with("expected ")));
-    if let Ok(injection) = text.parse::<Injection>() {
-        assert_eq!(injection.to_string().parse(), Ok(injection));
-    }
-});
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| chameleon_fuzz::small_values::run(bytes));

@@ -1,19 +1,3 @@
-//! A strategy file is read or refused, and a refusal can be shown; what was read is sound, and
-//! stays so with any lanes that are asked for.
 #![no_main]
 
-use chameleon_core::strategy;
-use libfuzzer_sys::fuzz_target;
-
-fuzz_target!(|bytes: &[u8]| {
-    match strategy::parse("mine.toml", bytes) {
-        Ok(strategy) => {
-            assert_eq!(strategy.check(), []);
-            assert!(!strategy.explain().is_empty());
-            let replicas = bytes.first().map(|byte| u16::from(*byte));
-            let adjusted = strategy.with(replicas, bytes.last().map(|byte| u16::from(*byte)), None);
-            assert!(adjusted.is_err() || adjusted.is_ok_and(|strategy| strategy.check().is_empty()));
-        }
-        Err(refusal) => assert!(!refusal.render(false).is_empty()),
-    }
-});
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| chameleon_fuzz::strategy_file::run(bytes));

@@ -41,6 +41,8 @@ pub enum Question {
     Drain { host: HostId, drained: bool },
     /// That what was started at most once in this job is on record as something that did not happen.
     DidNotHappen { job: JobId },
+    /// That this host be started by this command when it is lost.
+    ReviveBy { host: HostId, command: String },
     /// That this host be trusted again.
     Pardon { host: HostId },
     /// That this ARMOR go on on that host.
@@ -68,6 +70,10 @@ impl Question {
                 note: "nothing came of it".to_owned(),
                 force: false,
             },
+            Question::ReviveBy { host, command } => {
+                let words = command.split_whitespace().map(|word| word.as_bytes().to_vec().into());
+                FtmMessage::ReviveBy { host: *host, command: words.collect() }
+            }
             Question::Pardon { host } => FtmMessage::Pardon { host: *host },
             Question::Move { name, to } => FtmMessage::Move { name: *name, to: *to },
         }

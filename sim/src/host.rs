@@ -11,6 +11,7 @@ use chameleon_core::profile::{Numeric, Profile};
 use chameleon_core::shell::{Identity, Input};
 use chameleon_core::world::{ProcessCommand, ProcessEvent, ProcessMark};
 
+use crate::faults::{Fault, HostFault};
 use crate::history::Fact;
 use crate::process::{Arrival, Body, Condition, Pid, Process};
 use crate::world::{Next, World};
@@ -21,6 +22,8 @@ const CORES: u16 = 2;
 const START_US: u64 = 2_000;
 const RESTORE_US: u64 = 800;
 const NOTICE_US: u64 = 100;
+/// How long it takes until a machine that is switched on can be reached, in microseconds.
+const POWER_ON_US: u64 = 3_000_000;
 /// How often the unit looks, in microseconds.
 const UNIT_US: u64 = 2_000_000;
 
@@ -207,6 +210,10 @@ impl World {
             ProcessCommand::Notify { notice, text, .. } => {
                 self.tell(|| format!("the user is notified: {text}"));
                 self.report(pid, ProcessEvent::Notified { notice, failure: None });
+            }
+            ProcessCommand::Summon { host: lost, .. } => {
+                self.report(pid, ProcessEvent::Summoned { host: lost, failure: None });
+                self.later(POWER_ON_US, Next::Fault(Fault::Host(lost, HostFault::Returns)));
             }
             ProcessCommand::Stop => self.standing.stopping = true,
             ProcessCommand::Revive => self.later(1_000, Next::Revive { host }),

@@ -336,10 +336,13 @@ fn ask(words: &[&str]) -> Result<Question, String> {
         ["drain", host] => Ok(Question::Drain { host: value(host, "a host")?, drained: true }),
         ["resume", host] => Ok(Question::Drain { host: value(host, "a host")?, drained: false }),
         ["did-not-happen", job] => Ok(Question::DidNotHappen { job: value(job, "a job")? }),
+        ["revive", host, words @ ..] => {
+            Ok(Question::ReviveBy { host: value(host, "a host")?, command: words.join(" ") })
+        }
         ["pardon", host] => Ok(Question::Pardon { host: value(host, "a host")? }),
         ["move", name, host] => Ok(Question::Move { name: value(name, "an ARMOR")?, to: value(host, "a host")? }),
         _ => Err(format!(
-            "expected ask token, ask enrol, ask revoke, ask drain, ask resume, ask pardon, ask did-not-happen or ask move, found ask {}",
+            "expected ask token, ask enrol, ask revoke, ask drain, ask resume, ask revive, ask pardon, ask did-not-happen or ask move, found ask {}",
             words.join(" ")
         )),
     }

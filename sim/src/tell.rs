@@ -1,6 +1,7 @@
 //! What happened, in words: for the stories, and for whoever looks for a defect.
 
 use chameleon_core::armor::{Effect, LinkEvent};
+use chameleon_core::job::OsBytes;
 use chameleon_core::managers::ftm::FtmRecord;
 use chameleon_core::message::{
     CopyMessage, DaemonMessage, ExecutionMessage, FanoutMessage, FtmMessage, InitMessage, Message, MirrorMessage,
@@ -199,6 +200,7 @@ fn to_user(message: &UserMessage) -> Option<String> {
         }
         UserMessage::Drained { host, drained: false, .. } => Some(format!("{host} is used again")),
         UserMessage::Resolved { job, .. } => Some(format!("that is on record of {job}")),
+        UserMessage::RevivedBy { host, command } => Some(format!("{host} will be started by {}", words(command))),
         UserMessage::Pardoned { host, was_quarantined: true } => Some(format!("{host} is pardoned")),
         UserMessage::Pardoned { host, was_quarantined: false } => Some(format!("{host} was trusted before")),
         UserMessage::Moving { name, from, to } => Some(format!("{name} goes on on {to} instead of {from}")),
@@ -234,6 +236,7 @@ fn to_ftm(message: &FtmMessage) -> Option<String> {
         FtmMessage::Drain { host, drained: true } => Some(format!("place nothing more on {host}")),
         FtmMessage::Drain { host, drained: false } => Some(format!("use {host} again")),
         FtmMessage::Resolve { job, .. } => Some(format!("{job} did not happen")),
+        FtmMessage::ReviveBy { host, command } => Some(format!("start {host} by {}", words(command))),
         FtmMessage::Pardon { host } => Some(format!("trust {host} again")),
         FtmMessage::Tested { number, answer, .. } => Some(format!("test task {number} results in {}", answer.short())),
         FtmMessage::Move { name, to } => Some(format!("let {name} go on on {to}")),
@@ -316,6 +319,10 @@ fn to_execution(message: &ExecutionMessage) -> Option<String> {
         ExecutionMessage::Commit { .. } => Some("commit".to_owned()),
         _ => None,
     }
+}
+
+fn words(command: &[OsBytes]) -> String {
+    command.iter().map(|word| String::from_utf8_lossy(word)).collect::<Vec<_>>().join(" ")
 }
 
 fn list(items: &[impl std::fmt::Display]) -> String {

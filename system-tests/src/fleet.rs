@@ -165,6 +165,20 @@ impl<'a> Fleet<'a> {
         finished
     }
 
+    /// The words that start a host again as who it was, wherever on this machine they are said.
+    #[must_use]
+    pub fn words_to_start(&self, host: u16) -> Vec<String> {
+        let (enter, home) = (self.network().enter(host), self.home(host));
+        let chameleon = binary::chameleon().display().to_string();
+        let words = ["nsenter", &enter, "env", &format!("CHAMELEON_HOME={}", home.display()), &chameleon];
+        words.into_iter().chain(["daemon", "--detach"]).map(str::to_owned).collect()
+    }
+
+    /// Somebody else started this host again.
+    pub fn was_started(&mut self, host: u16) {
+        self.running.insert(host);
+    }
+
     // ---- what is asked ----
 
     /// What a listing says on a host.

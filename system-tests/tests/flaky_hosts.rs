@@ -1,7 +1,9 @@
-//! A host that dies again and again gets no lanes for a while, does test tasks, and gets lanes again.
+//! A host that dies again and again gets no lanes for a while, does test tasks, and gets lanes again. One that is lost is
+//! started by the command that its owner gave.
 
 use std::time::Duration;
 
+use chameleon_system_tests::standing::Armor;
 use chameleon_system_tests::{Fleet, Trial, eventually, network};
 use serde_json::Value;
 
@@ -19,6 +21,13 @@ fn state(fleet: &Fleet<'_>) -> Value {
 
 fn becomes(fleet: &Fleet<'_>, word: &str) {
     eventually(&format!("h3 is {word}"), WITHIN, || (state(fleet)["state"] == word).then_some(()));
+}
+
+fn all_are_watched(fleet: &Fleet<'_>) {
+    eventually("all hosts are watched", WITHIN, || {
+        let beats = |armor: &&Armor| armor.kind == "heartbeat" && armor.state == "running";
+        (fleet.armors().iter().filter(beats).count() == usize::from(HOSTS)).then_some(())
+    });
 }
 
 /// The hosts of a job's lanes, once all three run; the job ends right.
@@ -39,12 +48,7 @@ fn a_host_that_dies_again_and_again_is_quarantined_and_tested() {
     let trial = Trial::new();
     let mut fleet = Fleet::wired(&trial, HOSTS);
     for _ in 0..3 {
-        eventually("all hosts are watched", WITHIN, || {
-            let beats = |kind: &str| {
-                fleet.armors().iter().filter(|armor| armor.kind == kind && armor.state == "running").count()
-            };
-            (beats("heartbeat") == usize::from(HOSTS)).then_some(())
-        });
+        all_are_watched(&fleet);
         fleet.kill(FLAKY);
         becomes(&fleet, "lost");
         let _ = fleet.start_again(FLAKY);
@@ -66,5 +70,31 @@ fn a_host_that_dies_again_and_again_is_quarantined_and_tested() {
     assert!(hosts_of_lanes(&fleet).contains(&"h3".to_owned()));
     let told = fleet.on(1, &["host", "pardon", "h3"]).run().exits(0).out();
     assert_eq!(told, "h3 is not in quarantine\n");
+    fleet.down();
+}
+
+#[test]
+fn a_lost_host_is_started_by_its_command() {
+    if !network::is_possible() {
+        return;
+    }
+    let trial = Trial::new();
+    let mut fleet = Fleet::wired(&trial, HOSTS);
+    all_are_watched(&fleet);
+    let words = fleet.words_to_start(FLAKY);
+    let told = fleet.on(1, &["host", "revive", "h3", "--"]).args(&words).run().exits(0).out();
+    assert!(told.starts_with("when h3 is lost, it is started by nsenter "), "{told}");
+    assert_eq!(state(&fleet)["revive"][0], "nsenter");
+    let own = fleet.on(1, &["host", "revive", "h1", "--", "true"]).run().exits(125);
+    assert!(own.err().contains("the FTM's own host"), "{own}");
+    let other = fleet.on(2, &["host", "revive", "h3", "--", "true"]).run().exits(125);
+    assert!(other.err().contains("by its owner"), "{other}");
+    fleet.kill(FLAKY);
+    becomes(&fleet, "lost");
+    becomes(&fleet, "up");
+    fleet.was_started(FLAKY);
+    let events = fleet.on(1, &["events"]).run().exits(0).out();
+    assert!(events.contains("h3, which is lost, was called, and its revive command started (time 1)"), "{events}");
+    assert!(hosts_of_lanes(&fleet).contains(&"h3".to_owned()));
     fleet.down();
 }

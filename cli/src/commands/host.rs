@@ -1,6 +1,10 @@
 //! `chameleon host show HOST`: one host in full, as its Init ARMOR found it. `drain`, `resume` and `pardon`: whether it is
-//! used.
+//! used. `revive`: how it is started when it is lost.
 
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+
+use chameleon_core::job::OsBytes;
 use chameleon_core::message::{Conduct, FtmMessage, HostRow, Query, UserMessage};
 use chameleon_core::names::{ArmorName, HostId};
 use chameleon_core::profile::{Clock, Profile};
@@ -40,6 +44,14 @@ enum What {
         /// The host, such as h1
         host: HostId,
     },
+    /// Start a host by a command whenever it is lost; without a command, by none
+    Revive {
+        /// The host, such as h1
+        host: HostId,
+        /// What is run on the FTM's host, such as ssh, or whatever switches the machine on
+        #[arg(last = true)]
+        command: Vec<OsString>,
+    },
     /// Use a host again that was drained
     Resume {
         /// The host, such as h1
@@ -66,6 +78,15 @@ impl Host {
                 let text = match pardoned(&mut session, host)? {
                     true => format!("{host} gets lanes again"),
                     false => format!("{host} is not in quarantine"),
+                };
+                screen::print(&text)?;
+            }
+            What::Revive { host, command } => {
+                let command = command.into_iter().map(|word| OsStringExt::into_vec(word).into()).collect();
+                let command = revived_by(&mut session, host, command)?;
+                let text = match command.is_empty() {
+                    true => format!("{host} is only called when it is lost"),
+                    false => format!("when {host} is lost, it is started by {}", typed(&command)),
                 };
                 screen::print(&text)?;
             }
@@ -110,19 +131,34 @@ fn pardoned(session: &mut dyn Session, host: HostId) -> Result<bool, Failure> {
     })
 }
 
+/// Has a host started by this command when it is lost.
+fn revived_by(session: &mut dyn Session, host: HostId, command: Vec<OsBytes>) -> Result<Vec<OsBytes>, Failure> {
+    ask(session, &FtmMessage::ReviveBy { host, command }, |answer| match answer {
+        UserMessage::RevivedBy { host: of, command } => (of == host).then_some(command),
+        _ => None,
+    })
+}
+
+fn typed(command: &[OsBytes]) -> String {
+    command.iter().map(|word| String::from_utf8_lossy(word)).collect::<Vec<_>>().join(" ")
+}
+
 /// All that is known of a host.
 #[derive(Debug, PartialEq)]
 struct Shown {
     row: HostRow,
     profile: Option<Box<Profile>>,
     conduct: Box<Conduct>,
+    revive: Vec<OsBytes>,
 }
 
 /// # Errors
 /// There is no such host, or the FTM does not answer.
 fn shown(session: &mut dyn Session, host: HostId) -> Result<Shown, Failure> {
     ask(session, &FtmMessage::Ask(Query::Host(host)), |answer| match answer {
-        UserMessage::Host { row, profile, conduct } if row.host == host => Some(Shown { row, profile, conduct }),
+        UserMessage::Host { row, profile, conduct, revive } if row.host == host => {
+            Some(Shown { row, profile, conduct, revive })
+        }
         _ => None,
     })
 }
@@ -130,6 +166,7 @@ fn shown(session: &mut dyn Session, host: HostId) -> Result<Shown, Failure> {
 fn json_of(shown: &Shown) -> Value {
     let mut value = hosts::json_of(&shown.row);
     value["profile"] = shown.profile.as_deref().map_or(Value::Null, profile_json);
+    value["revive"] = shown.revive.iter().map(|word| String::from_utf8_lossy(word)).collect();
     let incidents = shown.conduct.incidents.iter();
     value["incidents"] = incidents.map(|(at, what)| json!({ "unix_ms": at, "what": what.to_string() })).collect();
     value["quarantine"] = shown.conduct.quarantine.map_or(Value::Null, |quarantine| {
@@ -181,6 +218,9 @@ fn text_of(shown: &Shown) -> String {
         format!("runs       {} lanes and {} other ARMORs of {} jobs", row.lanes, row.armors - row.lanes, row.jobs),
     ];
     lines.extend(row.entry.iter().map(|entry| format!("name       {}, reached at {}", entry.name, entry.address)));
+    if !shown.revive.is_empty() {
+        lines.push(format!("revive     {}", typed(&shown.revive)));
+    }
     lines.extend(conduct_lines(&shown.conduct, &zone));
     match &shown.profile {
         Some(profile) => lines.extend(profile_lines(profile)),
@@ -304,9 +344,9 @@ mod tests {
     #[test]
     fn a_host_is_shown_with_what_it_lacks() {
         let (row, found, conduct) = (row(), Some(Box::new(profile())), Box::<Conduct>::default());
-        let answer = UserMessage::Host { row: row.clone(), profile: found.clone(), conduct: conduct.clone() };
+        let answer = UserMessage::Host { row: row.clone(), profile: found.clone(), conduct: conduct.clone(), revive: vec![] };
         let all = shown(&mut Scripted::answering(vec![answer]), HostId(2)).unwrap();
-        assert_eq!(all, Shown { row, profile: found, conduct });
+        assert_eq!(all, Shown { row, profile: found, conduct, revive: vec![] });
         insta::assert_snapshot!(profile_lines(&profile()).join("\n"), @r"
         platform   Linux aarch64 glibc 2.36, kernel 6.8.0
         CPU        4 × Neoverse, 90000 pieces of work a second
@@ -339,7 +379,9 @@ mod tests {
         ");
         conduct.parole();
         assert_eq!(conduct_lines(&conduct, &TimeZone::UTC)[2], "quarantine on parole, 0 of 3 test tasks done");
-        let all = Shown { row: row(), profile: None, conduct: Box::new(conduct) };
+        let all = Shown { row: row(), profile: None, conduct: Box::new(conduct), revive: vec!["ssh".as_bytes().to_vec().into()] };
+        assert_eq!(json_of(&all)["revive"][0], "ssh");
+        assert!(text_of(&all).contains("revive     ssh"));
         assert_eq!((&json_of(&all)["incidents"][1]["what"], &json_of(&all)["quarantine"]["times"]), (
             &Value::from("a lane of j4 repeated a wrong value there"),
             &Value::from(1)

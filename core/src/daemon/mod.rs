@@ -362,7 +362,7 @@ impl Daemon {
             ProcessEvent::OwnerGone => step.then(Effect::Process(ProcessCommand::Stop)),
             ProcessEvent::PolicyRead(text) => self.policy_read(now, text, step),
             ProcessEvent::Notified { .. } | ProcessEvent::Knocked { .. } => {}
-            ProcessEvent::RoundTrip { .. } | ProcessEvent::Transfers(_) => {}
+            ProcessEvent::RoundTrip { .. } | ProcessEvent::Transfers(_) | ProcessEvent::Summoned { .. } => {}
             ProcessEvent::Profiled(_) | ProcessEvent::Signed { .. } => {}
             ProcessEvent::ReignSeen(sight) => self.reign_seen(now, &sight, step),
         }

@@ -3,7 +3,7 @@
 use minicbor::{Decode, Encode};
 
 use crate::message::HostFault;
-use crate::names::{JobId, Millis};
+use crate::names::{HostId, JobId, Millis};
 
 /// Something that speaks against a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
@@ -52,4 +52,20 @@ pub struct Quarantine {
     /// Test tasks that it has done right, once it is on parole.
     #[n(2)]
     pub parole: Option<u32>,
+}
+
+/// A try to get a lost host back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct Tried {
+    #[n(0)]
+    pub host: HostId,
+    /// How many tries there were by now.
+    #[n(1)]
+    pub tries: u32,
+    /// Its revive command was started; it was called in any case.
+    #[n(2)]
+    pub by_command: bool,
+    /// `None`: that was the last time.
+    #[n(3)]
+    pub again: Option<Millis>,
 }

@@ -2,7 +2,7 @@
 
 use minicbor::{Decode, Encode};
 
-use crate::job::Job;
+use crate::job::{Job, OsBytes};
 use crate::message::{Hearing, Measured, Occurrence, Outcome, Unmirrored};
 use crate::names::{ArmorName, Digest, HostId, Incarnation, JobId, Millis};
 use crate::principal::{Principal, Role};
@@ -228,6 +228,15 @@ pub enum FtmMessage {
         name: ArmorName,
         #[n(1)]
         to: HostId,
+    },
+    /// User → FTM: when this host is lost, start it by this command, on the FTM's host; empty: by none. Answered by
+    /// `UserMessage::RevivedBy` (once it is on disk) or `Refused`.
+    #[n(143)]
+    ReviveBy {
+        #[n(0)]
+        host: HostId,
+        #[n(1)]
+        command: Vec<OsBytes>,
     },
     /// User → FTM: trust this host again that is in quarantine. Answered by `UserMessage::Pardoned` (once it is on
     /// disk) or `Refused`.

@@ -24,7 +24,7 @@ use minicbor::{Decode, Encode};
 use crate::armor::Progress;
 use crate::names::Incarnation;
 
-pub use conduct::{Conduct, Incident, Quarantine};
+pub use conduct::{Conduct, Incident, Quarantine, Tried};
 pub use daemon::{Bid, DaemonMessage};
 pub use evidence::{Diagnosis, Evidence, Why};
 pub use execution::{ExecutionMessage, LaneOrders, Purpose};

@@ -4,7 +4,7 @@
 use minicbor::{Decode, Encode};
 
 use crate::job::{InjectionKind, OsBytes};
-use crate::message::{Diagnosis, Evidence, Hearing, HostFault, Incident, Outcome, Resolution, Value, Why};
+use crate::message::{Diagnosis, Evidence, Hearing, HostFault, Incident, Outcome, Resolution, Tried, Value, Why};
 use crate::names::{ArmorName, ExecutionId, HostId, Incarnation, LaneId, Millis, StageId, TaskId};
 use crate::principal::Principal;
 use crate::world::{BlockedWhy, Reign};
@@ -412,12 +412,13 @@ pub enum Story {
     },
     /// A host in quarantine is to show that it does so many known tasks right.
     #[n(141)]
-    HostOnParole {
-        #[n(0)]
-        host: HostId,
-        #[n(1)]
-        tasks: u32,
-    },
+    HostOnParole(#[n(0)] HostId, #[n(1)] u32),
+    /// A lost host was tried.
+    #[n(143)]
+    HostTried(#[n(0)] Tried),
+    /// The command that was to start a lost host failed, for this reason.
+    #[n(144)]
+    ReviveFailed(#[n(0)] HostId, #[n(1)] String),
     /// It did, or a person pardoned it.
     #[n(142)]
     HostTrusted {

@@ -52,6 +52,7 @@ fn to_ftm(from: ArmorName, message: &FtmMessage) -> bool {
         | FtmMessage::Revoke { .. }
         | FtmMessage::Drain { .. }
         | FtmMessage::Pardon { .. }
+        | FtmMessage::ReviveBy { .. }
         | FtmMessage::Move { .. }
         | FtmMessage::Introduced(_) => from.kind() == Kind::User,
         FtmMessage::Unmirrored { name, .. } => from == *name,

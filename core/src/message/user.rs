@@ -4,7 +4,7 @@ use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 
 use crate::book::{Book, Entry};
-use crate::job::Job;
+use crate::job::{Job, OsBytes};
 use crate::message::{ArmorState, Conduct, Occurrence, Outcome, Resolution};
 use crate::names::{ArmorName, Digest, ExecutionId, HostId, Incarnation, JobId, LaneId, StageId, TaskId};
 use crate::principal::Principal;
@@ -86,6 +86,9 @@ pub enum UserMessage {
         /// What is on record of it.
         #[n(140)]
         conduct: Box<Conduct>,
+        /// By what it is started when it is lost.
+        #[n(141)]
+        revive: Vec<OsBytes>,
     },
 
     /// SM → user: more decided output, in order. Answered by `SurrogateMessage::Consumed`.
@@ -143,6 +146,14 @@ pub enum UserMessage {
         moved: Vec<(ArmorName, HostId)>,
         #[n(3)]
         stays: Vec<(ArmorName, String)>,
+    },
+    /// FTM → user: when this host is lost, it is started by this command; empty: by none.
+    #[n(142)]
+    RevivedBy {
+        #[n(0)]
+        host: HostId,
+        #[n(1)]
+        command: Vec<OsBytes>,
     },
     /// FTM → user: this host is trusted, whether or not it was before.
     #[n(140)]

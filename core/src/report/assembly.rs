@@ -105,6 +105,8 @@ impl Assembly {
             | Story::HostQuarantined { .. }
             | Story::HostOnParole { .. }
             | Story::HostTrusted { .. }
+            | Story::HostTried { .. }
+            | Story::ReviveFailed { .. }
             | Story::ArmorTransferred { .. }
             | Story::LinkCut { .. }
             | Story::LinkRestored { .. } => {}

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::message::{Hearing, HostFault, Incident, Story};
+use crate::message::{Hearing, HostFault, Incident, Story, Tried};
 use crate::names::Millis;
 use crate::report::sentence::count;
 
@@ -42,13 +42,22 @@ impl Story {
                 write!(f, "{host} is quarantined{again}, no new lanes go there: {}; ", why.join(", "))?;
                 write!(f, "it is tested in {wait}")
             }
-            Story::HostOnParole { host, tasks } => {
+            Story::HostOnParole(host, tasks) => {
                 write!(f, "{host} is on parole: it is to do {} with known answers", count((*tasks).into(), "task"))
             }
             Story::HostTrusted { host, pardoned: false } => {
                 write!(f, "{host} did its test tasks right and gets lanes again")
             }
             Story::HostTrusted { host, pardoned: true } => write!(f, "{host} was pardoned and gets lanes again"),
+            Story::HostTried(Tried { host, tries, by_command, again }) => {
+                let how = if *by_command { "called, and its revive command started" } else { "called" };
+                let next = match again {
+                    Some(wait) => format!("again in {wait}"),
+                    None => "that was the last time, a person must look".to_owned(),
+                };
+                write!(f, "{host}, which is lost, was {how} (time {tries}); {next}")
+            }
+            Story::ReviveFailed(host, why) => write!(f, "{host} could not be started: {why}"),
             Story::LinkRestored { from, to } => write!(f, "{to} hears {from} again"),
             _ => Ok(()),
         }

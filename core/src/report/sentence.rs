@@ -58,6 +58,8 @@ impl Story {
             Story::HostQuarantined { .. } => "host-quarantined",
             Story::HostOnParole { .. } => "host-on-parole",
             Story::HostTrusted { .. } => "host-trusted",
+            Story::HostTried { .. } => "host-tried",
+            Story::ReviveFailed { .. } => "revive-failed",
             Story::ArmorTransferred { .. } => "armor-transferred",
             Story::Unclear { .. } => "unclear",
             Story::Undecided { .. } => "undecided",
@@ -120,6 +122,8 @@ impl fmt::Display for Story {
             | Story::HostQuarantined { .. }
             | Story::HostOnParole { .. }
             | Story::HostTrusted { .. }
+            | Story::HostTried { .. }
+            | Story::ReviveFailed { .. }
             | Story::LinkCut { .. }
             | Story::LinkRestored { .. } => self.host(f),
             Story::Enrolled { member, name } => write!(f, "{member} ({name}) was let into the cluster"),

@@ -67,6 +67,7 @@ impl World {
             }
             ProcessCommand::Clean { name, job } => self.processes.clean(name, job),
             ProcessCommand::Notify { notice, command, text } => self.processes.notify(notice, command, text),
+            ProcessCommand::Summon { host, command, text } => self.processes.summon(host, command, text),
             ProcessCommand::Stop => self.processes.stop(),
             ProcessCommand::Revive => self.processes.revive(),
             ProcessCommand::Knock { host } => self.processes.knock(host),

@@ -195,8 +195,17 @@ impl Processes {
     pub fn notify(&self, notice: u64, command: Vec<OsBytes>, text: String) {
         let reporter = self.reporter.clone();
         tokio::task::spawn_blocking(move || {
-            let failure = notify::run(&command, &text).err().map(|error| error.to_string());
+            let failure = notify::run("notify", &command, &text).err().map(|error| error.to_string());
             reporter.process(ProcessEvent::Notified { notice, failure });
+        });
+    }
+
+    /// Starts a lost host by a person's command.
+    pub fn summon(&self, host: HostId, command: Vec<OsBytes>, text: String) {
+        let reporter = self.reporter.clone();
+        tokio::task::spawn_blocking(move || {
+            let failure = notify::run("revive", &command, &text).err().map(|error| error.to_string());
+            reporter.process(ProcessEvent::Summoned { host, failure });
         });
     }
 

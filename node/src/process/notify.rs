@@ -1,4 +1,4 @@
-//! Tells a user's command something: the text comes on its standard input.
+//! Runs a person's command, to notify them or to start a lost host: a text comes on its standard input.
 
 use std::ffi::OsStr;
 use std::io::{self, Write};
@@ -17,24 +17,24 @@ const LIMIT_S: i64 = 30;
 /// A pipe holds this much even if the command does not read; longer texts are cut.
 const LONGEST: usize = 60 << 10;
 
-/// Why a notice was not delivered.
+/// Why the command did not do its part.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum NotifyError {
-    #[error("no notify command is set")]
-    NoCommand,
-    #[error("cannot run the notify command {program}: {source}")]
-    Run { program: String, source: io::Error },
-    #[error("the notify command {program} ended with {status}")]
-    Failed { program: String, status: ExitStatus },
-    #[error("the notify command {program} took longer than {LIMIT_S} s and was killed")]
-    Late { program: String },
+    #[error("no {what} command is set")]
+    NoCommand { what: &'static str },
+    #[error("cannot run the {what} command {program}: {source}")]
+    Run { what: &'static str, program: String, source: io::Error },
+    #[error("the {what} command {program} ended with {status}")]
+    Failed { what: &'static str, program: String, status: ExitStatus },
+    #[error("the {what} command {program} took longer than {LIMIT_S} s and was killed")]
+    Late { what: &'static str, program: String },
 }
 
 /// Runs the command and waits for it, for a bounded time.
-pub(super) fn run(command: &[OsBytes], text: &str) -> Result<(), NotifyError> {
-    let (program, arguments) = command.split_first().ok_or(NotifyError::NoCommand)?;
+pub(super) fn run(what: &'static str, command: &[OsBytes], text: &str) -> Result<(), NotifyError> {
+    let (program, arguments) = command.split_first().ok_or(NotifyError::NoCommand { what })?;
     let name = String::from_utf8_lossy(program).into_owned();
-    let failed = |source| NotifyError::Run { program: name.clone(), source };
+    let failed = |source| NotifyError::Run { what, program: name.clone(), source };
     let mut child = Command::new(OsStr::from_bytes(program))
         .args(arguments.iter().map(|argument| OsStr::from_bytes(argument)))
         .stdin(Stdio::piped())
@@ -54,8 +54,8 @@ pub(super) fn run(command: &[OsBytes], text: &str) -> Result<(), NotifyError> {
     let status = child.wait().map_err(failed)?;
     match status.success() {
         true => Ok(()),
-        false if in_time => Err(NotifyError::Failed { program: name, status }),
-        false => Err(NotifyError::Late { program: name }),
+        false if in_time => Err(NotifyError::Failed { what, program: name, status }),
+        false => Err(NotifyError::Late { what, program: name }),
     }
 }
 
@@ -70,9 +70,9 @@ mod tests {
     #[test]
     fn the_command_reads_the_text_and_its_failure_is_told() {
         let check = ["sh", "-c", "test \"$(cat)\" = \"lane 1 failed\""];
-        run(&command(&check), "lane 1 failed").unwrap();
-        assert!(matches!(run(&command(&check), "else"), Err(NotifyError::Failed { .. })));
-        assert!(matches!(run(&command(&["/no/such"]), "x"), Err(NotifyError::Run { .. })));
-        run(&command(&["true"]), &"x".repeat(1 << 20)).unwrap();
+        run("notify", &command(&check), "lane 1 failed").unwrap();
+        assert!(matches!(run("notify", &command(&check), "else"), Err(NotifyError::Failed { .. })));
+        assert!(matches!(run("notify", &command(&["/no/such"]), "x"), Err(NotifyError::Run { .. })));
+        run("notify", &command(&["true"]), &"x".repeat(1 << 20)).unwrap();
     }
 }

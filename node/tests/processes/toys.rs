@@ -125,6 +125,7 @@ impl Keeper {
             | ProcessEvent::Knocked { .. }
             | ProcessEvent::Signed { .. }
             | ProcessEvent::RoundTrip { .. }
+            | ProcessEvent::Summoned { .. }
             | ProcessEvent::Transfers(_)
             | ProcessEvent::Profiled(_)
             | ProcessEvent::ReignSeen(_) => {}

@@ -26,6 +26,7 @@ mod one_life_at_a_time;
 mod one_reign_a_term;
 mod one_vote_a_lane;
 mod only_ftm_retires;
+mod only_the_lost_are_started;
 mod output_is_kept;
 mod quarantined;
 mod quorum;
@@ -86,6 +87,7 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
         Box::<one_reign_a_term::OneReignATerm>::default(),
         Box::<one_vote_a_lane::OneVoteALane>::default(),
         Box::<only_ftm_retires::OnlyFtmRetires>::default(),
+        Box::<only_the_lost_are_started::OnlyTheLostAreStarted>::default(),
         Box::<output_is_kept::OutputIsKept>::default(),
         Box::<quarantined::Quarantined>::default(),
         Box::<quorum::Quorum>::default(),

@@ -378,7 +378,8 @@ impl Execution {
             | Timer::Judge(_)
             | Timer::Profile
             | Timer::Reign
-            | Timer::Parole(_) => {}
+            | Timer::Parole(_)
+            | Timer::Revive(_) => {}
         }
         step
     }

@@ -41,6 +41,7 @@ impl Ftm {
                     row: self.host_row(host),
                     profile: known.profile.as_ref().map(|record| record.profile.clone()),
                     conduct: Box::new(known.conduct.clone()),
+                    revive: known.revive.clone(),
                 },
                 None => UserMessage::Refused { why: self.unknown_host(host) },
             },

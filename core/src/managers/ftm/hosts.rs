@@ -1,7 +1,7 @@
 //! Hosts: what their daemons say, what they are told, and how the registry is made to agree with them.
 
 use crate::armor::{Effect, Moment};
-use crate::job::Job;
+use crate::job::{Job, OsBytes};
 use crate::managers::ftm::placement::{Placing, Plan};
 use crate::managers::ftm::registry::{Decided, Entry, Sighting};
 use crate::managers::ftm::ring::Watching;
@@ -21,6 +21,10 @@ pub(super) struct Host {
     pub drained: bool,
     /// What is on record of it. Durable.
     pub conduct: Conduct,
+    /// By what command it is started when it is lost. Durable.
+    pub revive: Vec<OsBytes>,
+    /// How often it was tried since it is lost.
+    pub tries: u32,
     /// What its Heartbeat is to do.
     pub watching: Watching,
     /// When its daemon joined last.

@@ -67,7 +67,8 @@ impl Ftm {
     // ---- suspicion ----
 
     /// One host says how it hears another.
-    pub(super) fn hears(&mut self, now: Moment, observer: HostId, host: HostId, hearing: Hearing, step: &mut FtmStep) {
+    pub(super) fn hears(&mut self, now: Moment, by: ArmorName, host: HostId, hearing: Hearing, step: &mut FtmStep) {
+        let ArmorName::Heartbeat(observer) = by else { return };
         self.heard_of(observer);
         if let Some(suspicion) = self.suspicions.get_mut(&observer) {
             suspicion.answered(host, hearing.hears());
@@ -164,6 +165,7 @@ impl Ftm {
         let why = format!("{host} is lost: {fault}");
         self.note(now, None, Story::HostLost { host, fault, heard, moved }, step);
         self.charge(now, host, Incident::Lost(fault), step);
+        self.revive_later(host, step);
         for entry in here {
             self.lose_armor(now, host, &entry, &why, step);
         }
@@ -203,6 +205,7 @@ impl Ftm {
         let after = Millis(now.unix_ms.saturating_sub(since_unix_ms));
         self.stand(host, Standing::Serving, step);
         self.note(now, None, Story::HostReturned { host, after }, step);
+        step.then(Effect::CancelTimer { timer: Timer::Revive(host) });
     }
 
     fn stand(&mut self, host: HostId, standing: Standing, step: &mut FtmStep) {

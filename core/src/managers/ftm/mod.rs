@@ -25,6 +25,7 @@
 //! | `loss` | what becomes of a lost host and of its ARMORs |
 //! | `conduct` | whether a host is trusted, by what is on record of it |
 //! | `quarantine` | what becomes of one that is not |
+//! | [`revival`] | how a lost host is tried |
 //! | `moves` | what a person has moved to other hosts |
 //! | `unresolved` | what a person must look at, and what they say of it |
 //! | `profiles` | what each host is, and when it is looked over |
@@ -51,6 +52,7 @@ mod quarantine;
 mod record;
 pub mod registry;
 mod reign;
+pub mod revival;
 pub mod ring;
 pub mod suspicion;
 #[cfg(test)]
@@ -198,17 +200,15 @@ impl Ftm {
                 self.daemon_says(from, |ftm, host| ftm.observed(host, name, occurrence, number, step));
             }
             FtmMessage::WantPlaces { job, names } => self.want_places(now, from, job, names, step),
-            FtmMessage::Happened { job, first, occurrences } => self.happened(now, from, job, first, occurrences, step),
+            FtmMessage::Happened { job, first, occurrences } => {
+                self.happened(now, from, job, (first, occurrences), step);
+            }
             FtmMessage::Ended { job, outcome, length } if from == ArmorName::Surrogate(job) => {
                 self.end(now, job, outcome, length, step);
                 step.send(from, SurrogateMessage::EndKept);
             }
             FtmMessage::Unmirrored { name, incarnation, why } => self.unmirrored(now, name, incarnation, why, step),
-            FtmMessage::Hears { host, hearing } => {
-                if let ArmorName::Heartbeat(observer) = from {
-                    self.hears(now, observer, host, hearing, step);
-                }
-            }
+            FtmMessage::Hears { host, hearing } => self.hears(now, from, host, hearing, step),
             FtmMessage::Links(measured) => self.links.heard(from, measured),
             FtmMessage::MakeToken { digest, role, good_for } => {
                 self.make_token(now, from, digest, role, good_for, step);
@@ -217,6 +217,7 @@ impl Ftm {
             FtmMessage::Renew { member, key } => self.renew(from, &member, key, step),
             FtmMessage::Revoke { name } => self.revoke(now, from, &name, step),
             FtmMessage::Drain { host, drained } => self.drain(now, from, host, drained, step),
+            FtmMessage::ReviveBy { host, command } => self.revive_by(from, host, command, step),
             FtmMessage::Pardon { host } => self.pardon(now, from, host, step),
             FtmMessage::Move { name, to } => self.move_armor(now, from, name, to, step),
             FtmMessage::Introduced(principal) => self.introduced(from, principal, step),
@@ -270,15 +271,8 @@ impl Ftm {
     }
 
     /// An SM told what happened to its job.
-    fn happened(
-        &mut self,
-        now: Moment,
-        from: ArmorName,
-        job: JobId,
-        first: u64,
-        occurrences: Vec<Occurrence>,
-        step: &mut FtmStep,
-    ) {
+    fn happened(&mut self, now: Moment, from: ArmorName, job: JobId, news: (u64, Vec<Occurrence>), step: &mut FtmStep) {
+        let (first, occurrences) = news;
         if self.jobs.get(job).is_none() {
             // The job is forgotten: nobody will ask.
             return step.send(from, SurrogateMessage::Told { below: first + occurrences.len() as u64 });
@@ -441,6 +435,7 @@ impl Armor for Ftm {
                 self.hosts.entry(record.host).or_default().standing = record.standing.clone();
             }
             FtmRecord::Drained { host, drained } => self.hosts.entry(*host).or_default().drained = *drained,
+            FtmRecord::Revive { host, command } => self.hosts.entry(*host).or_default().revive.clone_from(command),
             FtmRecord::Conduct { host, conduct } => self.hosts.entry(*host).or_default().conduct = conduct.clone(),
             FtmRecord::Token(record) => self.enrolment.put_token(record),
             FtmRecord::TokenGone(digest) => self.enrolment.remove_token(*digest),
@@ -458,6 +453,7 @@ impl Armor for Ftm {
             Event::Timer(Timer::Profile) => self.profile_hosts(&mut step),
             Event::Timer(Timer::Reign) => self.say_that_it_reigns(&mut step),
             Event::Timer(Timer::Flush) => self.forget_unreached(now, &mut step),
+            Event::Timer(Timer::Revive(host)) => self.revive(now, host, &mut step),
             Event::Timer(Timer::Parole(host)) => self.parole(now, host, &mut step),
             Event::Timer(Timer::Judge(host)) => self.judge(now, host, &mut step),
             Event::Link(LinkEvent::Up { peer, .. }) => self.link_up(peer, &mut step),
@@ -465,6 +461,7 @@ impl Armor for Ftm {
             Event::Process(ProcessEvent::Notified { notice, failure }) => {
                 self.notified(now, notice, failure, &mut step);
             }
+            Event::Process(ProcessEvent::Summoned { host, failure }) => self.summoned(now, host, failure, &mut step),
             Event::Process(ProcessEvent::Signed { to, member, outcome }) => self.signed(to, member, outcome, &mut step),
             // What concerns the guardian in its shell, a daemon or a lane.
             Event::Process(_) | Event::Timer(_) | Event::Slot(_) | Event::File(_) | Event::Datagram { .. } => {}
@@ -483,6 +480,7 @@ impl Armor for Ftm {
         }
         self.registry.inherit();
         self.locate_surrogates(&mut step);
+        self.revive_lost(&mut step);
         self.take_up(&mut step);
         self.deliver(now, &mut step);
         step

@@ -35,6 +35,7 @@ impl Ftm {
                 }
             }
         } else {
+            self.revive_later(host, step);
             self.place_requested(now, step);
         }
         self.reply(user, UserMessage::Drained { host, drained, moved, stays }, step);

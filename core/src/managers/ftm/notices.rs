@@ -170,6 +170,8 @@ pub fn notable(story: &Story) -> Option<String> {
         | Story::HostQuarantined { .. }
         | Story::HostOnParole { .. }
         | Story::HostTrusted { .. }
+        | Story::HostTried { .. }
+        | Story::ReviveFailed { .. }
         | Story::ArmorTransferred { .. }
         | Story::LinkCut { .. }
         | Story::LinkRestored { .. } => None,

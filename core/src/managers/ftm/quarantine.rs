@@ -88,7 +88,7 @@ impl Ftm {
         }
         let is_there = init.is_some();
         self.keep_conduct(host, step, Conduct::parole);
-        self.note(now, None, Story::HostOnParole { host, tasks: test_task::TASKS }, step);
+        self.note(now, None, Story::HostOnParole(host, test_task::TASKS), step);
         if !is_there {
             self.send_init(host, step);
         }

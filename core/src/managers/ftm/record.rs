@@ -2,6 +2,7 @@
 
 use minicbor::{Decode, Encode};
 
+use crate::job::OsBytes;
 use crate::managers::ftm::enrolment::{MemberRecord, TokenRecord};
 use crate::managers::ftm::events::EventRecord;
 use crate::managers::ftm::jobs::JobRecord;
@@ -68,6 +69,14 @@ pub enum FtmRecord {
         host: HostId,
         #[n(1)]
         conduct: Conduct,
+    },
+    /// By what command a host is started when it is lost; empty: by none.
+    #[n(141)]
+    Revive {
+        #[n(0)]
+        host: HostId,
+        #[n(1)]
+        command: Vec<OsBytes>,
     },
     #[n(40)]
     Token(#[n(0)] TokenRecord),
@@ -155,6 +164,7 @@ impl FtmRecord {
             FtmRecord::Standing(record) => Place::Put(format!("standing/{:010}", record.host.0)),
             FtmRecord::Drained { host, .. } => Place::Put(format!("drained/{:010}", host.0)),
             FtmRecord::Conduct { host, .. } => Place::Put(format!("conduct/{:010}", host.0)),
+            FtmRecord::Revive { host, .. } => Place::Put(format!("revive/{:010}", host.0)),
             FtmRecord::Profile(record) => Place::Put(format!("profile/{:010}", record.host.0)),
         }
     }

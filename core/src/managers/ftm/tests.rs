@@ -5,6 +5,7 @@ mod hosts;
 mod moves;
 mod people;
 mod quarantine;
+mod revival;
 
 use proptest::prelude::*;
 

@@ -282,7 +282,8 @@ impl Surrogate {
             | Timer::Judge(_)
             | Timer::Profile
             | Timer::Reign
-            | Timer::Parole(_) => {}
+            | Timer::Parole(_)
+            | Timer::Revive(_) => {}
         }
     }
 }

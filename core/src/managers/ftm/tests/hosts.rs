@@ -99,7 +99,7 @@ fn hosts_are_listed_with_what_runs_there() {
         HostRow { host: HostId(2), state: HostState::Away, jobs: none, armors: none, lanes: none, ..base.clone() };
     let away = HostRow { cores: 0, numeric_class: class, ..away };
     assert_eq!(reign.hosts(), [base.clone(), away]);
-    let shown = UserMessage::Host { row: base, profile: Some(profile("a")), conduct: Box::default() };
+    let shown = UserMessage::Host { row: base, profile: Some(profile("a")), conduct: Box::default(), revive: vec![] };
     assert_eq!(reign.ask(Query::Host(HostId(1))), shown);
     let why = reign.refusal(FtmMessage::Ask(Query::Host(HostId(9))));
     assert_eq!(why, "there is no host h9; expected h1 or h2");

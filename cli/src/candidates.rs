@@ -1,7 +1,10 @@
-//! Who may have the FTM of a system that is all on this machine, and the etcd that they share.
+//! Who may have the FTM, and the etcd that they share.
+
+use std::path::Path;
 
 use chameleon_core::names::HostId;
-use chameleon_node::home::{Home, Managers};
+use chameleon_node::home::{Address, Home, Managers};
+use chameleon_node::pki::Standing;
 use chameleon_node::random;
 use chameleon_node::store::members;
 
@@ -15,16 +18,14 @@ const MEMBERS: u16 = 3;
 /// # Errors
 /// The home has other candidates, or the store does not start.
 pub fn appoint(home: &Home, hosts: u32, ftms: Option<u32>) -> Result<(), Failure> {
-    let system = |why: &dyn std::fmt::Display| Failure::System(why.to_string());
     let path = home.path().display();
     let known = home.managers().map_err(|why| system(&why))?;
     let count = match (&known, ftms) {
         (None, None) => return Ok(()),
-        (None, Some(_)) if home.store().exists() => {
-            let why = format!("{path} has one FTM and its jobs are in a store of its own; several need another --home");
-            return Err(Failure::Asked(why));
+        (None, Some(count)) => {
+            not_alone_so_far(home)?;
+            count
         }
-        (None, Some(count)) => count,
         (Some(known), ftms) => {
             let known = u32::try_from(known.candidates.len()).unwrap_or(u32::MAX);
             if ftms.is_some_and(|wanted| wanted != known) {
@@ -44,4 +45,40 @@ pub fn appoint(home: &Home, hosts: u32, ftms: Option<u32>) -> Result<(), Failure
 
 fn hexadecimal(bytes: [u8; 8]) -> String {
     format!("{:016x}", u64::from_le_bytes(bytes))
+}
+
+/// Makes the host of this home, a member of a cluster, a candidate; with a copy of the authority's key it lets others in
+/// while it has the FTM.
+///
+/// # Errors
+/// It may not have the FTM, or had it alone so far; or that is the key of another cluster.
+pub fn stand_for(home: &Home, host: HostId, store: Address, key: Option<&Path>) -> Result<(), Failure> {
+    let standing = Standing::of(home).map_err(|why| system(&why))?;
+    let standing = standing.ok_or_else(|| Failure::Asked("this home belongs to no cluster".to_owned()))?;
+    if !standing.may_serve_as_ftm().map_err(|why| system(&why))? {
+        let why = format!(
+            "{host} may not have the FTM: it joined as a plain host; `chameleon token create --role ftm` makes a token \
+             with which another home can join that may"
+        );
+        return Err(Failure::Refused(why));
+    }
+    not_alone_so_far(home)?;
+    if let Some(key) = key {
+        standing.keep_authority_key(key).map_err(|why| system(&why))?;
+    }
+    let cluster = standing.cluster().map_err(|why| system(&why))?;
+    home.keep_managers(&Managers { store, cluster, candidates: vec![host] }).map_err(|why| system(&why))
+}
+
+fn not_alone_so_far(home: &Home) -> Result<(), Failure> {
+    if home.store().exists() {
+        let path = home.path().display();
+        let why = format!("{path} has one FTM and its jobs are in a store of its own; several need another --home");
+        return Err(Failure::Asked(why));
+    }
+    Ok(())
+}
+
+fn system(why: &dyn std::fmt::Display) -> Failure {
+    Failure::System(why.to_string())
 }

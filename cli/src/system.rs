@@ -17,7 +17,7 @@ use chameleon_core::principal::{self, Principal};
 use chameleon_core::token::Token;
 use chameleon_node::bulk::shelf;
 use chameleon_node::client::{Client, ClientEvent, block_on};
-use chameleon_node::home::{Bases, Home, HomeError, clear_abandoned};
+use chameleon_node::home::{Address, Bases, Home, HomeError, clear_abandoned};
 use chameleon_node::pki::enrol::Wish;
 use chameleon_node::pki::{self, Founded, Standing, certificate};
 use chameleon_node::store::members;
@@ -134,7 +134,13 @@ impl Place {
     ///
     /// # Errors
     /// There is one, or it cannot be started.
-    pub fn found(&self, listen: SocketAddr, name: String, lifetime: Duration) -> Result<System, Failure> {
+    pub fn found(
+        &self,
+        listen: SocketAddr,
+        name: String,
+        lifetime: Duration,
+        store: Option<Address>,
+    ) -> Result<System, Failure> {
         if let Some(member) = self.member()? {
             let why = format!("this home is {member} of a cluster already; `chameleon daemon` starts it");
             return Err(Failure::Asked(why));
@@ -150,6 +156,9 @@ impl Place {
         let home = Home::create(&self.home).map_err(system)?;
         let listen = choose(listen)?.to_string();
         pki::found(&home, &Founded { name, listen, lifetime }).map_err(system)?;
+        if let Some(store) = store {
+            candidates::stand_for(&home, FIRST, store, None)?;
+        }
         self.start_host(FIRST)
     }
 
@@ -171,21 +180,38 @@ impl Place {
         Ok(joined.map_err(|why| Failure::Refused(why.to_string()))?.member)
     }
 
+    /// Starts the host that this home is, as a candidate for the FTM.
+    ///
+    /// # Errors
+    /// It may not have the FTM, or as [`Place::start_host`].
+    pub fn start_candidate(&self, host: HostId, store: Address, key: Option<&Path>) -> Result<System, Failure> {
+        let home = self.home_at_rest()?;
+        candidates::stand_for(&home, host, store, key)?;
+        self.start_host(host)
+    }
+
     /// Starts the host that this home is.
     ///
     /// # Errors
     /// It runs already, or cannot be started.
     pub fn start_host(&self, host: HostId) -> Result<System, Failure> {
-        let home = Home::open(&self.home).map_err(system)?;
-        if home.has_daemon() && !home.is_stopping() {
-            return Err(Failure::RunsAlready { home: self.home.clone() });
-        }
+        let home = self.home_at_rest()?;
         launch::start(&home, host, BLANKS).map_err(system)?;
+        let may_have_ftm = host == FIRST || home.managers().map_err(system)?.is_some();
         let started = System { home, ephemeral: false };
-        if host == FIRST {
+        if may_have_ftm {
             started.await_ftm()?;
         }
         Ok(started)
+    }
+
+    /// This home, in which nothing runs.
+    fn home_at_rest(&self) -> Result<Home, Failure> {
+        let home = Home::open(&self.home).map_err(system)?;
+        match home.has_daemon() && !home.is_stopping() {
+            true => Err(Failure::RunsAlready { home: self.home.clone() }),
+            false => Ok(home),
+        }
     }
 
     /// The system of this home, if one runs.

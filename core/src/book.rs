@@ -31,6 +31,10 @@ pub struct Entry {
     /// `ADDRESS:PORT`.
     #[n(2)]
     pub address: String,
+    /// It may serve as FTM.
+    #[n(3)]
+    #[cbor(default)]
+    pub may_serve: bool,
 }
 
 impl Book {
@@ -38,6 +42,12 @@ impl Book {
     #[must_use]
     pub fn address(&self, host: HostId) -> Option<&str> {
         self.hosts.iter().find(|entry| entry.host == host).map(|entry| entry.address.as_str())
+    }
+
+    /// Where the FTM may be: first where it was last.
+    pub fn may_have_ftm(&self) -> impl Iterator<Item = HostId> + '_ {
+        let others = self.hosts.iter().filter(|entry| entry.may_serve && entry.host != self.ftm);
+        std::iter::once(self.ftm).chain(others.map(|entry| entry.host))
     }
 
     /// Whether this one is let in no more, itself or the host that vouches for it.

@@ -78,7 +78,12 @@ fn is_here(member: &str) -> bool {
 fn read_files(text: &str) -> Result<Files, String> {
     let value = |key: &str| {
         let found = text.split('&').find_map(|pair| pair.strip_prefix(key)?.strip_prefix('='));
-        found.filter(|path| !path.is_empty()).map(PathBuf::from).ok_or_else(|| format!("{key}=FILE is missing"))
+        let path = found.filter(|path| !path.is_empty()).ok_or_else(|| format!("{key}=FILE is missing"))?;
+        // Whoever reads it later is in another directory.
+        match path.starts_with('/') {
+            true => Ok(PathBuf::from(path)),
+            false => Err(format!("{key}={path} is no absolute path")),
+        }
     };
     Ok(Files { authority: value("ca")?, certificate: value("cert")?, key: value("key")? })
 }
@@ -110,6 +115,7 @@ mod tests {
             ("etcd://127.0.0.1/x", "no HOST:PORT"),
             ("etcd://a.example:2379/x", "under TLS only"),
             ("etcd://a.example:2379/x?ca=/a&key=/c", "cert=FILE is missing"),
+            ("etcd://a.example:2379/x?ca=/a&cert=b&key=/c", "cert=b is no absolute path"),
         ] {
             let error = text.parse::<Address>().unwrap_err().to_string();
             assert!(error.contains(why), "{error}");

@@ -62,7 +62,7 @@ impl Machine {
     }
 
     fn knows(&self, address: &str, revoked: &[Principal]) {
-        let hosts = vec![Entry { host: ONE, name: "one".to_owned(), address: address.to_owned() }];
+        let hosts = vec![Entry { host: ONE, name: "one".to_owned(), address: address.to_owned(), may_serve: false }];
         pki::keep_book(&self.home, &Book { ftm: ONE, hosts, revoked: revoked.to_vec() }).unwrap();
     }
 
@@ -206,7 +206,7 @@ async fn one_that_is_called_must_be_the_one_that_was_meant() {
     assert!(stranger.contains("another cluster"), "{stranger}");
     // The book leads to the door of the first host under the name of the second.
     let three = setting.host(&Principal::Host(HostId(3)));
-    let hosts = vec![Entry { host: TWO, name: "two".to_owned(), address: setting.address.clone() }];
+    let hosts = vec![Entry { host: TWO, name: "two".to_owned(), address: setting.address.clone(), may_serve: false }];
     pki::keep_book(&three.home, &Book { ftm: ONE, hosts, revoked: Vec::new() }).unwrap();
     let far = Far::of(&three.home, LANE).unwrap();
     far.call(Destination::Armor(SM), TWO).await.unwrap_err();

@@ -137,6 +137,18 @@ impl<'a> Fleet<'a> {
         finished
     }
 
+    /// Lets a host join as a candidate for the FTM, and waits until the FTM knows it.
+    #[track_caller]
+    pub fn join_candidate(&mut self, host: u16, store: &str) {
+        let token = self.token(&["--role", "ftm"]);
+        let (address, listen, name) = (self.address(), self.listen(host), format!("h{host}"));
+        let key = self.home(FOUNDER).join("pki/authority.key").display().to_string();
+        let ftm = ["ftm", "--store", store, "--authority-key", &key, "--join", &address, "--token", &token];
+        let _ = self.on(host, &ftm).args(["--name", &name, "--listen", &listen, "--detach"]).run().exits(0);
+        self.running.insert(host);
+        eventually(&format!("h{host} is known"), KNOWN_WITHIN, || self.daemon(host).map(drop));
+    }
+
     /// Lets a host join, and waits until the FTM knows it.
     #[track_caller]
     pub fn join(&mut self, host: u16) {
@@ -227,10 +239,13 @@ impl<'a> Fleet<'a> {
         self.network.as_ref().expect("this fleet is wired")
     }
 
-    /// What runs on a host that is wired.
+    /// What runs on a host.
     #[must_use]
     pub fn processes(&self, host: u16) -> Vec<Process> {
-        processes::of_network(self.network().inode(host))
+        match &self.network {
+            Some(network) => processes::of_network(network.inode(host)),
+            None => processes::of_home(&self.home(host)),
+        }
     }
 
     /// Every process of a host dies at once.

@@ -8,6 +8,7 @@ use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use nix::sys::ptrace;
@@ -147,7 +148,16 @@ impl std::fmt::Display for Process {
 /// All processes that belong to the trial of this mark, in order of pids.
 #[must_use]
 pub fn of_mark(mark: &str) -> Vec<Process> {
-    let entry = format!("{MARK}={mark}");
+    of_environment(&format!("{MARK}={mark}"))
+}
+
+/// All processes that were started for this home, and what comes of them, in order of pids.
+#[must_use]
+pub fn of_home(home: &Path) -> Vec<Process> {
+    of_environment(&format!("CHAMELEON_HOME={}", home.display()))
+}
+
+fn of_environment(entry: &str) -> Vec<Process> {
     with_all_that_comes_of_them(|pid| {
         let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
         environment.split(|byte| *byte == 0).any(|variable| variable == entry.as_bytes())

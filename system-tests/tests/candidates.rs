@@ -1,11 +1,13 @@
 //! Several candidates for the FTM, which share an etcd of three members: the one that reigns is killed again and again, and
 //! no job is lost, none is done twice, and commands work again.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
+use chameleon_node::store::members;
 use chameleon_system_tests::skip::has;
 use chameleon_system_tests::standing::Armor;
-use chameleon_system_tests::{Standing, Trial, eventually};
+use chameleon_system_tests::{Fleet, Standing, Trial, eventually};
 use rustix::process::Signal;
 
 const FTMS: u16 = 3;
@@ -128,4 +130,50 @@ fn a_system_of_candidates_remembers_its_jobs_after_down_and_up() {
     assert!(ftm(&system).incarnation > term);
     all_came_right(&system, &ids);
     system.down();
+}
+
+/// An etcd of three members on the loopback, until it is dropped.
+struct Store(PathBuf);
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        members::stop(&self.0);
+    }
+}
+
+#[test]
+fn on_machines_of_their_own_another_host_takes_the_reign_and_is_found_by_all() {
+    if !has(&["etcd"]) {
+        return;
+    }
+    let trial = Trial::new();
+    let store = Store(trial.beside("etcd"));
+    let url = members::start(&store.0, FTMS, "fleet").unwrap().to_string();
+    let mut fleet = Fleet::found(&trial, &["--store", &url]);
+    fleet.join_candidate(2, &url);
+    fleet.join(3);
+    let first = fleet.submit(2, &job(0));
+    assert_eq!(fleet.await_end(&first)["state"], "result");
+
+    fleet.kill(1);
+    let second = fleet.submit(2, &job(1));
+    let armors = Armor::list(&fleet.on(2, &["armors", "--json"]).run().exits(0));
+    assert!(armors.iter().any(|armor| armor.kind == "ftm" && armor.host == "h2"), "{armors:?}");
+    // The third is no candidate, and finds whoever reigns.
+    eventually("both jobs are told of as ended", REIGNS_WITHIN, || {
+        let rows = fleet.json(3, &["ps", "--all"]);
+        let ended = rows.as_array()?.iter().filter(|row| row["state"] == "result").count();
+        (ended == 2).then_some(())
+    });
+    assert!(second > first, "the numbers go on: {first} {second}");
+
+    fleet.down_on(3);
+    let plain = fleet.on(3, &["ftm", "--store", &url, "--detach"]).run().exits(125);
+    assert!(plain.err().contains("h3 may not have the FTM"), "{plain}");
+    let _ = fleet.start_again(1);
+    eventually("the first host serves the reign of the second", REIGNS_WITHIN, || {
+        let armors = fleet.armors();
+        armors.iter().any(|armor| armor.id == "daemon-h1" && armor.state == "running").then_some(())
+    });
+    fleet.down();
 }

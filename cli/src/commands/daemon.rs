@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 
+use chameleon_core::names::HostId;
 use chameleon_core::principal::Principal;
 use chameleon_core::token::Token;
 
@@ -16,6 +17,13 @@ pub const DEFAULT_LISTEN: &str = "0.0.0.0:7117";
 
 #[derive(Debug, clap::Args)]
 pub struct Daemon {
+    #[command(flatten)]
+    joining: Joining,
+}
+
+/// How a machine becomes a host, unless it is one.
+#[derive(Debug, clap::Args)]
+pub struct Joining {
     /// Join the cluster whose FTM is reached there; a host that has joined keeps to its own
     #[arg(long, value_name = "ADDRESS:PORT", requires = "token")]
     join: Option<String>,
@@ -30,12 +38,21 @@ pub struct Daemon {
     listen: SocketAddr,
     /// Return once it runs; `chameleon down` ends it
     #[arg(long)]
-    detach: bool,
+    pub detach: bool,
 }
 
 impl Daemon {
     pub fn execute(self, place: &Place) -> Result<u8, Failure> {
         let signals = Signals::block()?;
+        let detach = self.joining.detach;
+        let host = self.joining.host(place)?;
+        stand(place.start_host(host)?, detach, &signals, "it takes work from now on")
+    }
+}
+
+impl Joining {
+    /// The host that this machine is, from now on if it was none.
+    pub fn host(self, place: &Place) -> Result<HostId, Failure> {
         let wish = self.join.as_deref().zip(self.token.as_ref());
         let member = match (place.member()?, wish) {
             (Some(member), _) => member,
@@ -46,10 +63,10 @@ impl Daemon {
                 return Err(Failure::Asked(why.to_owned()));
             }
         };
-        let Principal::Host(host) = member else {
-            return Err(Failure::Asked(format!("this home belongs to {member}, which is no host; name another --home")));
-        };
-        stand(place.start_host(host)?, self.detach, &signals, "it takes work from now on")
+        match member {
+            Principal::Host(host) => Ok(host),
+            member => Err(Failure::Asked(format!("this home belongs to {member}, which is no host; name another --home"))),
+        }
     }
 }
 

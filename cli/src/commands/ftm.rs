@@ -1,12 +1,15 @@
-//! `chameleon ftm init`: makes a cluster that other machines can join, and starts its first host.
+//! `chameleon ftm`: this host is a candidate for the FTM. `chameleon ftm init`: makes a cluster that other machines can
+//! join, and starts its first host.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use chameleon_core::job::values::duration;
 use chameleon_core::names::Millis;
+use chameleon_node::home::Address;
 
-use crate::commands::daemon::{DEFAULT_LISTEN, stand};
+use crate::commands::daemon::{DEFAULT_LISTEN, Joining, stand};
 use crate::failure::Failure;
 use crate::signals::Signals;
 use crate::system::Place;
@@ -15,9 +18,18 @@ use crate::system::Place;
 const SHORTEST: Millis = Millis(48_000);
 
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Ftm {
     #[command(subcommand)]
-    act: Act,
+    act: Option<Act>,
+    /// The etcd that all candidates share, and the prefix of this cluster's keys there
+    #[arg(long, value_name = "URL")]
+    store: Option<Address>,
+    /// A copy of `pki/authority.key` of the founder's home; without it this host lets nobody in while it has the FTM
+    #[arg(long, value_name = "FILE")]
+    authority_key: Option<PathBuf>,
+    #[command(flatten)]
+    joining: Joining,
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -38,6 +50,9 @@ struct Init {
     /// good for a 24th of it
     #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = duration)]
     lifetime: Millis,
+    /// The etcd that all candidates share, and the prefix of this cluster's keys there
+    #[arg(long, value_name = "URL")]
+    store: Option<Address>,
     /// Return once it runs; `chameleon down` ends it
     #[arg(long)]
     detach: bool,
@@ -45,13 +60,33 @@ struct Init {
 
 impl Ftm {
     pub fn execute(self, place: &Place) -> Result<u8, Failure> {
-        let Act::Init(Init { listen, name, lifetime, detach }) = self.act;
+        match self.act {
+            Some(Act::Init(init)) => init.execute(place),
+            None => self.stand(place),
+        }
+    }
+
+    /// This host is a candidate from now on.
+    fn stand(self, place: &Place) -> Result<u8, Failure> {
+        let nowhere = "candidates share an etcd; give `--store URL`, or make a cluster with `chameleon ftm init`";
+        let store = self.store.ok_or_else(|| Failure::Asked(nowhere.to_owned()))?;
+        let signals = Signals::block()?;
+        let detach = self.joining.detach;
+        let host = self.joining.host(place)?;
+        let system = place.start_candidate(host, store, self.authority_key.as_deref())?;
+        stand(system, detach, &signals, "it may have the FTM from now on")
+    }
+}
+
+impl Init {
+    fn execute(self, place: &Place) -> Result<u8, Failure> {
+        let Init { listen, name, lifetime, store, detach } = self;
         if lifetime < SHORTEST {
             let why = format!("certificates that are good for {lifetime} could not be renewed in time; give at least {SHORTEST}");
             return Err(Failure::Asked(why));
         }
         let signals = Signals::block()?;
-        let system = place.found(listen, name, Duration::from_millis(lifetime.0))?;
+        let system = place.found(listen, name, Duration::from_millis(lifetime.0), store)?;
         stand(system, detach, &signals, "`chameleon token create` lets others join")
     }
 }

@@ -147,6 +147,7 @@ mod tests {
                 host: HostId(host),
                 name: "rack-7".to_owned(),
                 address: "10.0.0.2:7117".to_owned(),
+                may_serve: false,
             }),
         }
     }

@@ -33,7 +33,7 @@ commands! {
     Submit(submit),
     /// Start a standing local system
     Dev(dev),
-    /// Make a cluster that other machines can join
+    /// Make this host a candidate for the FTM, or make a cluster
     Ftm(ftm),
     /// Make this machine a host of a cluster
     Daemon(daemon),

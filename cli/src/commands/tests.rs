@@ -124,7 +124,7 @@ fn the_help_says_what_the_commands_are() {
       run         Run a program, or a job file, as the shell would, with redundancy behind it
       submit      Hand a job file to the standing system and print the job's number
       dev         Start a standing local system
-      ftm         Make a cluster that other machines can join
+      ftm         Make this host a candidate for the FTM, or make a cluster
       daemon      Make this machine a host of a cluster
       token       Let others into the cluster
       login       Get an identity in a cluster, to use it from here

@@ -34,6 +34,7 @@ use chameleon_core::names::{ArmorName, HostId, Incarnation, JobId, LaneId};
 use chameleon_core::world::ProcessMark;
 use rustix::fs::{Mode, OFlags};
 
+pub use chameleon_etcd::Address;
 pub(crate) use ephemeral::in_memory;
 pub use ephemeral::{Bases, clear_abandoned, remove};
 pub use last_daemon::LastDaemon;

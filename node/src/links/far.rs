@@ -128,6 +128,16 @@ impl Far {
         }
     }
 
+    /// Where a peer is called in this attempt: an FTM that is not where it was last is elsewhere.
+    pub(super) fn called_at(&self, peer: ArmorName, host: HostId, attempt: usize) -> HostId {
+        if peer != ArmorName::Ftm {
+            return host;
+        }
+        let book = self.book();
+        let hosts: Vec<HostId> = book.may_have_ftm().collect();
+        hosts[attempt % hosts.len()]
+    }
+
     fn book(&self) -> Arc<Book> {
         match self.credentials.get() {
             Some(credentials) => credentials.book(),

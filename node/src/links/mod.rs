@@ -144,7 +144,8 @@ impl Links {
             let outbound = Arc::new(Outbound::default());
             let hello = Frame::Hello { from: self.name, incarnation: self.incarnation, version: crate::frame::VERSION };
             let (home, far, inputs) = (self.home.clone(), self.far.clone(), self.inputs.clone());
-            let may_be_replaced = peer == ArmorName::Ftm && has_candidates(&home);
+            // Among machines another may become a candidate at any time.
+            let may_be_replaced = peer == ArmorName::Ftm && (far.is_some() || has_candidates(&home));
             let run = outbound::run(outbound.clone(), Caller { home, far, peer, hello, may_be_replaced, inputs });
             Peer { outbound, task: tokio::spawn(run) }
         });

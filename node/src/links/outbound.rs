@@ -117,16 +117,18 @@ pub(super) async fn run(outbound: Arc<Outbound>, caller: Caller) {
     let Caller { peer, .. } = caller;
     let mut pause = FIRST_PAUSE;
     let mut troubles = Troubles::default();
+    let mut attempt = 0;
     while !outbound.state().closed {
         let place = caller.place();
         let connected = tokio::select! {
-            connected = caller.connect() => connected,
+            connected = caller.connect(attempt) => connected,
             () = closed(&outbound) => return,
             () = caller.replaced(&place) => continue,
         };
         let link = connected.inspect_err(|error| caller.failed(&mut troubles, error)).ok();
+        attempt += 1;
         if let Some(Link { ends, incarnation }) = link {
-            pause = FIRST_PAUSE;
+            (pause, attempt) = (FIRST_PAUSE, 0);
             let process = match &ends {
                 Ends::Near(_, write) => process(peer, write.as_ref()),
                 Ends::Called(..) | Ends::Back(_) => None,
@@ -227,13 +229,13 @@ impl Caller {
         }
     }
 
-    async fn connect(&self) -> io::Result<Link> {
+    async fn connect(&self, attempt: usize) -> io::Result<Link> {
         let Some(far) = &self.far else { return self.connect_here().await };
         match far.whereabouts(self.peer) {
             Whereabouts::Here => self.connect_here().await,
             Whereabouts::On(host) => match far.ways.take(self.peer) {
                 Some(way) => Ok(Link { incarnation: way.incarnation, ends: Ends::Back(way) }),
-                None => self.call(far, host).await,
+                None => self.call(far, far.called_at(self.peer, host, attempt)).await,
             },
             Whereabouts::Unknown => match self.connect_here().await {
                 Ok(link) => Ok(link),

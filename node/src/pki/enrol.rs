@@ -90,12 +90,18 @@ pub async fn join(home: &Home, wish: Wish<'_>) -> Result<Standing, EnrolError> {
 /// See [`EnrolError`]; the old one stays.
 pub async fn renew(home: &Home, standing: &Standing) -> Result<(), EnrolError> {
     let book = keep::read_book(home)?;
-    let address =
-        book.address(book.ftm).ok_or_else(|| EnrolError::Refused("the FTM's address is not known".to_owned()))?;
     let key = standing.key()?.subject_public_key_info();
     let question = FtmMessage::Renew { member: standing.member.clone(), key };
-    let admission = ask(address, authority_digest(&standing.authority)?, question).await?;
-    let [certificate, _] = chain(&admission)?;
+    let authority = authority_digest(&standing.authority)?;
+    let mut answer = Err(EnrolError::Refused("the FTM's address is not known".to_owned()));
+    for address in book.may_have_ftm().filter_map(|host| book.address(host)) {
+        answer = ask(address, authority, question.clone()).await;
+        // Elsewhere there may be an FTM that answers.
+        if !matches!(answer, Err(EnrolError::Unreachable { .. } | EnrolError::NoReception { .. })) {
+            break;
+        }
+    }
+    let [certificate, _] = chain(&answer?)?;
     Ok(standing.keep_certificate(&certificate)?)
 }
 

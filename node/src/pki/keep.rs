@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! HOME/pki/authority.der    the cluster's authority, the root of all trust
-//!          authority.key    its key, in the founder's home only
+//!          authority.key    its key, in the founder's home only, and in those that were given a copy by hand
 //!          lifetime         how long a host's certificate is good, seconds; founder only
 //!          key.der          our key: made before it is certified, the same for good
 //!          certificate.der  what certifies it; replaced when it is renewed
@@ -170,6 +170,27 @@ impl Standing {
     /// Those of files.
     pub fn listen(&self) -> Result<Option<String>, PkiError> {
         Ok(read_if_there(&self.directory.join("listen"))?.map(text))
+    }
+
+    /// Whether this host may serve as FTM.
+    ///
+    /// # Errors
+    /// Its certificate cannot be read.
+    pub fn may_serve_as_ftm(&self) -> Result<bool, PkiError> {
+        Ok(certificate::read(&self.certificate()?)?.may_serve_as_ftm)
+    }
+
+    /// Keeps a copy of the authority's key, with which an FTM lets others in.
+    ///
+    /// # Errors
+    /// It is another's key, or cannot be read or written.
+    pub fn keep_authority_key(&self, file: &Path) -> Result<(), PkiError> {
+        let key = read_key(file)?;
+        if certificate::key_digest(&key.subject_public_key_info()) != certificate::authority_digest(&self.authority)? {
+            return Err(PkiError::Unreadable(format!("{} is not the key of this cluster's authority", file.display())));
+        }
+        let kept = self.directory.join("authority.key");
+        if kept.exists() { Ok(()) } else { write_secret(&kept, key.serialized_der()) }
     }
 
     /// Certifies a member with the authority's key, if it is kept here.

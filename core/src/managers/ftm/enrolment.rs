@@ -62,7 +62,8 @@ impl MemberRecord {
     /// Its line in the address book, if it is a host that is let in.
     fn entry(&self) -> Option<Address> {
         let host = self.member.host().filter(|_| !self.is_revoked)?;
-        Some(Address { host, name: self.name.clone(), address: self.address.clone() })
+        let may_serve = self.role == Role::Ftm;
+        Some(Address { host, name: self.name.clone(), address: self.address.clone(), may_serve })
     }
 }
 

@@ -12,6 +12,7 @@ mod packs;
 mod printer;
 mod program;
 mod progress;
+mod reign;
 mod request;
 mod screen;
 #[cfg(test)]

@@ -20,13 +20,14 @@ use chameleon_node::client::{Client, ClientEvent, block_on};
 use chameleon_node::home::{Address, Bases, Home, HomeError, clear_abandoned};
 use chameleon_node::pki::enrol::Wish;
 use chameleon_node::pki::{self, Founded, Standing, certificate};
-use chameleon_node::store::members;
+use chameleon_node::store::{health, members};
 use chameleon_node::{launch, outside, process, random};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::candidates;
 use crate::failure::Failure;
 use crate::line::{Deed, Line, Partner};
+use crate::reign;
 use crate::session::{Heard, Session};
 
 /// Processes that wait for a job's ARMORs: the FTM, its SM, Voter and Fanout, and the lanes.
@@ -256,6 +257,15 @@ impl System {
                     makes one that can be joined";
         let standing = standing.ok_or_else(|| Failure::Refused(none.to_owned()))?;
         certificate::authority_digest(&standing.authority).map_err(system)
+    }
+
+    /// The store that candidates share, and how its members are; `None`: this home is no candidate's.
+    ///
+    /// # Errors
+    /// What the home keeps cannot be read.
+    pub fn shared_store(&self) -> Result<Option<reign::Shared>, Failure> {
+        let managers = self.home.managers().map_err(system)?;
+        Ok(managers.map(|managers| (managers.store.clone(), health::of(&managers.store))))
     }
 
     /// What to type for the report of a job, once this command has ended.

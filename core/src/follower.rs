@@ -196,6 +196,8 @@ impl Follower {
             | UserMessage::Resolved { .. }
             | UserMessage::Hosts(_)
             | UserMessage::Links(_)
+            | UserMessage::Reign(_)
+            | UserMessage::SteppedDown { .. }
             | UserMessage::Host { .. }
             | UserMessage::Notices { .. }
             | UserMessage::TokenKept { .. }

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chameleon_core::armor::{Effect, LinkEvent};
 use chameleon_core::book::Book;
 use chameleon_core::message::{Application, DaemonMessage, FtmMessage, Message, UserMessage};
-use chameleon_core::names::{ArmorName, Digest, HostId, Incarnation, JobId, Millis};
+use chameleon_core::names::{ArmorName, Digest, HostId, Incarnation, JobId, Millis, Term};
 use chameleon_core::principal::{Principal, Role};
 use chameleon_core::shell::{Identity, Input, Output};
 use chameleon_core::token;
@@ -45,6 +45,8 @@ pub enum Question {
     ReviveBy { host: HostId, command: String },
     /// That this host be trusted again.
     Pardon { host: HostId },
+    /// That the reign of this term end.
+    StepDown { term: Term },
     /// That this ARMOR go on on that host.
     Move { name: ArmorName, to: HostId },
 }
@@ -75,6 +77,7 @@ impl Question {
                 FtmMessage::ReviveBy { host: *host, command: words.collect() }
             }
             Question::Pardon { host } => FtmMessage::Pardon { host: *host },
+            Question::StepDown { term } => FtmMessage::StepDown { term: *term },
             Question::Move { name, to } => FtmMessage::Move { name: *name, to: *to },
         }
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chameleon_core::daemon::FTM_HOST;
 use chameleon_core::elements::seal;
 use chameleon_core::message::{Message, SurrogateMessage, VoterMessage};
-use chameleon_core::names::{ArmorName, HostId, LaneId};
+use chameleon_core::names::{ArmorName, HostId, LaneId, Term};
 use chameleon_core::shell::Identity;
 use ed25519_dalek::SigningKey;
 
@@ -336,6 +336,7 @@ fn draw_host_fault(world: &mut World) -> Option<Fault> {
             (drain(true), drain(false))
         }
         90 => return Some(Fault::Ask(Question::Pardon { host })),
+        92 => return Some(Fault::Ask(Question::StepDown { term: Term(chance.within(1, 4)) })),
         91 => return Some(Fault::Ask(Question::Move { name: *chance.pick(&serving)?, to: host })),
         _ => return Some(Fault::LoseDatagrams(chance.within(0, 350), chance.within(0, 40))),
     };

@@ -34,7 +34,7 @@
 use std::str::FromStr;
 
 use chameleon_core::job::{Build, Files, OsBytes, Promise, Stdin};
-use chameleon_core::names::{ArmorName, HostId, LaneId, Millis, StageId};
+use chameleon_core::names::{ArmorName, HostId, LaneId, Millis, StageId, Term};
 use chameleon_core::principal::Role;
 use chameleon_core::word::Word;
 
@@ -340,9 +340,10 @@ fn ask(words: &[&str]) -> Result<Question, String> {
             Ok(Question::ReviveBy { host: value(host, "a host")?, command: words.join(" ") })
         }
         ["pardon", host] => Ok(Question::Pardon { host: value(host, "a host")? }),
+        ["step-down", term] => Ok(Question::StepDown { term: Term(value(term, "a number")?) }),
         ["move", name, host] => Ok(Question::Move { name: value(name, "an ARMOR")?, to: value(host, "a host")? }),
         _ => Err(format!(
-            "expected ask token, ask enrol, ask revoke, ask drain, ask resume, ask revive, ask pardon, ask did-not-happen or ask move, found ask {}",
+            "expected ask token, ask enrol, ask revoke, ask drain, ask resume, ask revive, ask pardon, ask step-down, ask did-not-happen or ask move, found ask {}",
             words.join(" ")
         )),
     }

@@ -199,6 +199,7 @@ fn to_user(message: &UserMessage) -> Option<String> {
             Some(format!("{host} is drained{}", moved.chain(stays).collect::<String>()))
         }
         UserMessage::Drained { host, drained: false, .. } => Some(format!("{host} is used again")),
+        UserMessage::SteppedDown { term } => Some(format!("the reign of {term} is over")),
         UserMessage::Resolved { job, .. } => Some(format!("that is on record of {job}")),
         UserMessage::RevivedBy { host, command } => Some(format!("{host} will be started by {}", words(command))),
         UserMessage::Pardoned { host, was_quarantined: true } => Some(format!("{host} is pardoned")),
@@ -239,6 +240,7 @@ fn to_ftm(message: &FtmMessage) -> Option<String> {
         FtmMessage::ReviveBy { host, command } => Some(format!("start {host} by {}", words(command))),
         FtmMessage::Pardon { host } => Some(format!("trust {host} again")),
         FtmMessage::Tested { number, answer, .. } => Some(format!("test task {number} results in {}", answer.short())),
+        FtmMessage::StepDown { term } => Some(format!("end the reign of {term}")),
         FtmMessage::Move { name, to } => Some(format!("let {name} go on on {to}")),
         FtmMessage::Gone { name } => Some(format!("{name} is gone")),
         FtmMessage::Lost { name, why, .. } => Some(format!("{name} is lost: {why}")),
@@ -259,6 +261,7 @@ fn story(story: &Story) -> Option<String> {
 fn to_daemon(message: &DaemonMessage) -> Option<String> {
     match message {
         DaemonMessage::Install { name, incarnation, .. } => Some(format!("install {name} {incarnation}")),
+        DaemonMessage::StepsDown { term } => Some(format!("the reign of {term} ends")),
         DaemonMessage::Retire { name, .. } => Some(format!("retire {name}")),
         _ => None,
     }

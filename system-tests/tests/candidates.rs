@@ -132,6 +132,45 @@ fn a_system_of_candidates_remembers_its_jobs_after_down_and_up() {
     system.down();
 }
 
+#[test]
+fn a_person_ends_a_reign_and_another_host_has_the_next() {
+    if !has(&["etcd"]) {
+        return;
+    }
+    let trial = Trial::new();
+    let system = trial.stand_with(&["--ftms", &FTMS.to_string()]);
+    let before = eventually("all candidates are reached", REIGNS_WITHIN, || {
+        let status = system.json(&["ftm", "status"]);
+        let reached = status["candidates"].as_array()?.iter().filter(|row| row["reached"] == true).count();
+        (reached == usize::from(FTMS)).then_some(status)
+    });
+    let members =
+        before["store"]["members"].as_array().map_or(0, |all| all.iter().filter(|m| m["serves"] == true).count());
+    assert_eq!(members, 3, "{before}");
+    let mut ids = Vec::new();
+    submit(&system, &mut ids, 2);
+    let said = system.command(&["ftm", "step-down"]).run().exits(0);
+    let after = system.json(&["ftm", "status"]);
+    assert_ne!(after["host"], before["host"], "{said}");
+    assert_eq!(after["term"].as_u64(), before["term"].as_u64().map(|term| term + 1), "{said}");
+    submit(&system, &mut ids, 1);
+    all_came_right(&system, &ids);
+    let told = system.command(&["events"]).run().exits(0).out();
+    assert!(told.contains("stepped down, as a person wanted"), "{told}");
+    system.down();
+}
+
+#[test]
+fn the_only_ftm_does_not_step_down() {
+    let trial = Trial::new();
+    let system = trial.stand(1);
+    let status = system.command(&["ftm", "status"]).run().exits(0);
+    assert!(status.out().contains("no other host may have it"), "{status}");
+    let refused = system.command(&["ftm", "step-down"]).run().exits(125);
+    assert!(refused.err().contains("its store is a file"), "{refused}");
+    system.down();
+}
+
 /// An etcd of three members on the loopback, until it is dropped.
 struct Store(PathBuf);
 

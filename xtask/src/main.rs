@@ -10,6 +10,7 @@ mod models;
 mod mutants;
 mod prepare;
 mod protocol;
+mod scale;
 mod sim;
 mod stories;
 mod tidy;
@@ -55,6 +56,7 @@ const COMMANDS: &[Command] = &[
     },
     Command { name: "prepare", words: "", about: "what tests need from the system, installed", run: prepare::run },
     Command { name: "protocol", words: "[--write]", about: "docs/protocol.md from the messages", run: protocol::run },
+    Command { name: "scale", words: "[HOSTS…]", about: "what grows with hosts and tasks", run: scale::run },
     Command { name: "sim", words: "SEED | --seeds N", about: "campaigns in the invented world", run: sim::run },
     Command { name: "stories", words: "[NAME…] [--bless]", about: "the scenarios, told", run: stories::run },
     Command { name: "tidy", words: "", about: "the rules of the house that no compiler knows", run: tidy::run },

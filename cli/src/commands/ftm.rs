@@ -11,6 +11,7 @@ use chameleon_node::home::Address;
 
 use crate::commands::daemon::{DEFAULT_LISTEN, Joining, stand};
 use crate::failure::Failure;
+use crate::{reign, screen};
 use crate::signals::Signals;
 use crate::system::Place;
 
@@ -36,6 +37,14 @@ pub struct Ftm {
 enum Act {
     /// Make a cluster: its certificate authority and its first host, on which the FTM runs
     Init(Init),
+    /// Show who has the FTM, who may have it, and how their store is
+    Status {
+        /// An object with stable keys
+        #[arg(long)]
+        json: bool,
+    },
+    /// End the reign of the FTM: another candidate has the next at once
+    StepDown,
 }
 
 #[derive(Debug, clap::Args)]
@@ -62,6 +71,8 @@ impl Ftm {
     pub fn execute(self, place: &Place) -> Result<u8, Failure> {
         match self.act {
             Some(Act::Init(init)) => init.execute(place),
+            Some(Act::Status { json }) => status(place, json),
+            Some(Act::StepDown) => step_down(place),
             None => self.stand(place),
         }
     }
@@ -89,4 +100,23 @@ impl Init {
         let system = place.found(listen, name, Duration::from_millis(lifetime.0), store)?;
         stand(system, detach, &signals, "`chameleon token create` lets others join")
     }
+}
+
+/// Also what is known if nobody answers as FTM: how the store is may be the reason.
+fn status(place: &Place, json: bool) -> Result<u8, Failure> {
+    let system = place.standing()?;
+    let store = system.shared_store()?;
+    let answer = reign::look(&mut system.connect()?);
+    let reign = answer.as_ref().ok();
+    match json {
+        true => screen::print_json(&reign::json_of(reign, store.as_ref()))?,
+        false => screen::print(&reign::text_of(reign, store.as_ref(), &screen::zone()))?,
+    }
+    answer.map(|_| 0)
+}
+
+fn step_down(place: &Place) -> Result<u8, Failure> {
+    let (over, next) = reign::step_down(&mut place.standing()?.connect()?)?;
+    screen::print(&format!("{} has the FTM under {}; that of {} on {} ended", next.host, next.term, over.term, over.host))?;
+    Ok(0)
 }

@@ -91,6 +91,7 @@ fn the_keys_of_json_are_those_on_the_page() {
         ("JSON of ps", ps::json_of(&job)),
         ("JSON of armors", armors::json_of(&armor)),
         ("JSON of hosts", hosts::json_of(&samples::host())),
+        ("JSON of ftm status", crate::reign::json_of(None, None)),
         ("JSON of a profile", host::profile_json(&chameleon_core::profile::Profile::default())),
         ("JSON of events", events::json_of(&event)),
         ("JSON of report", crate::story::json(&report)),

@@ -180,6 +180,11 @@ impl Daemon {
                     self.reigns(now, term, fellows);
                 }
             }
+            DaemonMessage::StepsDown { term } => {
+                if self.obeys(term, step) {
+                    self.steps_down(now, term, step);
+                }
+            }
             DaemonMessage::Inquire { .. } => self.tell_reign(now, from, step),
             DaemonMessage::HeardReign { term, ago } => {
                 if let Some(candidacy) = &mut self.candidacy {
@@ -296,6 +301,9 @@ impl Daemon {
                 let lost = FtmMessage::Lost { name, incarnation: charge.incarnation, why: why.clone() };
                 self.tell(lost, step);
             }
+        }
+        if self.candidacy.is_some() {
+            self.tell(FtmMessage::Candidate { host: self.host }, step);
         }
         self.tell_reachable(step);
         self.observed.repeat();

@@ -16,6 +16,26 @@ impl Daemon {
         }
     }
 
+    /// The reign ends by its own will: it is ended here, or the next term is asked for.
+    pub(super) fn steps_down(&mut self, now: Moment, term: Term, step: &mut DaemonStep) {
+        let Some(candidacy) = &mut self.candidacy else { return };
+        candidacy.vacated(now.boot, term);
+        match self.raised() == Some(term) {
+            true => self.end_ftm(now, step),
+            false => self.mind_reign(now, false, step),
+        }
+    }
+
+    /// Ends the FTM of this host; that it dies is decided, and nothing that anybody need be told of as a death.
+    fn end_ftm(&mut self, now: Moment, step: &mut DaemonStep) {
+        let Some(ftm) = self.charges.get_mut(&ArmorName::Ftm) else { return };
+        if let State::Starting { process, .. } | State::Running { process, .. } = &ftm.state {
+            ftm.state = State::Killed { process: process.clone(), lived: ftm.lived(now.boot) };
+            let (name, incarnation) = (ArmorName::Ftm, ftm.incarnation);
+            step.then(Effect::Process(ProcessCommand::Kill { name, incarnation }));
+        }
+    }
+
     /// Another daemon wants to know whether the FTM is heard here.
     pub(super) fn tell_reign(&self, now: Moment, to: ArmorName, step: &mut DaemonStep) {
         if let Some((term, heard)) = self.reign_heard {

@@ -15,6 +15,9 @@
 //! Where the reign was this host's own there is less to find out: if the FTM of that term has ended here, or was never
 //! raised because the daemon that asked for it died, nobody else can be it, and the next term is asked for at once.
 //!
+//! A reign that ends by its own will says so, and everybody else asks at once; its own host does only if nobody else got
+//! the next term within [`COURTESY`].
+//!
 //! An answer that never comes may still have been done: the store is looked at again, and shows by the request whether
 //! the reign is ours. Nobody votes here, the store does; the alternative, consensus among daemons, would be that store
 //! once more (`docs/decisions/0029-a-reign-over-a-store.md`).
@@ -39,6 +42,9 @@ const REST: Millis = Millis(20);
 const LONGEST_REST: Millis = Millis(2_000);
 /// A reign that lasted this long did not end at once.
 const STEADY: Millis = Millis(1_000);
+
+/// So long a host leaves the next term to others when its own reign ended by its own will.
+const COURTESY: Millis = Millis(1_500);
 
 /// What a candidate wants done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,6 +73,8 @@ pub struct Candidacy {
     /// Whose daemons may hear the reign.
     fellows: BTreeSet<HostId>,
     doubt: Option<Doubt>,
+    /// The last reign that said that it ends.
+    vacated: Option<Term>,
     /// When the store was asked what it has not answered yet.
     asked: Option<Millis>,
     /// The last term for which the FTM was raised here, and when.
@@ -101,6 +109,7 @@ impl Candidacy {
             silent_since: Millis::default(),
             fellows: BTreeSet::new(),
             doubt: None,
+            vacated: None,
             asked: None,
             raised: (Term::default(), Millis::default()),
             short: 0,
@@ -136,6 +145,16 @@ impl Candidacy {
         }
     }
 
+    /// The FTM of this term says that its reign ends by its own will.
+    pub fn vacated(&mut self, now: Millis, term: Term) {
+        if self.knows(now, term) {
+            self.vacated = Some(term);
+            if self.raised.0 == term {
+                self.rests_until = self.rests_until.max(now + COURTESY);
+            }
+        }
+    }
+
     /// Takes note of a term; false if it is over.
     fn knows(&mut self, now: Millis, term: Term) -> bool {
         if term > self.term {
@@ -154,7 +173,7 @@ impl Candidacy {
         self.short = if now.since(self.raised.1) < STEADY { self.short.saturating_add(1) } else { 0 };
         if self.short > 0 {
             let rest = REST.0.saturating_mul(1 << (self.short - 1).min(10));
-            self.rests_until = now + Millis(rest).min(LONGEST_REST);
+            self.rests_until = self.rests_until.max(now + Millis(rest).min(LONGEST_REST));
         }
     }
 
@@ -183,6 +202,9 @@ impl Candidacy {
     fn is_vacant(&self, (host, request): (HostId, u64), runs: Option<Term>) -> Option<String> {
         if self.term == Term::default() {
             return Some("nobody had reigned yet".to_owned());
+        }
+        if self.vacated == Some(self.term) && runs != Some(self.term) {
+            return Some(format!("the FTM of {} stepped down, as a person wanted", self.term));
         }
         let was_raised = self.raised.0 >= self.term;
         if host != self.host || runs == Some(self.term) || (self.is_own(request) && !was_raised) {
@@ -293,6 +315,36 @@ mod tests {
         assert!(candidate.saw(Millis(1_601), &seen(1, THEM, 5, changes), None).is_empty());
         assert!(candidate.look_after(Millis(1_601 + 449), None).is_empty(), "not yet still for long");
         candidate
+    }
+
+    #[test]
+    fn whoever_hears_that_a_reign_ends_asks_at_once() {
+        let mut candidate = listener();
+        candidate.vacated(Millis(1_100), T1);
+        let acts = candidate.look_after(Millis(1_100), None);
+        let [Act::Ask { accused: T1, request, changes: None }] = acts[..] else { panic!("{acts:?}") };
+        let acts = candidate.saw(Millis(1_101), &seen(2, US, request, 10), None);
+        let [Act::Raise { term: Term(2), why }] = &acts[..] else { panic!("{acts:?}") };
+        assert_eq!(why, "the FTM of term 1 stepped down, as a person wanted");
+        let mut later = listener();
+        later.heard(Millis(1_050), Term(2), []);
+        later.vacated(Millis(1_100), T1);
+        assert_eq!(later.look_after(Millis(1_100), None), [Act::Look], "another reigns already");
+    }
+
+    #[test]
+    fn a_host_whose_own_reign_ended_by_its_own_will_leaves_the_next_to_others_for_a_while() {
+        let mut candidate = Candidacy::new(US, &[3; 32]);
+        candidate.look_after(Millis(0), None);
+        let acts = candidate.saw(Millis(1), &seen(0, HostId(0), 0, 0), None);
+        let [Act::Ask { request, .. }] = acts[..] else { panic!("{acts:?}") };
+        candidate.saw(Millis(2), &seen(1, US, request, 0), None);
+        candidate.vacated(Millis(5_000), T1);
+        candidate.ended(Millis(5_010), T1);
+        assert!(candidate.look_after(Millis(5_010), None).is_empty());
+        assert!(candidate.look_after(Millis(6_499), None).is_empty());
+        let acts = candidate.look_after(Millis(6_500), None);
+        assert!(matches!(acts[..], [Act::Ask { accused: T1, .. }]), "nobody else did: {acts:?}");
     }
 
     const LONG_AFTER: Millis = Millis(2_600);

@@ -116,6 +116,13 @@ pub enum DaemonMessage {
         #[n(1)]
         fellows: Vec<HostId>,
     },
+    /// FTM → daemon: its reign ends by its own will. Another host's candidate asks for the next term at once; its own daemon
+    /// ends it. No answer.
+    #[n(133)]
+    StepsDown {
+        #[n(0)]
+        term: Term,
+    },
     /// Daemon → daemon: do you hear the FTM of this term? Answered by `HeardReign`, if it ever did.
     #[n(131)]
     Inquire {

@@ -4,7 +4,7 @@ use minicbor::{Decode, Encode};
 
 use crate::job::{Job, OsBytes};
 use crate::message::{Hearing, Measured, Occurrence, Outcome, Unmirrored};
-use crate::names::{ArmorName, Digest, HostId, Incarnation, JobId, Millis};
+use crate::names::{ArmorName, Digest, HostId, Incarnation, JobId, Millis, Term};
 use crate::principal::{Principal, Role};
 use crate::profile::Profile;
 
@@ -245,6 +245,19 @@ pub enum FtmMessage {
         #[n(0)]
         host: HostId,
     },
+    /// User → FTM: the reign of this term is to end, and another candidate to have the next. Answered by
+    /// `UserMessage::SteppedDown` (also if that reign is over), or `Refused`.
+    #[n(130)]
+    StepDown {
+        #[n(0)]
+        term: Term,
+    },
+    /// Daemon → FTM: this host is a candidate for the FTM. Said whenever the link comes up. No answer.
+    #[n(131)]
+    Candidate {
+        #[n(0)]
+        host: HostId,
+    },
     /// FTM → FTM (its own link says it, it is never taken from outside): who is behind this user's
     /// command, if it is not the owner of the FTM's home. No answer.
     #[n(44)]
@@ -362,6 +375,9 @@ pub enum Query {
     /// `UserMessage::Hosts`: a row a host that has ever joined.
     #[n(80)]
     Hosts,
+    /// `UserMessage::Reign`: who has the FTM, and who may have it.
+    #[n(130)]
+    Reign,
     /// `UserMessage::Links`: what was measured between hosts.
     #[n(140)]
     Links,

@@ -37,7 +37,10 @@ pub use occurrence::{Occurrence, Story};
 pub use outcome::{Outcome, Resolution};
 pub use speaker::{is_application, is_own, may_say};
 pub use surrogate::SurrogateMessage;
-pub use user::{Admission, ArmorRow, EventRow, HostRow, HostState, JobRow, LaneRow, LinkRow, Release, UserMessage};
+pub use user::{
+    Admission, ArmorRow, CandidateRow, EventRow, HostRow, HostState, JobRow, LaneRow, LinkRow, ReignRow, Release,
+    UserMessage,
+};
 pub use voter::{Ballot, Dispute, Rule, Seal, Value, Verdict, VoterMessage, Witness};
 
 /// A message on its way, with the kind of its recipient.

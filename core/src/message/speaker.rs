@@ -52,12 +52,13 @@ fn to_ftm(from: ArmorName, message: &FtmMessage) -> bool {
         | FtmMessage::Revoke { .. }
         | FtmMessage::Drain { .. }
         | FtmMessage::Pardon { .. }
+        | FtmMessage::StepDown { .. }
         | FtmMessage::ReviveBy { .. }
         | FtmMessage::Move { .. }
         | FtmMessage::Introduced(_) => from.kind() == Kind::User,
         FtmMessage::Unmirrored { name, .. } => from == *name,
         FtmMessage::Hears { .. } | FtmMessage::Links(_) => from.kind() == Kind::Heartbeat,
-        FtmMessage::Joined { host, .. } => from == ArmorName::Daemon(*host),
+        FtmMessage::Joined { host, .. } | FtmMessage::Candidate { host } => from == ArmorName::Daemon(*host),
         FtmMessage::AskTime { host, .. } | FtmMessage::Profiled { host, .. } | FtmMessage::Tested { host, .. } => {
             from == ArmorName::Init(*host)
         }
@@ -80,6 +81,7 @@ fn to_daemon(from: ArmorName, message: &DaemonMessage) -> bool {
         | DaemonMessage::ObservedKept { .. }
         | DaemonMessage::Report { .. }
         | DaemonMessage::Reigns { .. }
+        | DaemonMessage::StepsDown { .. }
         | DaemonMessage::Book { .. } => from == ArmorName::Ftm,
         DaemonMessage::Ready { name, .. } => from == *name,
         DaemonMessage::Pong(_) => from.kind() != Kind::User,

@@ -6,7 +6,7 @@ use minicbor::{Decode, Encode};
 use crate::book::{Book, Entry};
 use crate::job::{Job, OsBytes};
 use crate::message::{ArmorState, Conduct, Occurrence, Outcome, Resolution};
-use crate::names::{ArmorName, Digest, ExecutionId, HostId, Incarnation, JobId, LaneId, StageId, TaskId};
+use crate::names::{ArmorName, Digest, ExecutionId, HostId, Incarnation, JobId, LaneId, StageId, TaskId, Term};
 use crate::principal::Principal;
 use crate::profile::Profile;
 use crate::world::{Holder, Region};
@@ -69,6 +69,15 @@ pub enum UserMessage {
         #[n(1)]
         resolution: Resolution,
     },
+    /// FTM → user: the reign of this term ends, or is over. No answer.
+    #[n(130)]
+    SteppedDown {
+        #[n(0)]
+        term: Term,
+    },
+    /// FTM → user: who has the FTM, as `Query::Reign` asked. No answer.
+    #[n(131)]
+    Reign(#[n(0)] ReignRow),
     /// FTM → user: the hosts that were asked for by `Query::Hosts`. No answer.
     #[n(80)]
     Hosts(#[n(0)] Vec<HostRow>),
@@ -298,6 +307,31 @@ pub struct EventRow {
     pub job: Option<JobId>,
     #[n(2)]
     pub occurrence: Occurrence,
+}
+
+/// Who has the FTM, and who may have it.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct ReignRow {
+    #[n(0)]
+    pub host: HostId,
+    #[n(1)]
+    pub term: Term,
+    /// When this reign began.
+    #[n(2)]
+    pub since_unix_ms: u64,
+    /// Those that this reign has heard of; none: no other host may have it.
+    #[n(3)]
+    pub candidates: Vec<CandidateRow>,
+}
+
+/// A candidate for the FTM.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct CandidateRow {
+    #[n(0)]
+    pub host: HostId,
+    /// Whether its daemon can be spoken to.
+    #[n(1)]
+    pub reached: bool,
 }
 
 /// A line of `hosts`.

@@ -7,6 +7,7 @@
 mod contract;
 mod embedded;
 mod etcd;
+pub mod health;
 pub mod members;
 
 use std::fmt;

@@ -35,6 +35,7 @@ impl Ftm {
                 return self.refuse_unknown(user, job, step);
             }
             Query::Hosts => UserMessage::Hosts(self.hosts.keys().map(|&host| self.host_row(host)).collect()),
+            Query::Reign => UserMessage::Reign(self.reign_row()),
             Query::Links => UserMessage::Links(self.links.rows()),
             Query::Host(host) => match self.hosts.get(&host) {
                 Some(known) => UserMessage::Host {

@@ -92,6 +92,7 @@ pub struct Ftm {
     incarnation: Incarnation,
     /// Whether its term was given to it by a store that several candidates share, and how often it said so.
     elected: bool,
+    candidates: BTreeSet<HostId>,
     beat: u64,
     term: Term,
     /// Drawn for this life, and the one that is kept.
@@ -114,7 +115,7 @@ pub struct Ftm {
     cut_links: BTreeSet<(HostId, HostId)>,
     links: Links,
     /// When this reign began, and when jobs ended in it.
-    began: Millis,
+    began: Moment,
     ended: BTreeMap<JobId, Millis>,
 }
 
@@ -128,6 +129,7 @@ impl Ftm {
             cores: identity.cores,
             incarnation: identity.incarnation,
             elected: identity.elected,
+            candidates: BTreeSet::new(),
             beat: 0,
             term: Term::default(),
             seed: identity.seed,
@@ -144,7 +146,7 @@ impl Ftm {
             suspicions: BTreeMap::new(),
             cut_links: BTreeSet::new(),
             links: Links::default(),
-            began: Millis::default(),
+            began: Moment::default(),
             ended: BTreeMap::new(),
         }
     }
@@ -220,14 +222,14 @@ impl Ftm {
             FtmMessage::Revoke { name } => self.revoke(now, from, &name, step),
             FtmMessage::Drain { host, drained } => self.drain(now, from, host, drained, step),
             FtmMessage::ReviveBy { host, command } => self.revive_by(from, host, command, step),
+            FtmMessage::StepDown { term } => self.step_down(from, term, step),
+            FtmMessage::Candidate { host } => drop(self.candidates.insert(host)),
             FtmMessage::Pardon { host } => self.pardon(now, from, host, step),
             FtmMessage::Move { name, to } => self.move_armor(now, from, name, to, step),
             FtmMessage::Introduced(principal) => self.introduced(from, principal, step),
             FtmMessage::Reachable { name, address, key } => {
                 self.daemon_says(from, |ftm, host| ftm.reachable(host, name, address, key, step));
             }
-            // Only its SM ends a job.
-            FtmMessage::Ended { .. } => {}
             FtmMessage::AskTime { number, .. } => {
                 step.send(from, InitMessage::Time { number, unix_ms: now.unix_ms });
             }
@@ -237,8 +239,8 @@ impl Ftm {
             FtmMessage::Tested { host, number, answer } if from == ArmorName::Init(host) => {
                 self.tested(now, host, number, answer, step);
             }
-            // Nobody else has looked.
-            FtmMessage::Profiled { .. } | FtmMessage::Tested { .. } => {}
+            // Only its SM ends a job, and nobody but its Init has looked at a host.
+            FtmMessage::Ended { .. } | FtmMessage::Profiled { .. } | FtmMessage::Tested { .. } => {}
         }
         self.deliver(now, step);
     }
@@ -474,7 +476,7 @@ impl Armor for Ftm {
     fn resume(&mut self, now: Moment) -> FtmStep {
         let mut step = Step::none();
         let (last_job, next_event) = (self.jobs.last(), self.events.next());
-        self.began = now.boot;
+        self.began = now;
         self.save(&mut step, FtmRecord::Reign { term: self.next_term(), last_job, next_event });
         if self.secret == [0; 32] {
             let secret = *blake3::keyed_hash(&self.seed, b"what the keys of hosts are made from").as_bytes();

@@ -7,7 +7,7 @@
 use crate::armor::Timer;
 use crate::elements::candidacy::FTM_BEAT;
 use crate::managers::ftm::{Ftm, FtmRecord, FtmStep};
-use crate::message::{DaemonMessage, SurrogateMessage};
+use crate::message::{CandidateRow, DaemonMessage, ReignRow, SurrogateMessage, UserMessage};
 use crate::names::{ArmorName, HostId, Term};
 
 /// The most hosts that are told to others as those who may hear it, too.
@@ -48,6 +48,53 @@ impl Ftm {
             step.send(ArmorName::Daemon(host), DaemonMessage::Reigns { term: self.term, fellows });
         }
         step.timer(Timer::Reign, FTM_BEAT);
+    }
+
+    /// Who has the FTM, and who may have it.
+    pub(super) fn reign_row(&self) -> ReignRow {
+        let candidate = |&host: &HostId| CandidateRow { host, reached: self.linked.contains(&ArmorName::Daemon(host)) };
+        let candidates = self.candidates.iter().map(candidate).collect();
+        ReignRow { host: self.host, term: self.term, since_unix_ms: self.began.unix_ms, candidates }
+    }
+
+    /// A person wants the reign of this term to end: other candidates are told that they need not wait for silence, and the daemon
+    /// here that it is to end this process.
+    pub(super) fn step_down(&mut self, user: ArmorName, term: Term, step: &mut FtmStep) {
+        // Whoever asks again heard no answer from the one that it asked first.
+        if term < self.term {
+            return self.reply(user, UserMessage::SteppedDown { term }, step);
+        }
+        let told = match self.successors(user, term) {
+            Ok(told) => told,
+            Err(why) => return self.reply(user, UserMessage::Refused { why }, step),
+        };
+        self.reply(user, UserMessage::SteppedDown { term }, step);
+        for host in told.into_iter().chain([self.host]) {
+            step.send(ArmorName::Daemon(host), DaemonMessage::StepsDown { term });
+        }
+    }
+
+    /// The other candidates that can be told of the end of this reign; else why it cannot end.
+    fn successors(&self, user: ArmorName, term: Term) -> Result<Vec<HostId>, String> {
+        if let Some(why) = self.may_not_rule(user) {
+            return Err(why);
+        }
+        if !self.elected {
+            let why =
+                "this system has one FTM, and its store is a file on that host: no other could go on with its jobs";
+            return Err(why.to_owned());
+        }
+        if term > self.term {
+            return Err(format!("there is no reign of {term} yet: {} has the FTM under {}", self.host, self.term));
+        }
+        let is_reached = |host: &HostId| *host != self.host && self.linked.contains(&ArmorName::Daemon(*host));
+        let others: Vec<HostId> = self.candidates.iter().copied().filter(is_reached).collect();
+        match others.is_empty() {
+            true => {
+                Err(format!("no other candidate can be reached: {} would only take the next term itself", self.host))
+            }
+            false => Ok(others),
+        }
     }
 
     /// What is said in this step is said only if the store still obeys this term.

@@ -35,7 +35,7 @@ impl Ftm {
 
     /// When a job ended, by this reign's clock: for one that ended before, when the reign began.
     fn ended_at(&self, job: JobId) -> Millis {
-        self.ended.get(&job).copied().unwrap_or(self.began)
+        self.ended.get(&job).copied().unwrap_or(self.began.boot)
     }
 }
 

@@ -9,6 +9,7 @@ mod files;
 mod hosts;
 mod jobs;
 mod machine;
+mod managers;
 mod memory;
 mod restart;
 mod run;
@@ -22,7 +23,7 @@ use figures::Table;
 /// A group of rows, its heading, and how it is measured.
 type Group = (&'static str, &'static str, fn() -> Table);
 
-const GROUPS: [Group; 9] = [
+const GROUPS: [Group; 10] = [
     ("tasks", "Ten thousand trivial tasks in one job", tasks::measure),
     ("restart", "A program that crashes is started again", restart::measure),
     ("armors", "ARMORs are installed and restored", armors::measure),
@@ -31,6 +32,7 @@ const GROUPS: [Group; 9] = [
     ("jobs", "Jobs of one task, one after another and side by side", jobs::measure),
     ("voting", "Voting on outputs of 1 GiB", voting::measure),
     ("hosts", "A host is lost, and its lane goes on elsewhere", hosts::measure),
+    ("managers", "The FTM is lost, and commands work again", managers::measure),
     ("memory", "Memory of each process", memory::measure),
 ];
 

@@ -28,8 +28,7 @@ struct Edit<'m> {
 pub fn graft(tree: &Tree, mutants: &[Mutant]) -> Result<BTreeMap<String, String>, String> {
     let (mut edits, mut misplaced) = (BTreeMap::<&str, Vec<Edit>>::new(), Vec::new());
     for (number, mutant) in (1..).zip(mutants) {
-        let text = tree.text(&mutant.file).ok_or("there is no such file".to_owned());
-        match text.and_then(|text| mutant.place(text)) {
+        match mutant.place(tree) {
             Ok(range) => {
                 edits.entry(&mutant.file).or_default().push(Edit { range, number, replace: &mutant.replace });
             }

@@ -58,11 +58,15 @@ fn read_one(path: &str, text: &str) -> Result<Vec<Mutant>, String> {
 }
 
 impl Mutant {
-    /// The bytes of the file that it replaces.
+    /// The bytes of its file that it replaces.
     ///
     /// # Errors
-    /// What it looks for is not there exactly once.
-    pub fn place(&self, text: &str) -> Result<Range<usize>, String> {
+    /// There is no such file, or what it looks for is not there exactly once.
+    pub fn place(&self, tree: &Tree) -> Result<Range<usize>, String> {
+        self.place_in(tree.text(&self.file).ok_or("there is no such file")?)
+    }
+
+    fn place_in(&self, text: &str) -> Result<Range<usize>, String> {
         let region = match &self.inside {
             Some(head) => function(text, head)?,
             None => 0..text.len(),
@@ -116,7 +120,7 @@ mod tests {
         let entry = format!("[[mutant]]\nname = \"n\"\nfault = \"f\"\nfile = \"a\"\nfind = '{find}'\nreplace = ''\n");
         let mut mutant = read_one("m.toml", &entry).unwrap().remove(0);
         mutant.inside = inside.map(str::to_owned);
-        mutant.place(TEXT).map(|range| &TEXT[range])
+        mutant.place_in(TEXT).map(|range| &TEXT[range])
     }
 
     #[test]

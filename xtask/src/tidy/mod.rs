@@ -10,6 +10,7 @@ mod failures;
 mod imports;
 mod length;
 mod links;
+mod mutants;
 mod names;
 mod paths;
 mod protocol;
@@ -50,6 +51,7 @@ pub const RULES: &[Rule] = &[
     strategies::RULE,
     decisions::RULE,
     links::RULE,
+    mutants::RULE,
     readme::RULE,
 ];
 

@@ -139,16 +139,17 @@ impl Caller {
 }
 
 impl World {
-    /// Somebody comes and asks.
+    /// Somebody comes and asks, on the first host that people can use.
     pub(crate) fn ask(&mut self, question: Question) {
+        let is_up = |host: &HostId| !self.fabric.is_down(*host) && !self.fabric.is_frozen(*host);
+        let Some(host) = self.hosts.keys().copied().find(is_up) else { return };
         self.standing.asked += 1;
         let name = ArmorName::User(FIRST + self.standing.asked);
-        let identity = self.identity(name, Incarnation(1), FOUNDER.0);
+        let identity = self.identity(name, Incarnation(1), host);
         let caller = Box::new(Caller { identity: identity.clone(), question, answer: None });
         let first = caller.ask();
         let pid = self.new_pid();
-        let mut process =
-            Process::new(FOUNDER.0, ProcessMark::default(), Body::Caller(caller), None, self.agenda.now_us());
+        let mut process = Process::new(host, ProcessMark::default(), Body::Caller(caller), None, self.agenda.now_us());
         process.mark.pid = pid.0;
         self.processes.insert(pid, process);
         self.bound.insert(name, pid);

@@ -24,6 +24,8 @@ const RESTORE_US: u64 = 800;
 const NOTICE_US: u64 = 100;
 /// How long it takes until a machine that is switched on can be reached, in microseconds.
 const POWER_ON_US: u64 = 3_000_000;
+/// How long it takes, at most, until links find the FTM that was elected elsewhere, in microseconds.
+const FOLLOW_US: u64 = 200_000;
 /// How often the unit looks, in microseconds.
 const UNIT_US: u64 = 2_000_000;
 
@@ -136,6 +138,9 @@ impl World {
         process.body = Body::Armor(armor);
         if !self.has_later_life(&identity) {
             self.bound.insert(identity.name, pid);
+        }
+        if identity.name == ArmorName::Ftm && identity.elected {
+            self.after(FOLLOW_US, Next::FollowReign);
         }
         self.take_step(pid, &identity, &Input::Saved(u64::MAX), 0, output);
         if identity.name == ArmorName::Daemon(identity.host) {

@@ -89,6 +89,16 @@ impl World {
         self.dial_again(pid, peer);
     }
 
+    /// Whoever is linked to an FTM that was replaced looks whether it is elsewhere, and then waits for no sign of it.
+    pub(crate) fn follow_reign(&mut self) {
+        let Some(&ftm) = self.bound.get(&ArmorName::Ftm) else { return };
+        let astray: Vec<(Connection, Pid)> = self.network.astray(ArmorName::Ftm, ftm).collect();
+        for (connection, from) in astray {
+            self.network.cut(connection, &mut self.chance);
+            self.later(80, Next::Arrive { at: from, what: Arrival::Broke { to: ArmorName::Ftm, connection } });
+        }
+    }
+
     /// Breaks a connection to a process of this host: its sender will notice, once it hears of it.
     pub fn cut(&mut self, connection: Connection, from: Pid, to: ArmorName, host: HostId) {
         if self.network.cut(connection, &mut self.chance) {

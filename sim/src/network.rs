@@ -175,6 +175,13 @@ impl Network {
         self.whole().filter(|(connection, ..)| self.streams[connection].peer == pid).collect()
     }
 
+    /// The links to this peer that lead to another process than this one, whether or not their senders know that.
+    pub fn astray(&self, to: ArmorName, peer: Pid) -> impl Iterator<Item = (Connection, Pid)> + '_ {
+        let leads = move |link: &Link| link.state != State::Dialling && self.peer(link.connection) != Some(peer);
+        let links = self.links.iter().filter(move |(key, link)| key.1 == to && leads(link));
+        links.map(|(&(from, _), link)| (link.connection, from))
+    }
+
     /// Who accepted a connection.
     #[must_use]
     pub fn peer(&self, connection: Connection) -> Option<Pid> {

@@ -91,6 +91,8 @@ pub enum Next {
     RandomFault,
     /// The system's own unit looks after hosts where nobody is well.
     Unit,
+    /// Those linked to the FTM look whether it is where it was.
+    FollowReign,
     /// A process that was starved, stopped or deaf is well again.
     Recover {
         pid: Pid,
@@ -214,6 +216,7 @@ impl World {
             Next::Fault(fault) => self.strike(&fault),
             Next::RandomFault => liveness::random_fault(self),
             Next::Unit => self.unit(),
+            Next::FollowReign => self.follow_reign(),
             Next::Recover { pid } => self.recover(pid),
             Next::UserComes { number } => self.user_comes(number),
             Next::UserPrints { number } => self.user_prints(number),

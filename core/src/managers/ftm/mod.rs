@@ -92,8 +92,11 @@ pub struct Ftm {
     incarnation: Incarnation,
     /// Whether its term was given to it by a store that several candidates share, and how often it said so.
     elected: bool,
-    candidates: BTreeSet<HostId>,
     beat: u64,
+    /// The hosts that may have it, as far as this reign has heard.
+    candidates: BTreeSet<HostId>,
+    /// Whether this reign is to end by its own will.
+    steps_down: bool,
     term: Term,
     /// Drawn for this life, and the one that is kept.
     seed: [u8; 32],
@@ -130,6 +133,7 @@ impl Ftm {
             incarnation: identity.incarnation,
             elected: identity.elected,
             candidates: BTreeSet::new(),
+            steps_down: false,
             beat: 0,
             term: Term::default(),
             seed: identity.seed,

@@ -47,6 +47,9 @@ impl Ftm {
             let fellows = hosts.iter().copied().filter(|fellow| *fellow != host).take(FELLOWS).collect();
             step.send(ArmorName::Daemon(host), DaemonMessage::Reigns { term: self.term, fellows });
         }
+        if self.steps_down {
+            step.send(ArmorName::Daemon(self.host), DaemonMessage::StepsDown { term: self.term });
+        }
         step.timer(Timer::Reign, FTM_BEAT);
     }
 
@@ -57,8 +60,8 @@ impl Ftm {
         ReignRow { host: self.host, term: self.term, since_unix_ms: self.began.unix_ms, candidates }
     }
 
-    /// A person wants the reign of this term to end: other candidates are told that they need not wait for silence, and the daemon
-    /// here that it is to end this process.
+    /// A person wants the reign of this term to end: other candidates are told that they need not wait for silence, and a beat
+    /// later the daemon here that it is to end this process. If that were told at once, the others might not hear it any more.
     pub(super) fn step_down(&mut self, user: ArmorName, term: Term, step: &mut FtmStep) {
         // Whoever asks again heard no answer from the one that it asked first.
         if term < self.term {
@@ -69,7 +72,8 @@ impl Ftm {
             Err(why) => return self.reply(user, UserMessage::Refused { why }, step),
         };
         self.reply(user, UserMessage::SteppedDown { term }, step);
-        for host in told.into_iter().chain([self.host]) {
+        self.steps_down = true;
+        for host in told {
             step.send(ArmorName::Daemon(host), DaemonMessage::StepsDown { term });
         }
     }

@@ -6,6 +6,7 @@ mod moves;
 mod people;
 mod quarantine;
 mod recovery;
+mod reign;
 mod revival;
 
 use proptest::prelude::*;

@@ -3,7 +3,11 @@
 use std::ffi::{CString, c_char};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 use std::ptr;
+
+use rustix::process::{Signal, set_parent_process_death_signal};
 
 use super::descriptor::HANDED;
 
@@ -42,6 +46,14 @@ pub fn this_program(arguments: &[CString], descriptors: Descriptors<'_>) -> io::
         )
     })?;
     Ok(pid.cast_unsigned())
+}
+
+/// Has what this command starts die with the thread that starts it: from before its first instruction, since one that is
+/// stopped there could not see to it itself, and would be left behind.
+#[expect(unsafe_code, reason = "what is done between fork and exec may not allocate or lock")]
+pub fn dies_with_parent(command: &mut Command) -> &mut Command {
+    // SAFETY: the closure makes one system call, and neither allocates nor locks.
+    unsafe { command.pre_exec(|| Ok(set_parent_process_death_signal(Some(Signal::KILL))?)) }
 }
 
 #[expect(unsafe_code, reason = "the C library's environment")]
@@ -109,5 +121,19 @@ fn check(outcome: libc::c_int) -> io::Result<()> {
     match outcome {
         0 => Ok(()),
         error => Err(io::Error::from_raw_os_error(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+
+    use super::*;
+
+    #[test]
+    fn what_a_thread_starts_so_dies_with_it() {
+        let start = || dies_with_parent(Command::new("sleep").arg("20")).spawn().unwrap();
+        let mut child = std::thread::spawn(start).join().unwrap();
+        assert_eq!(child.wait().unwrap().signal(), Some(libc::SIGKILL));
     }
 }

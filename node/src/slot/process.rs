@@ -11,6 +11,7 @@ use rustix::process::{Signal, WaitId, WaitIdOptions};
 use super::SlotError;
 use super::control::{self, FromShim, ToShim};
 use super::plan::Plan;
+use crate::os::spawn;
 
 /// How long a shim may take to fork its namespace.
 const FORK_PATIENCE: Timespec = Timespec { tv_sec: 10, tv_nsec: 0 };
@@ -27,10 +28,9 @@ pub(super) fn start(executable: &Path, plan: Plan, outputs: [OwnedFd; 2]) -> Res
     let (ours, theirs) =
         rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
             .map_err(|error| SlotError::Control(error.into()))?;
-    let mut parent = Command::new(executable)
-        .arg("slot")
-        .stdin(Stdio::from(theirs))
-        .stdout(Stdio::null())
+    let mut command = Command::new(executable);
+    command.arg("slot").stdin(Stdio::from(theirs)).stdout(Stdio::null());
+    let mut parent = spawn::dies_with_parent(&mut command)
         .spawn()
         .map_err(|error| SlotError::Shim(format!("{}: {error}", executable.display())))?;
     let descriptors = outputs.each_ref().map(AsFd::as_fd);

@@ -79,6 +79,7 @@ use jobs::Jobs;
 use links::Links;
 use notices::{NoticeRecord, Notices};
 use registry::Registry;
+use reign::Succession;
 use suspicion::Suspicion;
 use unresolved::Word;
 use users::Users;
@@ -93,10 +94,7 @@ pub struct Ftm {
     /// Whether its term was given to it by a store that several candidates share, and how often it said so.
     elected: bool,
     beat: u64,
-    /// The hosts that may have it, as far as this reign has heard.
-    candidates: BTreeSet<HostId>,
-    /// Whether this reign is to end by its own will.
-    steps_down: bool,
+    succession: Succession,
     term: Term,
     /// Drawn for this life, and the one that is kept.
     seed: [u8; 32],
@@ -107,7 +105,6 @@ pub struct Ftm {
     notices: Notices,
     hosts: BTreeMap<HostId, Host>,
     enrolment: Enrolment,
-
     users: Users,
     /// ARMORs that can be spoken to.
     linked: BTreeSet<ArmorName>,
@@ -132,8 +129,7 @@ impl Ftm {
             cores: identity.cores,
             incarnation: identity.incarnation,
             elected: identity.elected,
-            candidates: BTreeSet::new(),
-            steps_down: false,
+            succession: Succession::default(),
             beat: 0,
             term: Term::default(),
             seed: identity.seed,
@@ -227,7 +223,7 @@ impl Ftm {
             FtmMessage::Drain { host, drained } => self.drain(now, from, host, drained, step),
             FtmMessage::ReviveBy { host, command } => self.revive_by(from, host, command, step),
             FtmMessage::StepDown { term } => self.step_down(from, term, step),
-            FtmMessage::Candidate { host } => drop(self.candidates.insert(host)),
+            FtmMessage::Candidate { host } => drop(self.succession.candidates.insert(host)),
             FtmMessage::Pardon { host } => self.pardon(now, from, host, step),
             FtmMessage::Move { name, to } => self.move_armor(now, from, name, to, step),
             FtmMessage::Introduced(principal) => self.introduced(from, principal, step),

@@ -4,6 +4,8 @@
 //! it reigns: whoever hears it hears one that decides and whose decisions count. Nobody is answered before the store has
 //! confirmed the reign in the same step, so that an FTM that was frozen and replaced meanwhile tells nobody what was.
 
+use std::collections::BTreeSet;
+
 use crate::armor::Timer;
 use crate::elements::candidacy::FTM_BEAT;
 use crate::managers::ftm::{Ftm, FtmRecord, FtmStep};
@@ -12,6 +14,15 @@ use crate::names::{ArmorName, HostId, Term};
 
 /// The most hosts that are told to others as those who may hear it, too.
 const FELLOWS: usize = 8;
+
+/// Who may have the FTM next, and when.
+#[derive(Debug, Default)]
+pub(super) struct Succession {
+    /// The hosts that may have it, as far as this reign has heard.
+    pub candidates: BTreeSet<HostId>,
+    /// Whether this reign is to end by its own will.
+    steps_down: bool,
+}
 
 impl Ftm {
     /// The term of this life: the one it was given, else the next.
@@ -47,7 +58,7 @@ impl Ftm {
             let fellows = hosts.iter().copied().filter(|fellow| *fellow != host).take(FELLOWS).collect();
             step.send(ArmorName::Daemon(host), DaemonMessage::Reigns { term: self.term, fellows });
         }
-        if self.steps_down {
+        if self.succession.steps_down {
             step.send(ArmorName::Daemon(self.host), DaemonMessage::StepsDown { term: self.term });
         }
         step.timer(Timer::Reign, FTM_BEAT);
@@ -56,7 +67,7 @@ impl Ftm {
     /// Who has the FTM, and who may have it.
     pub(super) fn reign_row(&self) -> ReignRow {
         let candidate = |&host: &HostId| CandidateRow { host, reached: self.linked.contains(&ArmorName::Daemon(host)) };
-        let candidates = self.candidates.iter().map(candidate).collect();
+        let candidates = self.succession.candidates.iter().map(candidate).collect();
         ReignRow { host: self.host, term: self.term, since_unix_ms: self.began.unix_ms, candidates }
     }
 
@@ -72,7 +83,7 @@ impl Ftm {
             Err(why) => return self.reply(user, UserMessage::Refused { why }, step),
         };
         self.reply(user, UserMessage::SteppedDown { term }, step);
-        self.steps_down = true;
+        self.succession.steps_down = true;
         for host in told {
             step.send(ArmorName::Daemon(host), DaemonMessage::StepsDown { term });
         }
@@ -92,7 +103,7 @@ impl Ftm {
             return Err(format!("there is no reign of {term} yet: {} has the FTM under {}", self.host, self.term));
         }
         let is_reached = |host: &HostId| *host != self.host && self.linked.contains(&ArmorName::Daemon(*host));
-        let others: Vec<HostId> = self.candidates.iter().copied().filter(is_reached).collect();
+        let others: Vec<HostId> = self.succession.candidates.iter().copied().filter(is_reached).collect();
         match others.is_empty() {
             true => {
                 Err(format!("no other candidate can be reached: {} would only take the next term itself", self.host))

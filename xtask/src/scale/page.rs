@@ -11,7 +11,19 @@ struct Curve {
 }
 
 const SIZE: (u32, u32) = (720, 420);
-const COLOURS: [RGBColor; 6] = [BLUE, RED, GREEN, MAGENTA, BLACK, CYAN];
+/// One for each curve.
+const COLOURS: [RGBColor; 10] = [
+    RGBColor(31, 119, 180),
+    RGBColor(255, 127, 14),
+    RGBColor(44, 160, 44),
+    RGBColor(214, 39, 40),
+    RGBColor(148, 103, 189),
+    RGBColor(140, 86, 75),
+    RGBColor(227, 119, 194),
+    RGBColor(0, 0, 0),
+    RGBColor(188, 189, 34),
+    RGBColor(23, 190, 207),
+];
 
 /// What is shown of each size. What is counted while the system is idle is for each host and second.
 const CURVES: &[Curve] = &[
@@ -109,7 +121,7 @@ pub fn picture(grown: &[Growth]) -> Result<String, Box<dyn std::error::Error>> {
             .y_label_area_size(56)
             .build_cartesian_2d((least..most * 30.0).log_scale(), (lowest * 0.5..highest * 2.0).log_scale())?;
         chart.configure_mesh().x_desc("hosts").draw()?;
-        for (curve, &colour) in CURVES.iter().zip(COLOURS.iter().cycle()) {
+        for (curve, &colour) in CURVES.iter().zip(&COLOURS) {
             let points = grown.iter().map(|grown| (f64::from(grown.hosts), (curve.value)(grown)));
             chart
                 .draw_series(LineSeries::new(points, colour))?

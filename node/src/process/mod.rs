@@ -193,19 +193,26 @@ impl Processes {
 
     /// Tells the user's command.
     pub fn notify(&self, notice: u64, command: Vec<OsBytes>, text: String) {
-        let reporter = self.reporter.clone();
-        tokio::task::spawn_blocking(move || {
-            let failure = notify::run("notify", &command, &text).err().map(|error| error.to_string());
-            reporter.process(ProcessEvent::Notified { notice, failure });
-        });
+        self.run_command("notify", command, text, move |failure| ProcessEvent::Notified { notice, failure });
     }
 
     /// Starts a lost host by a person's command.
     pub fn summon(&self, host: HostId, command: Vec<OsBytes>, text: String) {
+        self.run_command("revive", command, text, move |failure| ProcessEvent::Summoned { host, failure });
+    }
+
+    /// Runs a person's command for this purpose, and reports what went wrong, if it did.
+    fn run_command(
+        &self,
+        what: &'static str,
+        command: Vec<OsBytes>,
+        text: String,
+        event: impl FnOnce(Option<String>) -> ProcessEvent + Send + 'static,
+    ) {
         let reporter = self.reporter.clone();
         tokio::task::spawn_blocking(move || {
-            let failure = notify::run("revive", &command, &text).err().map(|error| error.to_string());
-            reporter.process(ProcessEvent::Summoned { host, failure });
+            let failure = notify::run(what, &command, &text).err().map(|error| error.to_string());
+            reporter.process(event(failure));
         });
     }
 

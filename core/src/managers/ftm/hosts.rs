@@ -2,7 +2,6 @@
 
 use crate::armor::{Effect, Moment};
 use crate::job::{Job, OsBytes};
-use crate::managers::ftm::placement::{Placing, Plan};
 use crate::managers::ftm::registry::{Decided, Entry, Sighting};
 use crate::managers::ftm::ring::Watching;
 use crate::managers::ftm::{Ftm, FtmRecord, FtmStep, HostRecord, ProfileRecord, Standing};
@@ -307,10 +306,7 @@ impl Ftm {
             return self.retire_at(host, name, step);
         };
         let tried: Vec<HostId> = entry.tried.iter().copied().chain([host]).collect();
-        let plan = if self.can_move(name) { self.plan(job, &[name], &tried) } else { Plan::default() };
-        let Some(Placing { host: to, .. }) = plan.places.first().copied() else {
-            return self.give_up(now, host, entry, why, step);
-        };
+        let Some(to) = self.other_host(name, &tried) else { return self.give_up(now, host, entry, why, step) };
         let moved = self.carried(entry.moved(host, to));
         self.save(step, FtmRecord::Armor(moved.clone()));
         let why = self.why_there(name, to, &format!("{why}; it is installed on {to} instead"));

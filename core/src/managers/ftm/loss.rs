@@ -210,7 +210,8 @@ impl Ftm {
         Some(to)
     }
 
-    fn other_host(&self, name: ArmorName, not_on: &[HostId]) -> Option<HostId> {
+    /// A host that can have an ARMOR which may go on elsewhere, and is none of these.
+    pub(super) fn other_host(&self, name: ArmorName, not_on: &[HostId]) -> Option<HostId> {
         let job = name.job().filter(|_| self.can_move(name))?;
         self.plan(job, &[name], not_on).places.first().map(|placing| placing.host)
     }

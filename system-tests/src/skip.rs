@@ -1,16 +1,24 @@
 //! What cannot be shown on this machine is reported as skipped, never as passed.
 
+use std::path::PathBuf;
+
 /// Reports that this test cannot be run here, and why. The test returns next; `cargo xtask check` reads
 /// this line and counts it.
 pub fn skip(why: &str) {
     eprintln!("skipped: {why}");
 }
 
+/// Where a program is, as a shell would find it.
+#[must_use]
+pub fn find(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).map(|there| there.join(program)).find(|file| file.is_file())
+}
+
 /// Whether these programs are all here; reports the first that is not.
 #[must_use]
 pub fn has(programs: &[&str]) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let missing = programs.iter().find(|name| !std::env::split_paths(&path).any(|there| there.join(name).is_file()));
+    let missing = programs.iter().find(|name| find(name).is_none());
     if let Some(name) = missing {
         skip(&format!("{name} is not installed"));
     }

@@ -6,6 +6,7 @@ mod check;
 mod failure;
 mod figures;
 mod measurements;
+mod mixed;
 mod models;
 mod mutants;
 mod prepare;
@@ -42,6 +43,7 @@ const COMMANDS: &[Command] = &[
         about: "a pipeline unprotected, voted at its end, voted per stage",
         run: figures::run,
     },
+    Command { name: "mixed", words: "", about: "hosts of two architectures, one of them emulated", run: mixed::run },
     Command {
         name: "models",
         words: "[NAME…] [--states N]",

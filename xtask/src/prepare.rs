@@ -59,7 +59,7 @@ fn missing() -> impl Iterator<Item = &'static Tool> {
 }
 
 /// Where a program is, as a shell would find it; system programs may be outside of a person's path.
-fn find(program: &str) -> Option<PathBuf> {
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let directories = std::env::split_paths(&path).chain(["/usr/sbin", "/sbin"].map(PathBuf::from));
     directories.map(|directory| directory.join(program)).find(|file| file.is_file())

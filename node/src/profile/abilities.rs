@@ -16,6 +16,7 @@ use rustix::process::PidfdFlags;
 use rustix::thread::UnshareFlags;
 
 use crate::os::facilities::Facilities;
+use crate::os::linux::launch::{self, Forked};
 use crate::os::linux::{landlock, namespace};
 use crate::os::spawn;
 
@@ -119,7 +120,7 @@ fn run_trial() -> Vec<String> {
         }
         thread::sleep(PAUSE);
     }
-    // It has ended and started nobody: all that it wrote is there.
+    // It has ended, and what it started does so at once: all that it wrote is there.
     let mut text = String::new();
     let _ = child.stdout.take().map(|mut pipe| pipe.read_to_string(&mut text));
     text.lines().map(str::to_owned).collect()
@@ -137,10 +138,10 @@ pub fn probe_main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// As a slot does: with root a mount namespace suffices.
+/// As a slot does: with root a mount namespace suffices, and a process must be had that is the first of another.
 fn enter_namespaces() -> Result<(), String> {
     let (user, group) = (rustix::process::geteuid(), rustix::process::getegid());
-    let mut flags = UnshareFlags::NEWNS | UnshareFlags::NEWPID;
+    let mut flags = UnshareFlags::NEWNS;
     flags.set(UnshareFlags::NEWUSER, !user.is_root());
     namespace::leave(flags).map_err(|error| format!("are refused ({error})"))?;
     if !user.is_root() {
@@ -151,7 +152,11 @@ fn enter_namespaces() -> Result<(), String> {
         map("uid_map", format!("{user} {user} 1", user = user.as_raw()))?;
         map("gid_map", format!("{group} {group} 1", group = group.as_raw()))?;
     }
-    Ok(())
+    match launch::fork_first_of_namespace() {
+        Ok(Forked::Child) => std::process::exit(0),
+        Ok(Forked::Parent { .. }) => Ok(()),
+        Err(error) => Err(format!("give no process ({error})")),
+    }
 }
 
 /// An overlay over a fresh file system in memory, which both end with the mount namespace.

@@ -33,6 +33,8 @@ const KNOWN: [(&str, &str); 15] = [
 const EACH: Duration = Duration::from_secs(1);
 const ALL: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(2);
+/// The exit code of a call for which there was no program: emulators tell of that no sooner.
+const UNFOUND: i32 = 127;
 /// How much of an answer is read, and how much is kept.
 const READ: usize = 4096;
 const KEPT: usize = 120;
@@ -71,6 +73,7 @@ fn ask(name: &str, flag: &str, most: Duration) -> Option<String> {
                 let _ = child.wait();
                 return Some("does not say its version in time".to_owned());
             }
+            Ok(Some(status)) if status.code() == Some(UNFOUND) => return None,
             Ok(Some(_)) => break,
         }
     }

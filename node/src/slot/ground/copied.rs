@@ -73,6 +73,15 @@ impl Copied {
         copy_directory(source, &copy, shown, LIMIT).map_err(io::Error::other).on("run in a copy of", shown)?;
         Ok(copy)
     }
+
+    /// The group is noted on disk before its program begins: whoever finds this process dead ends it.
+    fn launch(&mut self, program: &Program<'_>) -> io::Result<i32> {
+        let waiting = Waiting::fork(program)?;
+        let leader = waiting.leader();
+        shims::note_group(as_path(&self.plan.work), leader.unsigned_abs());
+        self.group = Some(waiting.go()?);
+        Ok(leader)
+    }
 }
 
 impl Ground for Copied {
@@ -85,10 +94,8 @@ impl Ground for Copied {
         Ok(())
     }
 
-    /// The group is noted on disk before its program begins: whoever finds this process dead ends it.
     fn start(&mut self, program: &Program<'_>) -> io::Result<i32> {
-        let started = self.launch(program);
-        match started {
+        match self.launch(program) {
             Err(error) if error.raw_os_error() == Some(libc::ENOEXEC) => match foreign(program) {
                 Some((runner, arguments)) => self.launch(&Program { path: &runner, arguments: &arguments, ..*program }),
                 None => Err(error),
@@ -120,16 +127,6 @@ impl Ground for Copied {
         rustix::process::chdir("/").on("leave the copy of", as_path(&self.plan.directory))?;
         self.is_fresh = false;
         Ok(true)
-    }
-}
-
-impl Copied {
-    fn launch(&mut self, program: &Program<'_>) -> io::Result<i32> {
-        let waiting = Waiting::fork(program)?;
-        let leader = waiting.leader();
-        shims::note_group(as_path(&self.plan.work), leader.unsigned_abs());
-        self.group = Some(waiting.go()?);
-        Ok(leader)
     }
 }
 

@@ -61,6 +61,11 @@ impl Place {
         Place { home: home.unwrap_or_else(Home::default_path) }
     }
 
+    /// The home itself.
+    pub fn path(&self) -> &Path {
+        &self.home
+    }
+
     /// The standing system.
     ///
     /// # Errors

@@ -12,16 +12,18 @@ use std::time::{Duration, Instant};
 use chameleon_core::armor::LinkEvent;
 use chameleon_core::job::{Injection, Job, Origin};
 use chameleon_core::message::{DaemonMessage, FtmMessage, Message, Query, UserMessage};
-use chameleon_core::names::{ArmorName, Digest, HostId, Incarnation, JobId};
+use chameleon_core::names::{ArmorName, Digest, HostId, Incarnation, JobId, Kind};
 use chameleon_core::principal::{self, Principal};
 use chameleon_core::token::Token;
 use chameleon_node::bulk::shelf;
 use chameleon_node::client::{Client, ClientEvent, block_on};
 use chameleon_node::home::{Address, Bases, Home, HomeError, clear_abandoned};
+use chameleon_node::os::facilities::Facilities;
 use chameleon_node::pki::enrol::Wish;
 use chameleon_node::pki::{self, Founded, Standing, certificate};
+use chameleon_node::process::{self, Ending};
 use chameleon_node::store::{health, members};
-use chameleon_node::{launch, outside, process, random};
+use chameleon_node::{launch, outside, random};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::candidates;
@@ -47,6 +49,8 @@ const FIRST: HostId = HostId(1);
 /// Where a command looks for its system.
 pub struct Place {
     home: PathBuf,
+    /// What keeps programs from the hosts that are started here; `None`: as they are set, or what the system has.
+    facilities: Option<Facilities>,
 }
 
 /// A system that runs.
@@ -58,7 +62,12 @@ pub struct System {
 impl Place {
     /// The home that was named, else that of the environment, else the default one.
     pub fn new(home: Option<PathBuf>) -> Self {
-        Place { home: home.unwrap_or_else(Home::default_path) }
+        Place { home: home.unwrap_or_else(Home::default_path), facilities: None }
+    }
+
+    /// The same, for a command by which a person says what the hosts it starts use.
+    pub fn with(&self, facilities: Option<Facilities>) -> Self {
+        Place { home: self.home.clone(), facilities }
     }
 
     /// The home itself.
@@ -85,7 +94,7 @@ impl Place {
         let bases = Bases::of_this_machine();
         clear_abandoned(&bases);
         let home = bases.make(&process::mark::own()).map_err(system)?;
-        launch::start(&home, FIRST, lanes.saturating_add(BLANKS_BESIDE_LANES)).map_err(system)?;
+        self.launch(&home, FIRST, lanes.saturating_add(BLANKS_BESIDE_LANES))?;
         Ok(System { home, ephemeral: true })
     }
 
@@ -112,9 +121,9 @@ impl Place {
         candidates::appoint(&home, hosts, ftms)?;
         let started = System { home, ephemeral: false };
         for host in 1..=hosts {
-            if let Err(why) = launch::start(&started.home, HostId(host), BLANKS) {
+            if let Err(why) = self.launch(&started.home, HostId(host), BLANKS) {
                 let _ = started.stop();
-                return Err(system(why));
+                return Err(why);
             }
         }
         if let Err(why) = started.await_ftm() {
@@ -202,13 +211,23 @@ impl Place {
     /// It runs already, or cannot be started.
     pub fn start_host(&self, host: HostId) -> Result<System, Failure> {
         let home = self.home_at_rest()?;
-        launch::start(&home, host, BLANKS).map_err(system)?;
+        self.launch(&home, host, BLANKS)?;
         let may_have_ftm = host == FIRST || home.managers().map_err(system)?.is_some();
         let started = System { home, ephemeral: false };
         if may_have_ftm {
             started.await_ftm()?;
         }
         Ok(started)
+    }
+
+    /// Starts a host, with the facilities that a person has said.
+    fn launch(&self, home: &Home, host: HostId, blanks: u16) -> Result<(), Failure> {
+        let said = std::env::var(Facilities::VARIABLE).ok().map(|word| word.parse()).transpose();
+        if let Some(facilities) = self.facilities.or(said.map_err(Failure::Asked)?) {
+            home.make_host(host).map_err(system)?;
+            home.keep_facilities(host, facilities).map_err(system)?;
+        }
+        launch::start(home, host, blanks).map_err(system)
     }
 
     /// This home, in which nothing runs.
@@ -377,16 +396,17 @@ impl System {
     /// It did not end within [`ENDING`].
     pub fn stop(self) -> Result<(), Failure> {
         let mut line = self.connect()?;
-        for name in self.home.linked().unwrap_or_default() {
-            if let ArmorName::Daemon(host) = name {
-                // One that has just died would be missed, and be back when we are gone.
-                launch::start(&self.home, host, 0).map_err(system)?;
-                line.send(name, DaemonMessage::Stop.into());
-            }
+        let daemons = self.home.linked().unwrap_or_default().into_iter().filter(|name| name.kind() == Kind::Daemon);
+        let daemons: Vec<ArmorName> = daemons.collect();
+        for host in daemons.iter().filter_map(|name| name.host()) {
+            // One that has just died would be missed, and be back when we are gone.
+            launch::start(&self.home, host, 0).map_err(system)?;
         }
+        daemons.into_iter().for_each(|daemon| line.send(daemon, DaemonMessage::Stop.into()));
+        let mut ending = Ending::of(&self.home);
         let began = Instant::now();
         while began.elapsed() < ENDING {
-            if self.home.is_gone() || !self.home.has_daemon() {
+            if ending.is_over() {
                 members::stop(&self.home.etcd());
                 let _ = fs::remove_file(self.home().join("injections"));
                 return Ok(());

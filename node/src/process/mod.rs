@@ -1,12 +1,13 @@
 //! The other processes of this host: blank ones, ARMORs, the daemon, and the user's notify command.
 
+mod ending;
 mod factory;
 mod handle;
 pub mod mark;
 mod notify;
 mod polls;
 pub(crate) mod shims;
-mod stop;
+mod unguarded;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,10 +30,12 @@ use crate::pki;
 use crate::profile;
 use crate::store::Store;
 
+pub use ending::Ending;
 pub(crate) use factory::{Answer, Order};
 pub use factory::{Factory, FactoryError};
 pub use handle::Process;
 use polls::Polls;
+pub use unguarded::Unguarded;
 
 /// The processes that one ARMOR, mostly the daemon, deals with.
 #[derive(Debug)]
@@ -226,7 +229,7 @@ impl Processes {
         if let Some(factory) = self.factory.take() {
             factory.end();
         }
-        stop::stop(&self.home, self.identity.name);
+        ending::end(&self.home, self.identity.name);
     }
 
     /// Starts a daemon on this host, unless there is one. A process whose home ends, ends too.
@@ -304,9 +307,9 @@ impl Processes {
     /// Has this host looked over.
     pub fn profile(&self) {
         let (reporter, host) = (self.reporter.clone(), self.identity.host);
-        let (kept, policy) = (self.home.host(host), self.home.policy(host));
+        let (kept, policy, facilities) = (self.home.host(host), self.home.policy(host), self.home.facilities(host));
         tokio::task::spawn_blocking(move || {
-            reporter.process(ProcessEvent::Profiled(Box::new(profile::look_over(&kept, &policy))));
+            reporter.process(ProcessEvent::Profiled(Box::new(profile::look_over(&kept, &policy, facilities))));
         });
     }
 

@@ -32,6 +32,7 @@
 //! | `profiles` | what each host is, and when it is looked over |
 //! | `answers` | what people ask |
 //! | [`enrolment`] | who is let into the cluster, and who is no more |
+//! | [`restoration`] | what becomes of a store that is put back as it was |
 
 pub mod admission;
 mod answers;
@@ -54,6 +55,7 @@ mod record;
 pub mod recovery;
 pub mod registry;
 mod reign;
+pub mod restoration;
 pub mod revival;
 pub mod ring;
 pub mod suspicion;
@@ -69,9 +71,8 @@ pub use record::{FtmRecord, HostRecord, ProfileRecord, Standing, StandingRecord}
 use crate::armor::{Armor, Effect, Event, LinkEvent, Moment, Progress, Step, Timer};
 use crate::message::{DaemonMessage, FtmMessage, InitMessage, Occurrence, Story, SurrogateMessage, UserMessage};
 use crate::names::{ArmorName, HostId, Incarnation, JobId, Kind, Millis, Term};
-use crate::restart::Next;
 use crate::shell::{Identity, Place};
-use crate::world::{ProcessCommand, ProcessEvent};
+use crate::world::ProcessEvent;
 use enrolment::Enrolment;
 use events::{EventRecord, Events};
 use hosts::Host;
@@ -80,6 +81,7 @@ use links::Links;
 use notices::{NoticeRecord, Notices};
 use registry::Registry;
 use reign::Succession;
+use restoration::Past;
 use suspicion::Suspicion;
 use unresolved::Word;
 use users::Users;
@@ -114,6 +116,8 @@ pub struct Ftm {
     suspicions: BTreeMap<HostId, Suspicion>,
     cut_links: BTreeSet<(HostId, HostId)>,
     links: Links,
+    /// What the store forgot, if it was put back as it was.
+    past: Past,
     /// When this reign began, and when jobs ended in it.
     began: Moment,
     ended: BTreeMap<JobId, Millis>,
@@ -146,6 +150,7 @@ impl Ftm {
             suspicions: BTreeMap::new(),
             cut_links: BTreeSet::new(),
             links: Links::default(),
+            past: Past::default(),
             began: Moment::default(),
             ended: BTreeMap::new(),
         }
@@ -223,6 +228,7 @@ impl Ftm {
             FtmMessage::Drain { host, drained } => self.drain(now, from, host, drained, step),
             FtmMessage::ReviveBy { host, command } => self.revive_by(from, host, command, step),
             FtmMessage::StepDown { term } => self.step_down(from, term, step),
+            FtmMessage::BackUp { number, keys } => self.back_up(from, number, keys, step),
             FtmMessage::Candidate { host } => drop(self.succession.candidates.insert(host)),
             FtmMessage::Pardon { host } => self.pardon(now, from, host, step),
             FtmMessage::Move { name, to } => self.move_armor(now, from, name, to, step),
@@ -280,6 +286,9 @@ impl Ftm {
         if self.jobs.get(job).is_none() {
             // The job is forgotten: nobody will ask.
             return step.send(from, SurrogateMessage::Told { below: first + occurrences.len() as u64 });
+        }
+        if self.past.forgot(job) {
+            self.events.reach_told(job, first);
         }
         if let Some(skip) = self.events.told().skip(job, first) {
             for (told, occurrence) in (first..).zip(occurrences).skip(skip) {
@@ -351,63 +360,6 @@ impl Ftm {
             step.timer(Timer::Flush, users::REACHED_WITHIN);
         }
     }
-
-    /// Sends the next notice that is due, if none is on its way.
-    fn deliver(&mut self, now: Moment, step: &mut FtmStep) {
-        if let Some(notice) = self.notices.send(now.boot) {
-            let (number, command, text) = (notice.number, notice.command.clone(), notice.text.clone());
-            step.then(Effect::Process(ProcessCommand::Notify { notice: number, command, text }));
-            step.timer(Timer::Remind, notices::BOUND);
-        }
-    }
-
-    /// A user's command has ended: the notice goes, or is tried again.
-    fn notified(&mut self, now: Moment, number: u64, failure: Option<String>, step: &mut FtmStep) {
-        if !self.notices.ended(number) {
-            return;
-        }
-        if let Some(mut notice) = self.notices.get(number).cloned() {
-            match failure {
-                None => self.save(step, FtmRecord::NoticeGone(number)),
-                Some(why) => {
-                    notice.failures += 1;
-                    self.not_notified(now, notice, &why, step);
-                }
-            }
-        }
-        self.deliver(now, step);
-        if let Some(wait) = self.notices.wait(now.boot) {
-            step.timer(Timer::Remind, wait);
-        }
-    }
-
-    fn not_notified(&mut self, now: Moment, notice: NoticeRecord, why: &str, step: &mut FtmStep) {
-        let (job, number) = (notice.job, notice.number);
-        let next = notices::after_failures(notice.failures);
-        let then = match next {
-            Next::After(wait) => format!("tried again after {wait}"),
-            Next::GiveUp => format!("given up after {} attempts", notice.failures),
-        };
-        self.note(now, Some(job), Story::NotifyFailed { notice: number, why: format!("{why}; {then}") }, step);
-        match next {
-            Next::After(wait) => {
-                self.save(step, FtmRecord::Notice(notice));
-                self.notices.postpone(number, now.boot + wait);
-            }
-            Next::GiveUp => self.save(step, FtmRecord::NoticeGone(number)),
-        }
-    }
-
-    /// Time to look after the notices.
-    fn remind(&mut self, now: Moment, step: &mut FtmStep) {
-        match self.notices.overdue(now.boot) {
-            Some(number) => {
-                let why = format!("the command did not end within {}", notices::BOUND);
-                self.notified(now, number, Some(why), step);
-            }
-            None => self.deliver(now, step),
-        }
-    }
 }
 
 impl Armor for Ftm {
@@ -435,6 +387,7 @@ impl Armor for Ftm {
             FtmRecord::NoticeGone(number) => self.notices.remove(*number),
             FtmRecord::Beat(beat) => self.beat = *beat,
             FtmRecord::Secret(secret) => self.secret = *secret,
+            FtmRecord::Past(past) => self.past = *past,
             FtmRecord::Standing(record) => {
                 self.hosts.entry(record.host).or_default().standing = record.standing.clone();
             }
@@ -467,6 +420,9 @@ impl Armor for Ftm {
             }
             Event::Process(ProcessEvent::Summoned { host, failure }) => self.summoned(now, host, failure, &mut step),
             Event::Process(ProcessEvent::Signed { to, member, outcome }) => self.signed(to, member, outcome, &mut step),
+            Event::Process(ProcessEvent::BackedUp { to, number, failure }) => {
+                self.backed_up(to, number, failure, &mut step);
+            }
             // What concerns the guardian in its shell, a daemon or a lane.
             Event::Process(_) | Event::Timer(_) | Event::Slot(_) | Event::File(_) | Event::Datagram { .. } => {}
         }

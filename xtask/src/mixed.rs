@@ -36,8 +36,9 @@ pub fn run(words: &[String]) -> Result<(), Failure> {
     let words = ["nextest", "run", "--workspace", "--locked", "--retries", "0", "--success-output", "immediate"];
     let mut test = cargo(&words);
     test.args(["--color", "never", "-E", "binary(mixed)"]).env("CHAMELEON_MIXED", executable());
-    let output = test.stderr(Stdio::inherit()).output().map_err(unstartable)?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    // The runner says everything on its standard error, what a test has printed too.
+    let output = test.output().map_err(unstartable)?;
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
     print!("{text}");
     if !output.status.success() {
         return Err(Failure::NotAsItMustBe("hosts of two architectures are no cluster".to_owned()));

@@ -7,6 +7,7 @@ use super::check::{self, Unfit};
 use super::syntax::Reading;
 use super::values;
 use crate::document::{Table, Value};
+use crate::principal;
 use crate::word::BadValue;
 
 /// The highest priority; the lowest is as far below zero.
@@ -26,6 +27,9 @@ pub struct Needs {
     pub memory: Option<u64>,
     #[n(3)]
     pub wishes: Wishes,
+    /// No two jobs that name the same one run at the same time.
+    #[n(4)]
+    pub mutex: Option<String>,
 }
 
 /// On which hosts lanes may run. A *trait* is something by which hosts differ: `host`, `arch`, `os`,
@@ -79,7 +83,23 @@ pub(super) fn read<'a>(reading: &Reading<'a>, header: &mut Table<'a>, root: Opti
     let what = "how urgent the job is; the higher one starts first";
     let bounds = -HIGHEST_PRIORITY..=HIGHEST_PRIORITY;
     let priority = header.optional("priority").and_then(|value| value.number(what, bounds)).unwrap_or(0);
-    Needs { user: String::new(), priority, memory, wishes: root.map_or_else(Wishes::default, wishes) }
+    let mutex = header.optional("mutex").and_then(|value| value.parsed("the name of a mutex", mutex_name));
+    Needs { user: String::new(), priority, memory, wishes: root.map_or_else(Wishes::default, wishes), mutex }
+}
+
+/// The rule for the name of a mutex, which is that for names of members.
+///
+/// # Errors
+/// It is no word of small letters, digits, `.`, `_` and `-`.
+fn mutex_name(text: &str) -> Result<String, BadValue> {
+    match principal::is_fit(text) {
+        true => Ok(text.to_owned()),
+        false => Err(BadValue {
+            found: text.to_owned(),
+            expected: "the name of a mutex: lower-case letters, digits, `.`, `_` and `-`".to_owned(),
+            nearest: None,
+        }),
+    }
 }
 
 /// The rule for the memory that a lane needs.

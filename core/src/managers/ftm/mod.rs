@@ -12,10 +12,12 @@
 //! | [`placement`] | which host an ARMOR goes to |
 //! | [`events`] | what happened |
 //! | [`notices`] | what users' own commands must be told |
+//! | `delivery` | how they are told, and how often that is tried |
 //! | `users` | what users' commands are owed |
 //! | `lives` | how a job is accepted, cancelled, ended and forgotten |
 //! | `hosts` | what daemons say, and what they are told |
 //! | [`admission`] | which jobs may start |
+//! | `exclusion` | which job holds which mutex |
 //! | `places` | what starts where, and what waits for what |
 //! | `reign` | what an FTM that several candidates may have does beyond that |
 //! | [`ring`] | which host watches which |
@@ -37,8 +39,10 @@ pub mod admission;
 mod answers;
 mod conduct;
 mod copies;
+mod delivery;
 pub mod enrolment;
 pub mod events;
+pub mod exclusion;
 mod hosts;
 pub mod jobs;
 pub mod links;
@@ -69,7 +73,6 @@ pub use record::{FtmRecord, HostRecord, ProfileRecord, Standing, StandingRecord}
 use crate::armor::{Armor, Effect, Event, LinkEvent, Moment, Progress, Step, Timer};
 use crate::message::{DaemonMessage, FtmMessage, InitMessage, Occurrence, Story, SurrogateMessage, UserMessage};
 use crate::names::{ArmorName, HostId, Incarnation, JobId, Kind, Millis, Term};
-use crate::restart::Next;
 use crate::shell::{Identity, Place};
 use crate::world::{ProcessCommand, ProcessEvent};
 use enrolment::Enrolment;
@@ -351,63 +354,6 @@ impl Ftm {
             step.timer(Timer::Flush, users::REACHED_WITHIN);
         }
     }
-
-    /// Sends the next notice that is due, if none is on its way.
-    fn deliver(&mut self, now: Moment, step: &mut FtmStep) {
-        if let Some(notice) = self.notices.send(now.boot) {
-            let (number, command, text) = (notice.number, notice.command.clone(), notice.text.clone());
-            step.then(Effect::Process(ProcessCommand::Notify { notice: number, command, text }));
-            step.timer(Timer::Remind, notices::BOUND);
-        }
-    }
-
-    /// A user's command has ended: the notice goes, or is tried again.
-    fn notified(&mut self, now: Moment, number: u64, failure: Option<String>, step: &mut FtmStep) {
-        if !self.notices.ended(number) {
-            return;
-        }
-        if let Some(mut notice) = self.notices.get(number).cloned() {
-            match failure {
-                None => self.save(step, FtmRecord::NoticeGone(number)),
-                Some(why) => {
-                    notice.failures += 1;
-                    self.not_notified(now, notice, &why, step);
-                }
-            }
-        }
-        self.deliver(now, step);
-        if let Some(wait) = self.notices.wait(now.boot) {
-            step.timer(Timer::Remind, wait);
-        }
-    }
-
-    fn not_notified(&mut self, now: Moment, notice: NoticeRecord, why: &str, step: &mut FtmStep) {
-        let (job, number) = (notice.job, notice.number);
-        let next = notices::after_failures(notice.failures);
-        let then = match next {
-            Next::After(wait) => format!("tried again after {wait}"),
-            Next::GiveUp => format!("given up after {} attempts", notice.failures),
-        };
-        self.note(now, Some(job), Story::NotifyFailed { notice: number, why: format!("{why}; {then}") }, step);
-        match next {
-            Next::After(wait) => {
-                self.save(step, FtmRecord::Notice(notice));
-                self.notices.postpone(number, now.boot + wait);
-            }
-            Next::GiveUp => self.save(step, FtmRecord::NoticeGone(number)),
-        }
-    }
-
-    /// Time to look after the notices.
-    fn remind(&mut self, now: Moment, step: &mut FtmStep) {
-        match self.notices.overdue(now.boot) {
-            Some(number) => {
-                let why = format!("the command did not end within {}", notices::BOUND);
-                self.notified(now, number, Some(why), step);
-            }
-            None => self.deliver(now, step),
-        }
-    }
 }
 
 impl Armor for Ftm {
@@ -416,9 +362,9 @@ impl Armor for Ftm {
 
     fn apply(&mut self, record: &FtmRecord) {
         match record {
-            FtmRecord::Reign { term, last_job, next_event } => {
+            FtmRecord::Reign { term, last_job, next_event, last_token } => {
                 self.term = *term;
-                self.jobs.reach(*last_job);
+                self.jobs.reach(*last_job, *last_token);
                 self.events.reach(*next_event);
             }
             FtmRecord::Job(record) => self.jobs.put(record),
@@ -475,9 +421,9 @@ impl Armor for Ftm {
 
     fn resume(&mut self, now: Moment) -> FtmStep {
         let mut step = Step::none();
-        let (last_job, next_event) = (self.jobs.last(), self.events.next());
         self.began = now;
-        self.save(&mut step, FtmRecord::Reign { term: self.next_term(), last_job, next_event });
+        let record = self.numbers(self.next_term());
+        self.save(&mut step, record);
         if self.secret == [0; 32] {
             let secret = *blake3::keyed_hash(&self.seed, b"what the keys of hosts are made from").as_bytes();
             self.save(&mut step, FtmRecord::Secret(secret));

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use chameleon_core::armor::LinkEvent;
 use chameleon_core::job::{Injection, Job, Origin};
 use chameleon_core::message::{DaemonMessage, FtmMessage, Message, Query, UserMessage};
-use chameleon_core::names::{ArmorName, Digest, HostId, Incarnation, JobId};
+use chameleon_core::names::{ArmorName, Digest, HostId, Incarnation, JobId, Kind};
 use chameleon_core::principal::{self, Principal};
 use chameleon_core::token::Token;
 use chameleon_node::bulk::shelf;
@@ -20,8 +20,9 @@ use chameleon_node::client::{Client, ClientEvent, block_on};
 use chameleon_node::home::{Address, Bases, Home, HomeError, clear_abandoned};
 use chameleon_node::pki::enrol::Wish;
 use chameleon_node::pki::{self, Founded, Standing, certificate};
+use chameleon_node::process::{self, Ending};
 use chameleon_node::store::{health, members};
-use chameleon_node::{launch, outside, process, random};
+use chameleon_node::{launch, outside, random};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::candidates;
@@ -372,16 +373,17 @@ impl System {
     /// It did not end within [`ENDING`].
     pub fn stop(self) -> Result<(), Failure> {
         let mut line = self.connect()?;
-        for name in self.home.linked().unwrap_or_default() {
-            if let ArmorName::Daemon(host) = name {
-                // One that has just died would be missed, and be back when we are gone.
-                launch::start(&self.home, host, 0).map_err(system)?;
-                line.send(name, DaemonMessage::Stop.into());
-            }
+        let daemons = self.home.linked().unwrap_or_default().into_iter().filter(|name| name.kind() == Kind::Daemon);
+        let daemons: Vec<ArmorName> = daemons.collect();
+        for host in daemons.iter().filter_map(|name| name.host()) {
+            // One that has just died would be missed, and be back when we are gone.
+            launch::start(&self.home, host, 0).map_err(system)?;
         }
+        daemons.into_iter().for_each(|daemon| line.send(daemon, DaemonMessage::Stop.into()));
+        let mut ending = Ending::of(&self.home);
         let began = Instant::now();
         while began.elapsed() < ENDING {
-            if self.home.is_gone() || !self.home.has_daemon() {
+            if ending.is_over() {
                 members::stop(&self.home.etcd());
                 let _ = fs::remove_file(self.home().join("injections"));
                 return Ok(());

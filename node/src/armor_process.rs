@@ -131,7 +131,7 @@ fn open_store(home: &Home, identity: &Identity) -> Result<Box<dyn Store>, StartE
     Ok(Box::new(Embedded::open(&home.store(), &holder)?))
 }
 
-/// Whoever ends a home looks for sockets after it has set the mark: see `process/stop.rs`.
+/// Whoever ends a home looks for sockets after it has set the mark: see `process/ending.rs`.
 fn exit_if_stopping(home: &Home) {
     if home.is_stopping() || home.is_gone() {
         std::process::exit(0);

@@ -13,14 +13,13 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
-use chameleon_core::elements::guardian;
 use chameleon_core::names::{ArmorName, HostId};
 
 use crate::files::commit::{self, Recovered};
 use crate::home::{Home, HomeError, LastDaemon, Lock, LockError};
 use crate::limits;
 use crate::os::spawn::{self, Descriptors};
-use crate::process::Process;
+use crate::process::{Ending, Process, Unguarded};
 use crate::store::{Embedded, StoreError};
 
 /// How long a daemon may take until it can be reached, and an ending system until it has ended.
@@ -60,40 +59,56 @@ pub enum LaunchError {
 /// See [`LaunchError`].
 pub fn start(home: &Home, host: HostId, blanks: u16) -> Result<(), LaunchError> {
     home.make_host(host)?;
-    await_end(home)?;
+    await_end(home);
     finish_commits();
     examine_store(home)?;
-    let mut started = None;
-    let mut earlier = None;
-    let mut deaths = 0;
     let alone = home.managers()?.is_none() && host == FOUNDER;
     let reached = |name| UnixStream::connect(home.socket(name)).is_ok();
+    let mut nurse = Nurse { home, host, blanks, daemon: None, deaths: 0 };
     for attempt in 1..=ATTEMPTS {
         if reached(ArmorName::Daemon(host)) && (!alone || reached(ArmorName::Ftm)) {
             return Ok(());
         }
-        if attempt.is_multiple_of(LOOK_EVERY) {
-            let sample = started.as_ref().and_then(Process::sample);
-            if sample.is_some_and(|sample| guardian::hangs_as_it_starts(earlier.as_ref(), &sample)) {
-                started.take().iter().for_each(Process::kill);
-            }
-            earlier = sample;
-        }
-        if started.as_ref().is_some_and(Process::has_exited) {
-            let log = end_of_log(home, host);
-            if !log.is_empty() || deaths == SILENT_DEATHS {
-                return Err(LaunchError::Died { host, log });
-            }
-            // It was killed from outside: one that cannot run says why.
-            deaths += 1;
-            started = None;
-        }
-        if started.is_none() {
-            started = spawn_daemon(home, host, blanks)?;
-        }
+        nurse.tend(attempt.is_multiple_of(LOOK_EVERY))?;
         thread::sleep(PAUSE);
     }
     Err(LaunchError::Silent { host, log: log_path(home, host) })
+}
+
+/// Whoever starts a daemon, until ARMORs guard it.
+struct Nurse<'a> {
+    home: &'a Home,
+    host: HostId,
+    blanks: u16,
+    /// The daemon of the host, and whether it was started here.
+    daemon: Option<(Unguarded, bool)>,
+    /// Those that were started here and died without a word.
+    deaths: u32,
+}
+
+impl Nurse<'_> {
+    /// Starts a daemon if none holds the lock of the host. One that hangs is ended if it is looked at; another follows.
+    fn tend(&mut self, look: bool) -> Result<(), LaunchError> {
+        if look && self.daemon.as_mut().is_some_and(|(daemon, _)| daemon.end_if_it_hangs()) {
+            self.daemon = None;
+        }
+        if let Some((_, ours)) = self.daemon.take_if(|(daemon, _)| daemon.has_exited()) {
+            let log = end_of_log(self.home, self.host);
+            if ours && (!log.is_empty() || self.deaths == SILENT_DEATHS) {
+                return Err(LaunchError::Died { host: self.host, log });
+            }
+            // It was killed from outside: one that cannot run says why.
+            self.deaths += u32::from(ours);
+        }
+        if self.daemon.is_none() {
+            let started = spawn_daemon(self.home, self.host, self.blanks)?;
+            self.daemon = match started {
+                Some(process) => Some((Unguarded::newborn(process), true)),
+                None => Unguarded::living(self.home, self.host).map(|daemon| (daemon, false)),
+            };
+        }
+        Ok(())
+    }
 }
 
 /// Starts a daemon, unless one holds the lock of the host.
@@ -155,18 +170,18 @@ fn finish_commits() {
 }
 
 /// A system that ends just now is waited for; a mark that nobody stands behind is removed.
-fn await_end(home: &Home) -> Result<(), LaunchError> {
+fn await_end(home: &Home) {
+    let mut ending = Ending::of(home);
     for _ in 0..ATTEMPTS {
         if !home.is_stopping() {
-            return Ok(());
+            return;
         }
-        if !home.has_daemon() {
+        if ending.is_over() {
             home.clear_stopping();
-            return Ok(());
+            return;
         }
         thread::sleep(PAUSE);
     }
-    Ok(())
 }
 
 fn log_path(home: &Home, host: HostId) -> PathBuf {

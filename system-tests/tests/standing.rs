@@ -237,3 +237,30 @@ fn a_daemon_that_hangs_before_it_greets_anybody_is_replaced() {
     let _ = system.submit_and_wait(&job("after", "echo done")).exits(0);
     system.down();
 }
+
+/// Stops every process of the only host and kills all of them but the daemon, which nobody guards then.
+fn leave_a_stopped_daemon(system: &chameleon_system_tests::Standing<'_>) {
+    let daemon = system.armors().into_iter().find(|armor| armor.kind == "daemon").unwrap().pid;
+    let others = system.freeze("h1").into_iter().filter(|process| process.pid != daemon);
+    others.for_each(|process| drop(process.signal(Signal::KILL)));
+}
+
+#[test]
+fn a_system_is_ended_though_its_daemon_is_stopped_and_nobody_guards_it() {
+    let trial = Trial::new();
+    let system = trial.stand(1);
+    leave_a_stopped_daemon(&system);
+    system.down();
+}
+
+#[test]
+fn a_system_whose_daemon_was_stopped_while_it_ended_is_started_again() {
+    let trial = Trial::new();
+    let system = trial.stand(1);
+    leave_a_stopped_daemon(&system);
+    std::fs::write(trial.home().join("stopping"), []).unwrap();
+    system.abandon();
+    let system = trial.stand(1);
+    assert_eq!(trial.run("-- echo again").run().exits(0).out(), "again\n");
+    system.down();
+}

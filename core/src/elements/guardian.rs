@@ -119,11 +119,32 @@ impl Guardian {
     }
 }
 
-/// Whether a daemon that was started and cannot be reached yet will never be: as it was looked at last, and as it is now.
-#[must_use]
-pub fn hangs_as_it_starts(earlier: Option<&ProcessSample>, now: &ProcessSample) -> bool {
-    let unborn = ProcessSample { stopped: false, cpu_us: 0, starved_us: 0 };
-    (now.stopped && earlier.is_some_and(|earlier| earlier.stopped)) || now.used(&unborn, SPINNING)
+/// A daemon that no ARMOR guards: as it starts, and as its system ends.
+#[derive(Debug)]
+pub struct Unguarded {
+    first: ProcessSample,
+    last: Option<ProcessSample>,
+}
+
+impl Unguarded {
+    /// One that was just started.
+    #[must_use]
+    pub const fn newborn() -> Self {
+        Unguarded { first: ProcessSample { stopped: false, cpu_us: 0, starved_us: 0 }, last: None }
+    }
+
+    /// One that lived when it was looked at first.
+    #[must_use]
+    pub const fn living(first: ProcessSample) -> Self {
+        Unguarded { first, last: Some(first) }
+    }
+
+    /// Whether it will never get ready: it is stopped at two looks, or has used so much of the CPU.
+    pub fn hangs(&mut self, now: ProcessSample) -> bool {
+        let stays_stopped = now.stopped && self.last.is_some_and(|last| last.stopped);
+        self.last = Some(now);
+        stays_stopped || now.used(&self.first, SPINNING)
+    }
 }
 
 #[cfg(test)]
@@ -164,13 +185,16 @@ mod tests {
     }
 
     #[test]
-    fn a_daemon_that_hangs_as_it_starts_is_not_waited_for() {
+    fn a_daemon_that_hangs_where_nobody_guards_it_is_not_waited_for() {
         let of = |stopped, cpu_us| ProcessSample { stopped, cpu_us, starved_us: 0 };
         let (runs, stopped) = (of(false, 40_000), of(true, 40_000));
-        assert!(hangs_as_it_starts(Some(&stopped), &stopped));
-        assert!(hangs_as_it_starts(None, &of(false, 3_000_000)), "it spins");
-        for (earlier, now) in [(None, stopped), (Some(runs), stopped), (Some(stopped), runs), (Some(runs), runs)] {
-            assert!(!hangs_as_it_starts(earlier.as_ref(), &now), "{earlier:?} {now:?}");
+        assert!(Unguarded::newborn().hangs(of(false, 3_000_000)), "it spins");
+        assert!(!Unguarded::living(of(false, 3_000_000)).hangs(of(false, 3_010_000)), "of its whole life");
+        assert!(Unguarded::living(stopped).hangs(stopped));
+        for (looks, hangs) in [([stopped, stopped], true), ([runs, stopped], false), ([stopped, runs], false)] {
+            let mut daemon = Unguarded::newborn();
+            assert!(!daemon.hangs(looks[0]), "one look is not enough: {looks:?}");
+            assert_eq!(daemon.hangs(looks[1]), hangs, "{looks:?}");
         }
     }
 

@@ -1,12 +1,13 @@
 //! The other processes of this host: blank ones, ARMORs, the daemon, and the user's notify command.
 
+mod ending;
 mod factory;
 mod handle;
 pub mod mark;
 mod notify;
 mod polls;
 pub(crate) mod shims;
-mod stop;
+mod unguarded;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,10 +28,12 @@ use crate::launch;
 use crate::pki;
 use crate::profile;
 
+pub use ending::Ending;
 pub(crate) use factory::{Answer, Order};
 pub use factory::{Factory, FactoryError};
 pub use handle::Process;
 use polls::Polls;
+pub use unguarded::Unguarded;
 
 /// The processes that one ARMOR, mostly the daemon, deals with.
 #[derive(Debug)]
@@ -221,7 +224,7 @@ impl Processes {
         if let Some(factory) = self.factory.take() {
             factory.end();
         }
-        stop::stop(&self.home, self.identity.name);
+        ending::end(&self.home, self.identity.name);
     }
 
     /// Starts a daemon on this host, unless there is one. A process whose home ends, ends too.

@@ -44,7 +44,8 @@ impl OneHolder {
 
 /// The token in a job's environment.
 fn token(job: &Job) -> u64 {
-    let value = |variable: &[u8]| std::str::from_utf8(variable).ok()?.strip_prefix(TOKEN)?.strip_prefix('=')?.parse().ok();
+    let value =
+        |variable: &[u8]| std::str::from_utf8(variable).ok()?.strip_prefix(TOKEN)?.strip_prefix('=')?.parse().ok();
     job.environment.iter().find_map(|variable| value(variable)).unwrap_or_default()
 }
 

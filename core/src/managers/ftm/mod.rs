@@ -74,7 +74,7 @@ use crate::armor::{Armor, Effect, Event, LinkEvent, Moment, Progress, Step, Time
 use crate::message::{DaemonMessage, FtmMessage, InitMessage, Occurrence, Story, SurrogateMessage, UserMessage};
 use crate::names::{ArmorName, HostId, Incarnation, JobId, Kind, Millis, Term};
 use crate::shell::{Identity, Place};
-use crate::world::{ProcessCommand, ProcessEvent};
+use crate::world::ProcessEvent;
 use enrolment::Enrolment;
 use events::{EventRecord, Events};
 use hosts::Host;

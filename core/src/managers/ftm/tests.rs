@@ -1,6 +1,7 @@
 //! Stories of one FTM, told by direct calls; daemons, SMs and users are the test.
 
 mod copies;
+mod exclusion;
 mod hosts;
 mod moves;
 mod people;
@@ -18,7 +19,7 @@ use crate::job::{Determinism, Files, Job, Origin, Stage, Stdin};
 use crate::message::{ArmorRow, ArmorState, DaemonMessage, EventRow, Evidence, Message, Outcome, Query, Unit, Why};
 use crate::names::{Digest, ExecutionId, LaneId, Millis, StageId};
 use crate::strategy::{Order, Redundancy, Restart, Strategy as Fault};
-use crate::world::End;
+use crate::world::{End, ProcessCommand};
 
 const JOB: JobId = JobId(1);
 const SM: ArmorName = ArmorName::Surrogate(JOB);

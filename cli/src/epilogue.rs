@@ -79,14 +79,17 @@ fn verdict(scene: &Scene<'_>) -> Vec<String> {
     lines
 }
 
-/// Writes that were forbidden, each path once.
+/// Writes that were forbidden, each path once, and hosts that forbade none.
 fn blocked(rows: &[EventRow]) -> Vec<String> {
     let mut paths = std::collections::BTreeSet::new();
     let mut lines = Vec::new();
     for row in rows {
-        if let Story::Blocked { path, .. } = &row.occurrence.story
-            && paths.insert(path)
-        {
+        let is_told = match &row.occurrence.story {
+            Story::Blocked { path, .. } => paths.insert(path),
+            Story::Unconfined(..) => true,
+            _ => false,
+        };
+        if is_told {
             lines.push(row.occurrence.story.to_string());
         }
     }

@@ -18,6 +18,7 @@ use chameleon_core::token::Token;
 use chameleon_node::bulk::shelf;
 use chameleon_node::client::{Client, ClientEvent, block_on};
 use chameleon_node::home::{Address, Bases, Home, HomeError, clear_abandoned};
+use chameleon_node::os::facilities::Facilities;
 use chameleon_node::pki::enrol::Wish;
 use chameleon_node::pki::{self, Founded, Standing, certificate};
 use chameleon_node::process::{self, Ending};
@@ -48,6 +49,8 @@ const FIRST: HostId = HostId(1);
 /// Where a command looks for its system.
 pub struct Place {
     home: PathBuf,
+    /// What keeps programs from the hosts that are started here; `None`: as they are set, or what the system has.
+    facilities: Option<Facilities>,
 }
 
 /// A system that runs.
@@ -59,7 +62,12 @@ pub struct System {
 impl Place {
     /// The home that was named, else that of the environment, else the default one.
     pub fn new(home: Option<PathBuf>) -> Self {
-        Place { home: home.unwrap_or_else(Home::default_path) }
+        Place { home: home.unwrap_or_else(Home::default_path), facilities: None }
+    }
+
+    /// The same, for a command by which a person says what the hosts it starts use.
+    pub fn with(&self, facilities: Option<Facilities>) -> Self {
+        Place { home: self.home.clone(), facilities }
     }
 
     /// The standing system.
@@ -81,7 +89,7 @@ impl Place {
         let bases = Bases::of_this_machine();
         clear_abandoned(&bases);
         let home = bases.make(&process::mark::own()).map_err(system)?;
-        launch::start(&home, FIRST, lanes.saturating_add(BLANKS_BESIDE_LANES)).map_err(system)?;
+        self.launch(&home, FIRST, lanes.saturating_add(BLANKS_BESIDE_LANES))?;
         Ok(System { home, ephemeral: true })
     }
 
@@ -108,9 +116,9 @@ impl Place {
         candidates::appoint(&home, hosts, ftms)?;
         let started = System { home, ephemeral: false };
         for host in 1..=hosts {
-            if let Err(why) = launch::start(&started.home, HostId(host), BLANKS) {
+            if let Err(why) = self.launch(&started.home, HostId(host), BLANKS) {
                 let _ = started.stop();
-                return Err(system(why));
+                return Err(why);
             }
         }
         if let Err(why) = started.await_ftm() {
@@ -198,13 +206,23 @@ impl Place {
     /// It runs already, or cannot be started.
     pub fn start_host(&self, host: HostId) -> Result<System, Failure> {
         let home = self.home_at_rest()?;
-        launch::start(&home, host, BLANKS).map_err(system)?;
+        self.launch(&home, host, BLANKS)?;
         let may_have_ftm = host == FIRST || home.managers().map_err(system)?.is_some();
         let started = System { home, ephemeral: false };
         if may_have_ftm {
             started.await_ftm()?;
         }
         Ok(started)
+    }
+
+    /// Starts a host, with the facilities that a person has said.
+    fn launch(&self, home: &Home, host: HostId, blanks: u16) -> Result<(), Failure> {
+        let said = std::env::var(Facilities::VARIABLE).ok().map(|word| word.parse()).transpose();
+        if let Some(facilities) = self.facilities.or(said.map_err(Failure::Asked)?) {
+            home.make_host(host).map_err(system)?;
+            home.keep_facilities(host, facilities).map_err(system)?;
+        }
+        launch::start(home, host, blanks).map_err(system)
     }
 
     /// This home, in which nothing runs.

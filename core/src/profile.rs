@@ -7,6 +7,9 @@
 
 use minicbor::{Decode, Encode};
 
+/// The ability, and the trait, by which a host says what keeps its programs from it: `linux` or `posix`.
+pub const FACILITIES: &str = "facilities";
+
 /// A host, as it was found.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Encode, Decode)]
 pub struct Profile {
@@ -126,6 +129,7 @@ impl Profile {
             "arch" => &self.architecture,
             "os" => &self.system,
             "numeric-class" => &self.numeric.class,
+            FACILITIES => &self.abilities.iter().find(|ability| ability.name == FACILITIES)?.found,
             name => &self.labels.iter().find(|label| label.name == name)?.value,
         };
         (!found.is_empty()).then_some(found.as_str())

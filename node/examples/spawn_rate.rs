@@ -126,6 +126,7 @@ fn through_slots(programs: u32, argv: &[&CStr], files: Files) -> Duration {
                 umask: 0o022,
                 net: false,
                 masked: Arc::new(|_| false),
+                facilities: None,
             })
             .unwrap_or_else(|error| panic!("failed to {error}"))
         };

@@ -14,7 +14,7 @@ use crate::armor_process::{self, Raise, StartError};
 use crate::home::Home;
 use crate::limits;
 use crate::os::descriptor;
-use crate::os::process::{self, Forked};
+use crate::os::linux::launch::{self, Forked};
 use crate::process::{Answer, Order};
 use crate::slot::control;
 
@@ -60,7 +60,7 @@ fn become_named() -> io::Result<Option<(Home, Identity)>> {
 /// Makes a copy of this process; the socket at which each of the two is told more.
 fn copy(socket: OwnedFd, descriptors: Vec<OwnedFd>) -> io::Result<OwnedFd> {
     let theirs = descriptors.into_iter().next().ok_or(io::ErrorKind::InvalidData)?;
-    match process::fork_sibling()? {
+    match launch::fork_sibling()? {
         Forked::Parent { child, .. } => {
             control::send(socket.as_fd(), &Answer::Copied(child), &[])?;
             Ok(socket)

@@ -108,6 +108,10 @@ impl World {
     pub(crate) fn slot_ready(&mut self, of: Pid, slot: SlotId, opening: u64) {
         if let Some(state) = self.lanes.slots.get_mut(&(of, slot)).filter(|state| state.opening == opening) {
             state.ready = true;
+            if self.lane_of(of).is_some_and(|(host, _)| self.posix.contains(&host)) {
+                let why = "it is set to use POSIX facilities alone".to_owned();
+                self.report_slot(of, SlotEvent::Unconfined { slot, opening, why });
+            }
             self.report_slot(of, SlotEvent::Ready { slot, opening });
         }
     }

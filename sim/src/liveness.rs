@@ -137,6 +137,7 @@ pub fn tell(story: Story, raise: Raise, detail: Detail) -> Run {
     world.files.contents.extend(story.files);
     world.standing.mischief.extend(story.mischief);
     world.policies.extend(story.policies);
+    world.posix.extend(story.posix);
     world.triggers = story.triggers;
     for (index, (after_ms, user)) in story.users.into_iter().enumerate() {
         world.expect_user(index as u64 + 1, user, 20_000 + after_ms * 1_000);

@@ -99,6 +99,8 @@ pub struct Story {
     pub users: Vec<(u64, User)>,
     pub mischief: Vec<(LaneId, Mischief)>,
     pub policies: Vec<(HostId, String)>,
+    /// Hosts that have POSIX facilities alone.
+    pub posix: Vec<HostId>,
     pub timed: Vec<(u64, Fault)>,
     pub triggers: Vec<Trigger>,
     pub expected: Vec<Expected>,
@@ -149,6 +151,7 @@ fn read(story: &mut Story, line: &str) -> Result<(), String> {
             let (host, text) = rest.split_once(' ').ok_or("expected policy HOST TEXT")?;
             story.policies.push((value(host, "a host")?, text.to_owned()));
         }
+        "posix" => story.posix.push(value(rest, "a host")?),
         "at" => {
             let (ms, what) = rest.split_once(':').ok_or("expected at MS: FAULT")?;
             story.timed.push((value(ms, "milliseconds")?, fault(what.trim())?));

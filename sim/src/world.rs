@@ -147,6 +147,8 @@ pub struct World {
     pub polls: Option<Polls>,
     /// Policies of hosts that have one.
     pub policies: BTreeMap<HostId, String>,
+    /// Hosts whose programs get a copy of the run directory and are kept from nothing else.
+    pub posix: BTreeSet<HostId>,
     pub broken: Option<Violation>,
     /// How many inputs were handled.
     pub handled: u64,
@@ -177,6 +179,7 @@ impl World {
             cluster: None,
             polls: None,
             policies: BTreeMap::new(),
+            posix: BTreeSet::new(),
             broken: None,
             handled: 0,
             raise,

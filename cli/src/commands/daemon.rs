@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use chameleon_core::names::HostId;
 use chameleon_core::principal::Principal;
 use chameleon_core::token::Token;
+use chameleon_node::os::facilities::Facilities;
 
 use crate::failure::Failure;
 use crate::screen;
@@ -19,6 +20,10 @@ pub const DEFAULT_LISTEN: &str = "0.0.0.0:7117";
 pub struct Daemon {
     #[command(flatten)]
     joining: Joining,
+    /// What keeps programs from this host, `linux` or `posix`, from now on; CHAMELEON_FACILITIES says it for any command
+    /// that starts hosts [default: what the system has]
+    #[arg(long, value_name = "FACILITIES")]
+    facilities: Option<Facilities>,
 }
 
 /// How a machine becomes a host, unless it is one.
@@ -46,7 +51,7 @@ impl Daemon {
         let signals = Signals::block()?;
         let detach = self.joining.detach;
         let host = self.joining.host(place)?;
-        stand(place.start_host(host)?, detach, &signals, "it takes work from now on")
+        stand(place.with(self.facilities).start_host(host)?, detach, &signals, "it takes work from now on")
     }
 }
 

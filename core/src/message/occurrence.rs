@@ -170,10 +170,7 @@ pub enum Story {
         at: u64,
     },
     #[n(13)]
-    LaneResumed {
-        #[n(0)]
-        lane: LaneId,
-    },
+    LaneResumed(#[n(0)] LaneId),
     /// A lane's ballot contradicts output that was already released on its own or others' word.
     #[n(14)]
     PrefixContradicted {
@@ -197,6 +194,9 @@ pub enum Story {
         #[n(2)]
         lane: LaneId,
     },
+    /// Programs run on this host in a copy of the run directory and are not kept from it otherwise, for this reason.
+    #[n(150)]
+    Unconfined(#[n(0)] HostId, #[n(1)] String),
     /// A path was not allowed to be changed or reached, or cannot be kept.
     #[n(16)]
     Blocked {

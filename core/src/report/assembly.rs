@@ -83,8 +83,9 @@ impl Assembly {
             Story::StageBegan { stage, .. } => drop(self.began.insert(*stage, row.occurrence.boot)),
             Story::Accepted
             | Story::LanePaused { .. }
-            | Story::LaneResumed { .. }
+            | Story::LaneResumed(_)
             | Story::Blocked { .. }
+            | Story::Unconfined(..)
             | Story::Committed { .. }
             | Story::CommitConflict { .. }
             | Story::NotifyFailed { .. }

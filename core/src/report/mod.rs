@@ -186,6 +186,7 @@ fn cost(story: &Story) -> Option<Cost> {
 fn remark(story: &Story) -> Option<String> {
     match story {
         Story::Blocked { .. }
+        | Story::Unconfined(..)
         | Story::CommitConflict { .. }
         | Story::Committed { .. }
         | Story::NotifyFailed { .. }

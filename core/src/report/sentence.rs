@@ -24,10 +24,11 @@ impl Story {
             Story::Straggler { .. } => "straggler",
             Story::LaneDropped { .. } => "lane-dropped",
             Story::LanePaused { .. } => "lane-paused",
-            Story::LaneResumed { .. } => "lane-resumed",
+            Story::LaneResumed(_) => "lane-resumed",
             Story::PrefixContradicted { .. } => "prefix-contradicted",
             Story::VoteVoided { .. } => "vote-voided",
             Story::Blocked { .. } => "blocked",
+            Story::Unconfined(..) => "unconfined",
             Story::InputRefused { .. } => "input-refused",
             Story::LeftOut { .. } => "left-out",
             Story::Committed { .. } => "committed",
@@ -93,6 +94,7 @@ impl fmt::Display for Story {
             | Story::ProgramRecovered { .. }
             | Story::Injected { .. }
             | Story::Blocked { .. }
+            | Story::Unconfined(..)
             | Story::Unclear { .. }
             | Story::SlotUnavailable { .. } => self.program(f),
             Story::Dissent { .. }
@@ -103,10 +105,9 @@ impl fmt::Display for Story {
             | Story::Varied { .. }
             | Story::PrefixContradicted { .. }
             | Story::VoteVoided { .. } => self.vote(f),
-            Story::Straggler { .. }
-            | Story::LaneDropped { .. }
-            | Story::LanePaused { .. }
-            | Story::LaneResumed { .. } => self.lane(f),
+            Story::Straggler { .. } | Story::LaneDropped { .. } | Story::LanePaused { .. } | Story::LaneResumed(_) => {
+                self.lane(f)
+            }
             Story::ArmorDied { .. }
             | Story::ArmorHung { .. }
             | Story::ArmorRestored { .. }
@@ -187,6 +188,11 @@ impl Story {
                 let path = String::from_utf8_lossy(path);
                 write!(f, "lane {lane} {}", blocked(&path, *why))
             }
+            Story::Unconfined(host, why) => write!(
+                f,
+                "programs on {host} were not kept from it, only given a copy of the run directory: what they wrote \
+                 elsewhere was done at once, and the network was open ({why})"
+            ),
             Story::SlotUnavailable { lane, why } => write!(f, "lane {lane} has no place to run programs in: {why}"),
             Story::Unclear { lane, stage, task, why } => {
                 write!(f, "{stage}/{task} may have run in lane {lane} and is not started again: {why}")
@@ -245,7 +251,7 @@ impl Story {
             Story::LanePaused { lane, at } => {
                 write!(f, "lane {lane} held back at {}: it is too far ahead of the others", count(*at, "byte"))
             }
-            Story::LaneResumed { lane } => write!(f, "lane {lane} goes on"),
+            Story::LaneResumed(lane) => write!(f, "lane {lane} goes on"),
             _ => Ok(()),
         }
     }

@@ -19,7 +19,7 @@ use super::blobs::Blobs;
 use super::manifest::{Before, Change, Content, Manifest, Owner, Root, path_order};
 use super::tree::{self, Stamp, Time, present};
 use super::{FilesError, OnPath, compare};
-use crate::os::handle::FileHandle;
+use crate::os::linux::handle::FileHandle;
 
 /// What is collected, and from where.
 #[derive(Debug, Clone)]

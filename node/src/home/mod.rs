@@ -11,13 +11,14 @@
 //!      etcd/               of a system that is all on this machine: see `store/members.rs`
 //!      pki/                who this home is among other machines: see `pki`
 //!      book                where other machines are reached
-//!      hosts/HOST/         policy.toml, daemon.lock, daemon.log, beats, armors/NAME/{journal, log}
+//!      hosts/HOST/         policy.toml, facilities, daemon.lock, daemon.log, beats, armors/NAME/{journal, log}
 //!      hosts/HOST/jobs/JOB/  pass, stdin.spool, output.index, lane-N/slot-N/{out.pack, err.pack}, blobs/DIGEST,
 //!                          offered/DIGEST, offers/STAGE/…, mirror-STAGE/…
 //!      hosts/HOST/builds/DIGEST/  outputs, blobs/DIGEST
 //! ```
 
 mod ephemeral;
+mod facilities;
 mod last_daemon;
 mod lock;
 mod managers;

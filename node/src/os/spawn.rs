@@ -1,9 +1,11 @@
 //! Starting another process of this same program: `posix_spawn`, which copies no memory.
 
-use std::ffi::{CString, c_char};
+use std::ffi::{CString, OsStr, OsString, c_char};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Command;
 use std::ptr;
 
@@ -21,6 +23,40 @@ pub struct Descriptors<'a> {
     pub handed: BorrowedFd<'a>,
 }
 
+/// The words that run this program where the system itself cannot, such as those of an emulator; none: it can.
+const RUNNER: &str = "CHAMELEON_RUNNER";
+
+/// What stands before the path of a program for the processor that this one was made for.
+#[must_use]
+pub fn runner() -> Vec<OsString> {
+    let words = std::env::var_os(RUNNER).unwrap_or_default();
+    let words = words.as_bytes().split(|byte| *byte == b' ').filter(|word| !word.is_empty());
+    words.map(|word| OsStr::from_bytes(word).to_owned()).collect()
+}
+
+/// This program itself, even if its file was replaced or removed since this process began.
+pub const THIS_PROGRAM: &str = "/proc/self/exe";
+
+/// What stands before the arguments of an executable of Chameleon's own.
+fn words_before(executable: &Path) -> io::Result<Vec<OsString>> {
+    let mut words = runner();
+    let is_link = executable == Path::new(THIS_PROGRAM) && !words.is_empty();
+    // The runner would take the link for its own.
+    words.push(if is_link { std::fs::read_link(executable)?.into() } else { executable.into() });
+    Ok(words)
+}
+
+/// A call of an executable of Chameleon's own.
+///
+/// # Errors
+/// Its path cannot be found out.
+pub fn command(executable: &Path) -> io::Result<Command> {
+    let words = words_before(executable)?;
+    let mut command = Command::new(&words[0]);
+    command.args(&words[1..]);
+    Ok(command)
+}
+
 /// Starts the running program once more, in a session of its own, with no signal blocked or ignored.
 /// Returns its process id; the caller has to reap it.
 ///
@@ -28,7 +64,12 @@ pub struct Descriptors<'a> {
 /// Those of `posix_spawn`: the system has no room for another process, say.
 #[expect(unsafe_code, reason = "posix_spawn has no safe wrapper")]
 pub fn this_program(arguments: &[CString], descriptors: Descriptors<'_>) -> io::Result<u32> {
-    let mut pointers: Vec<*mut c_char> = arguments.iter().map(|argument| argument.as_ptr().cast_mut()).collect();
+    let text = |word: OsString| CString::new(word.into_vec()).map_err(io::Error::other);
+    let before = words_before(Path::new(THIS_PROGRAM))?.into_iter().map(text).collect::<io::Result<Vec<_>>>()?;
+    // Without a runner the name of this process is the first argument, as ever.
+    let skipped = usize::from(before.len() > 1);
+    let arguments = before.iter().take(before.len() * skipped).chain(&arguments[skipped..]);
+    let mut pointers: Vec<*mut c_char> = arguments.map(|argument| argument.as_ptr().cast_mut()).collect();
     pointers.push(ptr::null_mut());
     let actions = Actions::new(descriptors)?;
     let attributes = Attributes::new()?;
@@ -38,7 +79,7 @@ pub fn this_program(arguments: &[CString], descriptors: Descriptors<'_>) -> io::
     check(unsafe {
         libc::posix_spawn(
             &raw mut pid,
-            c"/proc/self/exe".as_ptr(),
+            before[0].as_ptr(),
             &raw const actions.0,
             &raw const attributes.0,
             pointers.as_ptr(),

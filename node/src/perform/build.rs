@@ -25,6 +25,7 @@ use crate::files::blobs::Blobs;
 use crate::files::listing::{Entry, Kind, Limit, Listing, note_laid};
 use crate::files::manifest::{Content, Manifest};
 use crate::files::tree;
+use crate::os::spawn;
 use crate::process::shims;
 use crate::profile::platform;
 use crate::slot::{Ended, Exit, Region, Slot, SlotEvent, SlotSpec, Start};
@@ -143,7 +144,8 @@ impl Files {
             let laid = listing.lay(&sources, &mirrored).and_then(|()| note_laid(&mirrored, listing));
             laid.map_err(|error| said(&error))?;
         }
-        let spec = spec(build, &whereabouts.directory, &work, mirrored);
+        let facilities = self.home.facilities(self.host);
+        let spec = SlotSpec { facilities, ..spec(build, &whereabouts.directory, &work, mirrored) };
         let ended = Handle::current().block_on(run(&spec, stage, &build.command))?;
         if ended.exit != Exit::Code(0) {
             return Err(format!("{}{}", how(ended.exit), last_words(&spec.work, &ended)));
@@ -189,7 +191,7 @@ fn key(recipe: Digest, platform: &str) -> Digest {
 /// directory is kept.
 fn spec(build: &Build, directory: &OsBytes, work: &Path, mirror: PathBuf) -> SlotSpec {
     SlotSpec {
-        shim: PathBuf::from("/proc/self/exe"),
+        shim: spawn::THIS_PROGRAM.into(),
         work: work.join("slot"),
         blobs: work.join("blobs"),
         mirror: Some(mirror),
@@ -202,6 +204,7 @@ fn spec(build: &Build, directory: &OsBytes, work: &Path, mirror: PathBuf) -> Slo
         umask: Job::USUAL_UMASK,
         net: false,
         masked: Arc::new(|_path: &[u8]| false),
+        facilities: None,
     }
 }
 
@@ -221,6 +224,7 @@ async fn run(spec: &SlotSpec, stage: StageId, command: &[OsBytes]) -> Result<End
             SlotEvent::Ended(ended) => return Ok(*ended),
             SlotEvent::Refused { why, .. } | SlotEvent::Lost { why } => return Err(why),
             SlotEvent::Ready
+            | SlotEvent::Unconfined { .. }
             | SlotEvent::Started { .. }
             | SlotEvent::Output { .. }
             | SlotEvent::Blocked { .. }

@@ -20,6 +20,7 @@ use crate::bulk::{Roads, shelf};
 use crate::event_loop::Reporter;
 use crate::files::listing::beneath;
 use crate::home::Home;
+use crate::os::spawn;
 use crate::perform::handed;
 use crate::perform::inputs::mirror;
 use crate::perform::spool::Feeder;
@@ -123,9 +124,7 @@ impl Slots {
         };
         let (sender, commands) = mpsc::unbounded_channel();
         let reports = Reports { slot: id, opening, reporter: self.reporter.clone() };
-        // Chameleon itself, even if its file was replaced or removed since this process began.
-        let shim = PathBuf::from("/proc/self/exe");
-        let spec = spec(shim, work, blobs, mirror.clone(), plan);
+        let spec = SlotSpec { facilities: self.home.facilities(self.host), ..spec(work, blobs, mirror.clone(), plan) };
         let path = spec.environment.iter().find_map(|entry| entry.as_bytes().strip_prefix(b"PATH="));
         let path = path.map(|path| OsStr::from_bytes(path).to_owned());
         self.surroundings = Surroundings { directory: spec.directory.clone(), path, mirror };
@@ -139,11 +138,11 @@ impl Slots {
     }
 }
 
-fn spec(shim: PathBuf, work: PathBuf, blobs: PathBuf, mirror: Option<PathBuf>, plan: &SlotPlan) -> SlotSpec {
+fn spec(work: PathBuf, blobs: PathBuf, mirror: Option<PathBuf>, plan: &SlotPlan) -> SlotSpec {
     let path = |bytes: &OsBytes| PathBuf::from(OsString::from_vec(bytes.to_vec()));
     let masks = plan.masks.clone();
     SlotSpec {
-        shim,
+        shim: spawn::THIS_PROGRAM.into(),
         work,
         blobs,
         mirror,
@@ -156,6 +155,7 @@ fn spec(shim: PathBuf, work: PathBuf, blobs: PathBuf, mirror: Option<PathBuf>, p
         umask: plan.umask,
         net: plan.net,
         masked: Arc::new(move |path: &[u8]| masks.iter().any(|mask| mask.covers(path))),
+        facilities: None,
     }
 }
 
@@ -360,6 +360,9 @@ impl Served {
     fn report(&mut self, event: slot::SlotEvent) -> bool {
         let slot = self.id;
         match event {
+            slot::SlotEvent::Unconfined { why } => {
+                self.reports.tell(SlotEvent::Unconfined { slot, opening: self.reports.opening, why });
+            }
             slot::SlotEvent::Ready => {
                 self.is_ready = true;
                 self.reports.tell(SlotEvent::Ready { slot, opening: self.reports.opening });

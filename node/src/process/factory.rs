@@ -25,6 +25,7 @@ use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, socketpair}
 use super::Process;
 use crate::home::Home;
 use crate::limits;
+use crate::os::facilities::Facilities;
 use crate::os::spawn::{self, Descriptors};
 use crate::random;
 use crate::slot::control;
@@ -162,8 +163,12 @@ impl Factory {
         Ok(process)
     }
 
-    /// Copies the process that stays blank; `None`: there is none that could be copied at once.
+    /// Copies the process that stays blank; `None`: there is none that could be copied at once. The copy is a child of
+    /// this process, which takes more than POSIX has.
     fn copy(&mut self, theirs: &OwnedFd) -> Option<Process> {
+        if self.home.facilities(self.host) == Some(Facilities::Posix) {
+            return None;
+        }
         let Some(original) = &mut self.original else {
             let started = self.start().ok();
             let stays = |blank: &Blank| control::send(blank.socket.as_fd(), &Order::Stay, &[]).is_ok();

@@ -49,7 +49,7 @@ impl Process {
     pub fn at_other_end(socket: impl AsFd) -> io::Result<Process> {
         let credentials = rustix::net::sockopt::socket_peercred(&socket)?;
         let pid = credentials.pid.as_raw_nonzero().get().cast_unsigned();
-        match crate::os::peer::pidfd(&socket) {
+        match crate::os::linux::peer::pidfd(&socket) {
             Ok(pidfd) => Process::with_pidfd(pid, pidfd),
             Err(error) if error.raw_os_error() == Some(libc::ENOPROTOOPT) => Process::open_pid(pid),
             Err(error) => Err(error),
@@ -116,7 +116,7 @@ impl Process {
     /// What the system says of it; `None`: it is gone.
     #[must_use]
     pub fn sample(&self) -> Option<ProcessSample> {
-        let stat = Stat::read(self.mark.pid).ok().filter(|stat| stat.start_time == self.mark.start_time)?;
+        let stat = Stat::of_process(self.mark.pid).ok().filter(|stat| stat.start_time == self.mark.start_time)?;
         let schedule = fs::read_to_string(format!("/proc/{}/schedstat", self.mark.pid)).unwrap_or_default();
         let waited_ns = schedule.split_ascii_whitespace().nth(1).and_then(|field| field.parse::<u64>().ok());
         if self.has_exited() {

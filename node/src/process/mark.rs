@@ -11,7 +11,8 @@ use chameleon_core::world::ProcessMark;
 /// # Errors
 /// If there is no such process.
 pub fn of(pid: u32) -> io::Result<ProcessMark> {
-    let start_time = Stat::read(pid)?.start_time;
+    // Of its first thread, which is as old: an emulator answers for its own process itself, with another time.
+    let start_time = Stat::read(&format!("/proc/{pid}/task/{pid}/stat"))?.start_time;
     Ok(ProcessMark { pid, start_time, boot_id: boot_id().to_owned() })
 }
 
@@ -38,9 +39,12 @@ pub(super) struct Stat {
 }
 
 impl Stat {
-    pub fn read(pid: u32) -> io::Result<Stat> {
-        let text = fs::read(format!("/proc/{pid}/stat"))?;
-        Stat::parse(&text).ok_or_else(|| io::Error::other(format!("/proc/{pid}/stat cannot be understood")))
+    pub fn of_process(pid: u32) -> io::Result<Stat> {
+        Stat::read(&format!("/proc/{pid}/stat"))
+    }
+
+    fn read(path: &str) -> io::Result<Stat> {
+        Stat::parse(&fs::read(path)?).ok_or_else(|| io::Error::other(format!("{path} cannot be understood")))
     }
 
     /// The program's name, in parentheses, may contain anything; what follows the last one is plain.

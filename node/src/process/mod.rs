@@ -282,9 +282,9 @@ impl Processes {
     /// Has this host looked over.
     pub fn profile(&self) {
         let (reporter, host) = (self.reporter.clone(), self.identity.host);
-        let (kept, policy) = (self.home.host(host), self.home.policy(host));
+        let (kept, policy, facilities) = (self.home.host(host), self.home.policy(host), self.home.facilities(host));
         tokio::task::spawn_blocking(move || {
-            reporter.process(ProcessEvent::Profiled(Box::new(profile::look_over(&kept, &policy))));
+            reporter.process(ProcessEvent::Profiled(Box::new(profile::look_over(&kept, &policy, facilities))));
         });
     }
 

@@ -6,16 +6,18 @@
 use std::fs;
 use std::io::Read;
 use std::path::Path;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{ExitCode, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use chameleon_core::profile::Ability;
+use chameleon_core::profile::{Ability, FACILITIES};
 use rustix::mount::{MountFlags, MountPropagationFlags};
 use rustix::process::PidfdFlags;
 use rustix::thread::UnshareFlags;
 
-use crate::os::{landlock, namespace};
+use crate::os::facilities::Facilities;
+use crate::os::linux::{landlock, namespace};
+use crate::os::spawn;
 
 /// How long the trial process may take.
 const MOST: Duration = Duration::from_secs(2);
@@ -24,8 +26,8 @@ const PAUSE: Duration = Duration::from_millis(2);
 const NAMESPACES: &str = "namespaces";
 const OVERLAYS: &str = "overlay mounts";
 
-/// Tries everything.
-pub fn find() -> Vec<Ability> {
+/// Tries everything. `set`: the facilities that the host is set to use.
+pub fn find(set: Option<Facilities>) -> Vec<Ability> {
     let tried = run_trial();
     let outcome = |name: &str| {
         let line = tried.iter().find_map(|line| line.strip_prefix(name)?.strip_prefix('\t'));
@@ -36,11 +38,8 @@ pub fn find() -> Vec<Ability> {
         }
     };
     vec![
-        ability(
-            NAMESPACES,
-            outcome(NAMESPACES),
-            "programs cannot be kept apart from the host without root, and no slot can be made",
-        ),
+        facilities(set, outcome(NAMESPACES).is_ok()),
+        ability(NAMESPACES, outcome(NAMESPACES), "programs cannot be kept apart from the host without root"),
         ability(OVERLAYS, outcome(OVERLAYS), "the run directory is copied for every execution that writes to it"),
         ability(
             "Landlock",
@@ -51,6 +50,20 @@ pub fn find() -> Vec<Ability> {
         ability("cgroup v2", cgroups(), "memory is limited for each process and not for a whole slot"),
         ability("pidfd", pidfd(), "the end of a process cannot be known beyond doubt, and no daemon runs here"),
     ]
+}
+
+/// What keeps programs from the host.
+fn facilities(set: Option<Facilities>, has_namespaces: bool) -> Ability {
+    let used = set.unwrap_or(if has_namespaces { Facilities::Linux } else { Facilities::Posix });
+    let lacking = match used {
+        Facilities::Linux => None,
+        Facilities::Posix => Some(format!(
+            "{FACILITIES}: POSIX alone; programs get a copy of the run directory and are kept from nothing else: what \
+             they write elsewhere is done at once, the network is open, and what leaves their process group is not \
+             ended with them"
+        )),
+    };
+    Ability { name: FACILITIES.to_owned(), found: used.word().to_owned(), lacking }
 }
 
 fn absent() -> String {
@@ -94,7 +107,7 @@ fn pidfd() -> Result<String, String> {
 
 /// The lines that a trial process writes.
 fn run_trial() -> Vec<String> {
-    let mut command = Command::new("/proc/self/exe");
+    let Ok(mut command) = spawn::command(Path::new(spawn::THIS_PROGRAM)) else { return Vec::new() };
     command.arg("probe").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     let Ok(mut child) = command.spawn() else { return Vec::new() };
     let began = Instant::now();

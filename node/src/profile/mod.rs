@@ -14,13 +14,15 @@ use std::path::Path;
 
 use chameleon_core::profile::Profile;
 
-/// Looks this host over. `kept` is where it keeps its jobs, `policy` its own file.
+use crate::os::facilities::Facilities;
+
+/// Looks this host over. `kept` is where it keeps its jobs, `policy` its own file, `facilities` what it is set to use.
 #[must_use]
-pub fn look_over(kept: &Path, policy: &Path) -> Profile {
+pub fn look_over(kept: &Path, policy: &Path, facilities: Option<Facilities>) -> Profile {
     Profile {
         labels: crate::policy::labels(policy),
         tools: tools::find(),
-        abilities: abilities::find(),
+        abilities: abilities::find(facilities),
         numeric: numeric::fingerprint(),
         speed: speed::measure(),
         ..machine::describe(kept)

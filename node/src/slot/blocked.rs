@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, StatVfsMountFlags};
 
-use crate::os::seccomp::{Notice, Watched};
+use crate::os::linux::seccomp::{Notice, Watched};
 
 /// How many paths are named an execution.
 pub const MOST: usize = 8;

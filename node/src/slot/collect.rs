@@ -10,10 +10,11 @@ use tokio::task::JoinHandle;
 
 use super::event::{Changes, Ended};
 use super::plan::Overlay;
-use super::{Masked, view};
+use super::{Masked, layers};
 use crate::files::harvest::{Harvest, HeldRoot, Layer, harvest};
 use crate::files::manifest::Manifest;
 use crate::files::{FilesError, OnPath, tree};
+use crate::os::facilities::Facilities;
 
 /// What was found.
 pub(super) struct Collected {
@@ -45,21 +46,48 @@ pub(super) async fn finished(harvesting: Option<&mut Harvesting>) -> Result<Coll
 }
 
 /// The directories whose changes are kept, with their layers.
-pub(super) fn held_roots(overlays: &[Overlay], work: &Path) -> Vec<HeldRoot> {
-    let kept = overlays.iter().filter(|overlay| overlay.kept);
-    kept.map(|overlay| {
-        let layer = work.join(view::layer_directory(overlay.root));
-        let copy = layer.join(view::COPY);
-        HeldRoot {
-            number: overlay.root,
-            directory: overlay.source().to_owned(),
-            shown: overlay.directory().to_owned(),
-            layer: if copy.exists() { Layer::Copy(copy) } else { Layer::Upper(layer.join("upper")) },
-            sealed: overlay.sealed,
-            only: overlay.only.as_ref().map(|only| OsStr::from_bytes(only).to_owned()),
-        }
+pub(super) fn held_roots(held: &Held) -> Vec<HeldRoot> {
+    let kept = held.overlays.iter().filter(|overlay| overlay.kept);
+    kept.map(|overlay| HeldRoot {
+        number: overlay.root,
+        directory: overlay.source().to_owned(),
+        shown: overlay.directory().to_owned(),
+        layer: held.layer(overlay),
+        sealed: overlay.sealed,
+        only: overlay.only.as_ref().map(|only| OsStr::from_bytes(only).to_owned()),
     })
     .collect()
+}
+
+/// What of a slot is held, and where.
+pub(super) struct Held {
+    /// The run directory.
+    pub directory: PathBuf,
+    pub overlays: Vec<Overlay>,
+    /// The slot's own directory.
+    pub work: PathBuf,
+    pub facilities: Facilities,
+}
+
+impl Held {
+    fn layer(&self, overlay: &Overlay) -> Layer {
+        if self.facilities == Facilities::Posix {
+            let within = overlay.directory().strip_prefix(&self.directory).unwrap_or(Path::new(""));
+            return Layer::Copy(layers::run_copy(&self.work).join(within));
+        }
+        let layer = self.work.join(layers::directory(overlay.root));
+        let copy = layer.join(layers::COPY);
+        if copy.exists() { Layer::Copy(copy) } else { Layer::Upper(layer.join("upper")) }
+    }
+
+    /// The directories that are emptied for the next execution.
+    pub fn layers(&self) -> Vec<PathBuf> {
+        let roots: Vec<u16> = match self.facilities {
+            Facilities::Linux => self.overlays.iter().map(|overlay| overlay.root).collect(),
+            Facilities::Posix => vec![0],
+        };
+        roots.into_iter().map(|root| self.work.join(layers::directory(root))).collect()
+    }
 }
 
 fn collect(job: &Harvest, layers: &[PathBuf], masked: &Masked) -> Result<Collected, FilesError> {
@@ -79,6 +107,7 @@ fn collect(job: &Harvest, layers: &[PathBuf], masked: &Masked) -> Result<Collect
 
 /// Makes a layer fit for the next execution.
 fn empty(layer: &Path) -> io::Result<()> {
-    tree::remove(&layer.join(view::COPY))?;
-    tree::empty(&layer.join("upper"))
+    tree::remove(&layer.join(layers::COPY))?;
+    let upper = layer.join("upper");
+    if upper.exists() { tree::empty(&upper) } else { Ok(()) }
 }

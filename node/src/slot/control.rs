@@ -50,7 +50,8 @@ pub enum ToShim {
 /// From a shim to its Execution ARMOR.
 #[derive(Debug, Encode, Decode)]
 pub enum FromShim {
-    /// The first process of the slot has this process id, and the pidfd that comes along.
+    /// The first process of the slot has this process id, and the pidfd that comes along; without one, it is the shim
+    /// itself.
     #[n(0)]
     Forked(#[n(0)] i32),
     /// The view stands; a program can be started. With the descriptor through which calls that may be blocked are made
@@ -71,6 +72,9 @@ pub enum FromShim {
     Ended(#[n(0)] End),
     #[n(6)]
     Pong(#[n(0)] u64),
+    /// The kernel gives it no namespaces: what failed, and why.
+    #[n(7)]
+    NoNamespaces(#[n(0)] String),
 }
 
 /// How an execution ended.

@@ -37,6 +37,8 @@ impl Start {
 /// What happens in a slot, in the order in which it happens.
 #[derive(Debug)]
 pub enum SlotEvent {
+    /// Before anything else: programs run in a copy of the run directory and are not kept from the host otherwise.
+    Unconfined { why: String },
     /// The view stands. What was started before is started now.
     Ready,
     /// The program has run for 2 ms: its process id on this host. Shorter programs are reported as ended only.

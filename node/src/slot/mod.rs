@@ -1,9 +1,9 @@
 //! Slots: the places in which a lane runs its programs, unmodified and isolated.
 //!
-//! A slot is a shim process (`shim`), the first of a PID namespace, that shows programs a view of the files
-//! (`plan`, `view`) in which nothing they write reaches the host. This end, in the Execution ARMOR, starts programs
-//! one after another, takes what they print (`output`), collects what they changed, and reports. The slot dies with
-//! the ARMOR and everything in it dies with the slot.
+//! A slot is a shim process (`shim`) that runs programs on a ground (`plan`, `ground`) of which nothing they write
+//! reaches the host, or on one that is not so firm, where the system has no better. This end, in the Execution ARMOR,
+//! starts programs one after another, takes what they print (`output`), collects what they changed, and reports. The
+//! slot dies with the ARMOR and everything in it dies with the slot.
 //!
 //! ```text
 //! open ─► Ready ─► start ─► [Started] ─► Output… ─► Ended ─► start ─► …
@@ -14,6 +14,8 @@ pub mod blocked;
 mod collect;
 pub mod control;
 pub mod event;
+mod ground;
+mod layers;
 pub mod output;
 pub mod pack;
 pub mod plan;
@@ -21,18 +23,17 @@ mod process;
 pub mod program;
 pub mod sample;
 pub mod shim;
-pub mod view;
+mod spec;
 
 use std::collections::VecDeque;
-use std::ffi::OsString;
 use std::future::pending;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chameleon_core::job::{Files, InjectionKind};
+use chameleon_core::job::InjectionKind;
 use chameleon_core::names::{Digest, ExecutionId};
 use rustix::net::RecvFlags;
 use tokio::io::Interest;
@@ -43,76 +44,22 @@ use crate::files::blobs::Blobs;
 use crate::files::harvest::Harvest;
 use crate::files::tree::{self, Time};
 use crate::files::{FilesError, OnPath};
+use crate::os::facilities::Facilities;
+use crate::os::linux::seccomp::{self, Notice};
 use crate::os::readiness::watch;
-use crate::os::seccomp::{self, Notice};
 
 use blocked::Denied;
 pub use chameleon_core::world::BlockedWhy;
-use collect::{Collected, Harvesting};
+use collect::{Collected, Harvesting, Held};
 use control::{End, FromShim, ToShim};
 pub use event::{Changes, Ended, Exit, Prefix, Region, SlotEvent, Start};
+use ground::copied;
 use output::Output;
 use pack::CHUNK;
-use plan::{Overlay, as_path};
+use plan::{Plan, as_path};
 use process::ShimProcess;
 pub use sample::Sample;
-
-/// Says whether the contents of a path (relative to the run directory) are overlooked by the vote.
-pub type Masked = Arc<dyn Fn(&[u8]) -> bool + Send + Sync>;
-
-/// What a slot is to be.
-#[derive(Clone)]
-pub struct SlotSpec {
-    /// The executable that runs as the shim with the one argument `slot`: Chameleon itself.
-    pub shim: PathBuf,
-    /// A directory of the slot's own: packs and layers. It continues where an earlier life stopped.
-    pub work: PathBuf,
-    /// The content store, best on the same file system as `work`.
-    pub blobs: PathBuf,
-    /// On another host than the job's origin: the directory that stands for the root there. What was laid in it is
-    /// shown at its own path.
-    pub mirror: Option<PathBuf>,
-    /// The run directory, absolute.
-    pub directory: PathBuf,
-    pub files: Files,
-    /// Paths that may be written besides; relative ones start at the run directory.
-    pub outputs: Vec<PathBuf>,
-    /// Paths that stay visible even where they would be hidden; relative ones start at the run directory.
-    pub inputs: Vec<PathBuf>,
-    /// The command's first word, so that the file it means stays visible too.
-    pub program: OsString,
-    /// `NAME=value`.
-    pub environment: Vec<OsString>,
-    pub umask: u32,
-    /// Whether programs may use the network.
-    pub net: bool,
-    pub masked: Masked,
-}
-
-/// Why a slot cannot be opened or used.
-#[derive(Debug, thiserror::Error)]
-pub enum SlotError {
-    #[error("use {}: {source}", .path.display())]
-    Path { path: PathBuf, source: io::Error },
-    #[error("hold what is written in /: it is the whole system; run in a directory of your own, or with --files none")]
-    WholeSystem,
-    #[error(
-        "hold what is written in {}: what is written there acts at once on the system; run in a directory of your own, \
-         or with --files none", .directory.display()
-    )]
-    System { directory: PathBuf },
-    #[error(
-        "hold what is written in {}: another file system is mounted beneath it at {}; run in a directory without \
-         mounts, or use --files none", .directory.display(), .mount.display()
-    )]
-    Submount { directory: PathBuf, mount: PathBuf },
-    #[error("start the slot's own process: {0}")]
-    Shim(String),
-    #[error("reach the slot's own process: {0}")]
-    Control(io::Error),
-    #[error(transparent)]
-    Files(#[from] FilesError),
-}
+pub use spec::{Masked, SlotError, SlotSpec};
 
 /// How long a program is quiet before what it has printed so far is reported.
 const QUIET: Duration = Duration::from_millis(20);
@@ -124,9 +71,7 @@ pub struct Slot {
     stdout: Output,
     stderr: Output,
     notices: Option<AsyncFd<OwnedFd>>,
-    directory: PathBuf,
-    overlays: Vec<Overlay>,
-    work: PathBuf,
+    held: Held,
     blobs: Blobs,
     masked: Masked,
     running: Option<Running>,
@@ -134,7 +79,7 @@ pub struct Slot {
     /// Microseconds that all earlier executions have used.
     used: u64,
     events: VecDeque<SlotEvent>,
-    held: bool,
+    output_held: bool,
     lost: bool,
 }
 
@@ -164,31 +109,33 @@ impl Slot {
         let layers = spec.work.join("layers");
         tree::remove(&layers).on("remove what an earlier life left in", &layers)?;
         let blobs = Blobs::at(&spec.blobs);
-        let plan = plan::plan(spec)?;
         let open = |name: &str| {
             let pack = spec.work.join(name);
             Output::open(&pack).map_err(|source| SlotError::Path { path: pack, source })
         };
         let (stdout, stdout_end) = open("out.pack")?;
         let (stderr, stderr_end) = open("err.pack")?;
-        let (overlays, directory) = (plan.overlays.clone(), as_path(&plan.directory).to_owned());
-        let (control, shim) = process::start(&spec.shim, plan, [stdout_end, stderr_end])?;
+        let Begun { control, shim, plan, lacking } = begin(spec, [stdout_end.as_fd(), stderr_end.as_fd()])?;
+        let held = Held {
+            directory: as_path(&plan.directory).to_owned(),
+            overlays: plan.overlays,
+            work: spec.work.clone(),
+            facilities: plan.facilities,
+        };
         Ok(Slot {
             shim,
             control: watch(control, Interest::READABLE).map_err(SlotError::Control)?,
             stdout,
             stderr,
             notices: None,
-            directory,
-            overlays,
-            work: spec.work.clone(),
+            held,
             blobs,
             masked: Arc::clone(&spec.masked),
             running: None,
             harvest: None,
             used: 0,
-            events: VecDeque::new(),
-            held: false,
+            events: lacking.map(|why| SlotEvent::Unconfined { why }).into_iter().collect(),
+            output_held: false,
             lost: false,
         })
     }
@@ -235,11 +182,11 @@ impl Slot {
 
     /// Takes no more output from the program, which comes to a halt when its pipe is full.
     pub fn hold_output(&mut self) {
-        self.held = true;
+        self.output_held = true;
     }
 
     pub fn release_output(&mut self) {
-        self.held = false;
+        self.output_held = false;
     }
 
     /// The digest of the first `len` bytes of stdout of the running or last execution; `None`: it has not so many.
@@ -296,8 +243,8 @@ impl Slot {
             notice = notice(self.notices.as_ref()) => Turn::Noticed(notice),
             heard = hear(&self.control) => Turn::Heard(heard),
             result = collect::finished(self.harvest.as_mut()) => Turn::Harvested(result),
-            read = self.stdout.take(), if !self.held => Turn::Out(read),
-            read = self.stderr.take(), if !self.held => Turn::Err(read),
+            read = self.stdout.take(), if !self.output_held => Turn::Out(read),
+            read = self.stderr.take(), if !self.output_held => Turn::Err(read),
             () = until(quiet_at) => Turn::Quiet,
         }
     }
@@ -352,7 +299,7 @@ impl Slot {
         {
             let (path, why) = match denied {
                 Denied::Address(address) => (address.into(), BlockedWhy::Network),
-                Denied::Path(path) if path.starts_with(&self.directory) => (path, BlockedWhy::NoFiles),
+                Denied::Path(path) if path.starts_with(&self.held.directory) => (path, BlockedWhy::NoFiles),
                 Denied::Path(path) => (path, BlockedWhy::ReadOnly),
             };
             if !running.denied.contains(&path) {
@@ -365,7 +312,7 @@ impl Slot {
 
     fn heed(&mut self, message: FromShim, descriptors: Vec<OwnedFd>) -> Result<(), String> {
         match message {
-            FromShim::Forked(_) => {}
+            FromShim::Forked(_) | FromShim::NoNamespaces(_) => {}
             FromShim::Ready => {
                 let notices =
                     descriptors.into_iter().next().map(|notices| watch(notices, Interest::READABLE)).transpose();
@@ -415,10 +362,9 @@ impl Slot {
 
     /// Collects what was written, away from the event loop: it may take long.
     fn begin_harvest(&mut self, ended: Ended, since: Time) {
-        let roots = collect::held_roots(&self.overlays, &self.work);
+        let roots = collect::held_roots(&self.held);
         let job = Harvest { roots, blobs: self.blobs.clone(), since };
-        let layers = self.overlays.iter().map(|overlay| self.work.join(view::layer_directory(overlay.root)));
-        self.harvest = Some(Harvesting::begin(ended, job, layers.collect(), Arc::clone(&self.masked)));
+        self.harvest = Some(Harvesting::begin(ended, job, self.held.layers(), Arc::clone(&self.masked)));
     }
 
     fn finish_harvest(&mut self, result: Result<Collected, FilesError>) -> Result<(), String> {
@@ -449,8 +395,39 @@ impl Drop for Slot {
     fn drop(&mut self) {
         self.shim.end();
         // What cannot be removed now is removed when the slot is opened again.
-        let _ = tree::remove(&self.work.join("layers"));
+        let _ = tree::remove(&self.held.work.join("layers"));
     }
+}
+
+/// A slot's first process, and what it was made for.
+struct Begun {
+    control: OwnedFd,
+    shim: ShimProcess,
+    plan: Plan,
+    /// Why programs are not kept from the host.
+    lacking: Option<String>,
+}
+
+/// Starts the slot's first process on the ground that is wished for, or else on the firmest that the system has.
+fn begin(spec: &SlotSpec, outputs: [BorrowedFd<'_>; 2]) -> Result<Begun, SlotError> {
+    let plan = plan::plan(spec)?;
+    if plan.facilities == Facilities::Posix {
+        return begin_copied(spec, plan, "it is set to use POSIX facilities alone".to_owned(), outputs);
+    }
+    match process::start(&spec.shim, &plan, outputs) {
+        Ok((control, shim)) => Ok(Begun { control, shim, plan, lacking: None }),
+        Err(SlotError::NoNamespaces(why)) if spec.facilities.is_none() => {
+            let plan = Plan { facilities: Facilities::Posix, ..plan };
+            begin_copied(spec, plan, format!("it failed to {why}"), outputs)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn begin_copied(spec: &SlotSpec, plan: Plan, why: String, outputs: [BorrowedFd<'_>; 2]) -> Result<Begun, SlotError> {
+    copied::refuse_unfit(&plan)?;
+    let (control, shim) = process::start(&spec.shim, &plan, outputs)?;
+    Ok(Begun { control, shim, plan, lacking: Some(why) })
 }
 
 async fn hear(control: &AsyncFd<OwnedFd>) -> io::Result<Option<(FromShim, Vec<OwnedFd>)>> {

@@ -13,6 +13,7 @@ use minicbor::{Decode, Encode};
 
 use super::{SlotError, SlotSpec};
 use crate::files::listing::{self, beneath};
+use crate::os::facilities::Facilities;
 
 /// The view that the shim builds.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -42,6 +43,9 @@ pub struct Plan {
     /// User and group to map onto themselves in a user namespace; `None`: privileged, none is needed.
     #[n(8)]
     pub mapped: Option<(u32, u32)>,
+    /// What keeps programs from the host.
+    #[n(9)]
+    pub facilities: Facilities,
 }
 
 /// A path that is shown.
@@ -137,6 +141,7 @@ pub(super) fn plan(spec: &SlotSpec) -> Result<Plan, SlotError> {
         net: spec.net,
         umask: spec.umask,
         mapped: user_to_map(),
+        facilities: spec.facilities.unwrap_or(Facilities::Linux),
     })
 }
 

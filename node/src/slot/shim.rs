@@ -1,8 +1,9 @@
-//! The first process of a slot: a small single-threaded process that builds the view, starts one program after
+//! The first process of a slot: a small single-threaded process that makes the ground, starts one program after
 //! another, and sees to it that nothing of one is left when the next begins.
 //!
-//! It dies with its Execution ARMOR (parent-death signal, and the end of the control socket), and its end kills
-//! everything in its PID namespace. It decides nothing: it carries out and reports.
+//! It dies with its Execution ARMOR (the end of the control socket, and on Linux a parent-death signal), and its end is
+//! that of all that runs in the slot: by its PID namespace, or because whoever finds it dead ends the group that it
+//! has noted. It decides nothing: it carries out and reports.
 
 use std::ffi::{CString, OsStr};
 use std::io::{self, Stdin};
@@ -14,17 +15,14 @@ use std::time::{Duration, Instant};
 use rustix::fs::{Mode, OFlags};
 use rustix::net::RecvFlags;
 use rustix::process::{Signal, set_parent_process_death_signal};
-use rustix::thread::UnshareFlags;
 
-use super::blocked;
 use super::control::{End, Exit, FromShim, ToShim, Treatment, receive, send};
+use super::ground::{self, Entered, Ground, confined};
 use super::plan::Plan;
 use super::program::{Unfound, look_up};
-use super::view::View;
-use crate::os::namespace;
-use crate::os::network::bring_loopback_up;
-use crate::os::process::{self, Children, First, Forked, Launcher, RawExit, Reaped, StringArray};
-use crate::os::seccomp;
+use crate::os::facilities::Facilities;
+use crate::os::linux::launch::{self, Forked};
+use crate::os::process::{self, Children, First, RawExit, Reaped, StringArray};
 
 /// How long a program runs before its start is reported on its own.
 const NOTEWORTHY: Duration = Duration::from_millis(2);
@@ -56,15 +54,30 @@ fn serve() -> Result<(), String> {
     let Ok([stdout, stderr]) = <[OwnedFd; 2]>::try_from(outputs) else {
         return Err("begin as a slot: the setup came without its outputs".into());
     };
-    if let Err(why) = leave_namespaces(&plan) {
-        return tell(&control, &FromShim::Unfit(why));
+    match plan.facilities {
+        Facilities::Linux => fork_first(plan, control, [null, stdout, stderr]),
+        Facilities::Posix => {
+            tell(&control, &FromShim::Forked(std::process::id().cast_signed()))?;
+            be_first(plan, control, [null, stdout, stderr])
+        }
     }
-    match process::fork_first_of_namespace() {
+}
+
+/// Leaves the host, and has a process go on as the first of a PID namespace.
+fn fork_first(plan: Plan, control: Stdin, stdio: [OwnedFd; 3]) -> Result<(), String> {
+    if let Err(why) = confined::leave_host(&plan) {
+        return tell(&control, &FromShim::NoNamespaces(why));
+    }
+    match launch::fork_first_of_namespace() {
         Ok(Forked::Parent { child, pidfd }) => {
             send(control.as_fd(), &FromShim::Forked(child), &[pidfd.as_fd()]).map_err(|error| error.to_string())
         }
-        Ok(Forked::Child) => be_first(plan, control, [null, stdout, stderr]),
-        Err(error) => tell(&control, &FromShim::Unfit(format!("start a process in a PID namespace: {error}"))),
+        Ok(Forked::Child) => {
+            set_parent_process_death_signal(Some(Signal::KILL))
+                .map_err(|error| format!("die with its parent: {error}"))?;
+            be_first(plan, control, stdio)
+        }
+        Err(error) => tell(&control, &FromShim::NoNamespaces(format!("start a process in a PID namespace: {error}"))),
     }
 }
 
@@ -72,50 +85,20 @@ fn tell(control: &Stdin, message: &FromShim) -> Result<(), String> {
     send(control.as_fd(), message, &[]).map_err(|error| format!("report: {error}"))
 }
 
-/// Leaves the namespaces that programs must not share with the host.
-fn leave_namespaces(plan: &Plan) -> Result<(), String> {
-    let mut flags = UnshareFlags::NEWNS | UnshareFlags::NEWIPC | UnshareFlags::NEWUTS;
-    flags.set(UnshareFlags::NEWNET, !plan.net);
-    flags.set(UnshareFlags::NEWUSER, plan.mapped.is_some());
-    namespace::leave(flags).map_err(|error| {
-        format!("make namespaces of its own ({error}); without root the kernel must allow user namespaces")
-    })?;
-    if let Some((user, group)) = plan.mapped {
-        let map = |file: &str, content: String| {
-            std::fs::write(format!("/proc/self/{file}"), content)
-                .map_err(|error| format!("map the user into its namespace through {file}: {error}"))
-        };
-        map("setgroups", "deny".into())?;
-        map("uid_map", format!("{user} {user} 1"))?;
-        map("gid_map", format!("{group} {group} 1"))?;
-    }
-    if !plan.net {
-        bring_loopback_up().map_err(|error| format!("bring up the loopback device: {error}"))?;
-    }
-    Ok(())
-}
-
 fn be_first(plan: Plan, control: Stdin, stdio: [OwnedFd; 3]) -> Result<(), String> {
-    set_parent_process_death_signal(Some(Signal::KILL)).map_err(|error| format!("die with its parent: {error}"))?;
     // From here on a parent's death is noticed; one that came before shows as the end of the control socket.
     match receive(control.as_fd(), RecvFlags::empty()) {
         Ok(Some((ToShim::Begin, _))) => {}
         _ => return Err("begin as a slot: its Execution ARMOR is gone".into()),
     }
     let _ = rustix::process::setsid();
-    let ended = process::take_signals().map_err(|error| format!("hear of the end of its children: {error}"))?;
-    process::stop_randomising_addresses();
     let environment = StringArray::new(plan.environment.iter().filter_map(|entry| c_string(entry)).collect());
-    let watched = blocked::watched(plan.net);
-    match View::build(plan) {
-        Ok(view) => {
-            // Without it nothing is blocked that would not be; it is only not named.
-            let notices = seccomp::watch(&watched).ok();
+    match ground::enter(plan) {
+        Ok(Entered { ground, ended, notices }) => {
             let descriptors: Vec<_> = notices.iter().map(AsFd::as_fd).collect();
             send(control.as_fd(), &FromShim::Ready, &descriptors).map_err(|error| format!("report: {error}"))?;
             drop(notices);
-            let (launcher, known) = (Launcher::default(), None);
-            Shim { control, ended, stdio, view, environment, launcher, known }.run()
+            Shim { control, ended, stdio, ground, environment, known: None }.run()
         }
         Err(error) => tell(&control, &FromShim::Unfit(error.to_string())),
     }
@@ -130,9 +113,8 @@ struct Shim {
     /// Readable when a child has ended.
     ended: OwnedFd,
     stdio: [OwnedFd; 3],
-    view: View,
+    ground: Box<dyn Ground>,
     environment: StringArray,
-    launcher: Launcher,
     /// The last command, and the program that it meant: most tasks of a stage run the same.
     known: Option<(CString, CString)>,
 }
@@ -181,12 +163,12 @@ impl Shim {
 
     /// Starts a program, or says with which exit code it is refused and why.
     fn start(&mut self, arguments: StringArray, stdin: Option<OwnedFd>, first: First) -> Result<i32, (u8, String)> {
-        self.view.make_fresh().map_err(|error| (125, error.to_string()))?;
+        self.ground.make_fresh().map_err(|error| (125, error.to_string()))?;
         let stdio = self.prepare_stdio(stdin.as_ref());
         let command = arguments.strings().first().cloned().unwrap_or_default();
         if let Some((known, program)) = &self.known
             && *known == command
-            && let Ok(pid) = self.launcher.start(program, &arguments, &self.environment, stdio, first)
+            && let Ok(pid) = self.ground.start(&self.environment.program(program, &arguments, stdio, first))
         {
             return Ok(pid);
         }
@@ -197,7 +179,7 @@ impl Shim {
             Unfound::NotExecutable => (126, format!("execute {}: permission denied", name.display())),
         })?;
         let program = c_string(program.as_os_str().as_bytes()).unwrap_or_default();
-        let started = match self.launcher.start(&program, &arguments, &self.environment, stdio, first) {
+        let started = match self.ground.start(&self.environment.program(&program, &arguments, stdio, first)) {
             Err(error) if error.raw_os_error() == Some(libc::ENOEXEC) => self.start_script(program, &arguments, stdio),
             Err(error) => Err(error),
             Ok(pid) => {
@@ -212,7 +194,7 @@ impl Shim {
     fn start_script(&mut self, script: CString, arguments: &StringArray, stdio: [RawFd; 3]) -> io::Result<i32> {
         let rest = arguments.strings().iter().skip(1).cloned();
         let arguments = StringArray::new([c"/bin/sh".to_owned(), script].into_iter().chain(rest).collect());
-        self.launcher.start(c"/bin/sh", &arguments, &self.environment, stdio, First::Execute)
+        self.ground.start(&self.environment.program(c"/bin/sh", &arguments, stdio, First::Execute))
     }
 
     /// The three standard descriptors of the next program. An earlier one may have changed the flags of the outputs.
@@ -225,48 +207,45 @@ impl Shim {
 
     /// Attends to a program until it has ended and nothing of it is left.
     fn attend(&mut self, mut running: Running) -> Result<(), String> {
-        let mut is_alone = false;
         while running.exit.is_none() {
             let waited_for = [self.ended.as_raw_fd(), self.control.as_raw_fd()];
             let [ended, spoken] = process::wait_readable(waited_for, running.time_left());
             if ended {
                 // What it says may be of several: it is only emptied.
                 let _ = rustix::io::read(&self.ended, &mut [0; 512]);
-                is_alone = running.count_ended();
+                running.count_ended(&mut *self.ground);
             }
             if spoken {
                 match self.hear(RecvFlags::DONTWAIT)? {
                     Some((message, _)) => self.heed(&message, &mut running)?,
-                    // Its Execution ARMOR is gone. The end of this process is the end of all that runs here.
-                    None => std::process::exit(0),
+                    // Its Execution ARMOR is gone, and so is all that runs here.
+                    None => {
+                        self.ground.signal(libc::SIGKILL);
+                        std::process::exit(0)
+                    }
                 }
             }
             if running.exit.is_none() && running.time_left() == Some(Duration::ZERO) {
                 self.do_what_is_due(&mut running)?;
             }
         }
-        // Signalling all looks at every process of the host: it is spared where none is left.
-        if !is_alone && process::signal_all(libc::SIGKILL) {
-            while let Some(reaped) = process::reap_next() {
-                running.count(reaped);
-            }
-        }
-        let written = self.view.settle().map_err(|error| error.to_string())?;
+        self.ground.end_rest().into_iter().for_each(|reaped| running.count(reaped));
+        let written = self.ground.settle().map_err(|error| error.to_string())?;
         self.tell(&FromShim::Ended(running.end(written)))
     }
 
     fn heed(&self, message: &ToShim, running: &mut Running) -> Result<(), String> {
         match message {
             ToShim::Kill => {
-                let _ = process::signal_all(libc::SIGKILL);
+                self.ground.signal(libc::SIGKILL);
             }
             ToShim::Pause => {
                 running.paused = true;
-                let _ = process::signal_all(libc::SIGSTOP);
+                self.ground.signal(libc::SIGSTOP);
             }
             ToShim::Resume => {
                 running.paused = false;
-                let _ = process::signal_all(libc::SIGCONT);
+                self.ground.signal(libc::SIGCONT);
             }
             ToShim::Ping(number) => self.tell(&FromShim::Pong(*number))?,
             ToShim::Setup(_) | ToShim::Begin | ToShim::Start { .. } => {}
@@ -282,13 +261,13 @@ impl Shim {
         running.due = match running.treatment {
             Treatment::None | Treatment::Stop => None,
             Treatment::Kill => {
-                let _ = process::signal_all(libc::SIGKILL);
+                self.ground.signal(libc::SIGKILL);
                 None
             }
             Treatment::Slow => {
                 running.slowed = !running.slowed;
                 let signal = if running.slowed || running.paused { libc::SIGSTOP } else { libc::SIGCONT };
-                let _ = process::signal_all(signal);
+                self.ground.signal(signal);
                 Some(Instant::now() + if running.slowed { SLOW_STOPS } else { SLOW_RUNS })
             }
         };
@@ -320,14 +299,10 @@ impl Running {
         self.due.map(|due| due.saturating_duration_since(Instant::now()))
     }
 
-    /// Counts all that have ended. `true`: no process is left.
-    fn count_ended(&mut self) -> bool {
-        loop {
-            match process::reap_ended() {
-                Children::Ended(reaped) => self.count(reaped),
-                Children::Running => return false,
-                Children::Gone => return true,
-            }
+    /// Counts all that have ended.
+    fn count_ended(&mut self, ground: &mut dyn Ground) {
+        while let Children::Ended(reaped) = ground.reap_ended() {
+            self.count(reaped);
         }
     }
 

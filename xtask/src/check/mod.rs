@@ -2,6 +2,7 @@
 //!
 //! Every step runs, also behind one that fails, so that one run tells everything.
 
+mod posix;
 mod runner;
 mod tally;
 
@@ -30,6 +31,7 @@ const STEPS: &[Step] = &[
     Step { name: "scenarios", run: tell },
     Step { name: "models", run: explore },
     Step { name: "tests", run: runner::tests },
+    Step { name: "tests on hosts with POSIX facilities alone", run: posix::tests },
     Step { name: "examples in documentation", run: runner::doc_tests },
 ];
 

@@ -4,6 +4,7 @@
 //! test that cannot run on this machine prints `skipped: WHY` and returns; here it counts as skipped.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
 
 use super::tally::Tally;
 use super::{cargo, listen};
@@ -17,14 +18,43 @@ const SKIPPED: &str = "skipped: ";
 /// # Errors
 /// cargo cannot be started.
 pub fn tests(tally: &mut Tally) -> Result<(), Failure> {
-    let nextest = cargo(&["nextest", "--version"]).output().is_ok_and(|output| output.status.success());
-    if nextest {
-        let options = ["--no-fail-fast", "--success-output", "immediate", "--color", "never"];
-        run(tally, "cargo nextest", &[&["nextest", "run", "--workspace", "--locked"], &options[..]].concat())
+    if has_nextest() {
+        run(tally, "cargo nextest", cargo(&NEXTEST))
     } else {
         let targets = ["--lib", "--bins", "--tests", "--", "--show-output"];
-        run(tally, "cargo test", &[&["test", "--workspace", "--locked", "--no-fail-fast"], &targets[..]].concat())
+        let words = [&["test", "--workspace", "--locked", "--no-fail-fast"], &targets[..]].concat();
+        run(tally, "cargo test", cargo(&words))
     }
+}
+
+/// The tests of this filter once more, with this in their environment.
+///
+/// # Errors
+/// cargo cannot be started.
+pub fn again(tally: &mut Tally, filter: &str, (variable, value): (&str, &str)) -> Result<(), Failure> {
+    if !has_nextest() {
+        tally.skip(&format!("tests with {variable}={value}: cargo-nextest is not installed"));
+        return Ok(());
+    }
+    let mut command = cargo(&[&NEXTEST[..], &["-E", filter]].concat());
+    command.env(variable, value);
+    run(tally, &format!("cargo nextest with {variable}={value}"), command)
+}
+
+const NEXTEST: [&str; 9] = [
+    "nextest",
+    "run",
+    "--workspace",
+    "--locked",
+    "--no-fail-fast",
+    "--success-output",
+    "immediate",
+    "--color",
+    "never",
+];
+
+fn has_nextest() -> bool {
+    cargo(&["nextest", "--version"]).output().is_ok_and(|output| output.status.success())
 }
 
 /// The examples in doc comments.
@@ -32,11 +62,10 @@ pub fn tests(tally: &mut Tally) -> Result<(), Failure> {
 /// # Errors
 /// cargo cannot be started.
 pub fn doc_tests(tally: &mut Tally) -> Result<(), Failure> {
-    run(tally, "cargo test --doc", &["test", "--workspace", "--locked", "--no-fail-fast", "--doc"])
+    run(tally, "cargo test --doc", cargo(&["test", "--workspace", "--locked", "--no-fail-fast", "--doc"]))
 }
 
-fn run(tally: &mut Tally, name: &str, arguments: &[&str]) -> Result<(), Failure> {
-    let mut command = cargo(arguments);
+fn run(tally: &mut Tally, name: &str, mut command: Command) -> Result<(), Failure> {
     // A check only looks: what differs from a recorded text is a failure and no new record.
     command.env("INSTA_UPDATE", "no").env("RUST_BACKTRACE", "1");
     let mut heard = Heard::default();

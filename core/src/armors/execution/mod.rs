@@ -68,6 +68,8 @@ pub struct Execution {
     /// The lane cannot run its stage, and said so.
     given_up: Option<(StageId, String)>,
     beating: bool,
+    /// Whether it was told in this life that programs are not kept from this host.
+    is_unconfined: bool,
     /// Ballots were sent a moment ago.
     flushing: bool,
     done: u64,
@@ -94,6 +96,7 @@ impl Execution {
             said: BTreeMap::new(),
             given_up: None,
             beating: false,
+            is_unconfined: false,
             flushing: false,
             done: 0,
         }

@@ -15,12 +15,19 @@ impl Execution {
         match event {
             // An earlier slot of the same id, whose end was ordered before this was reported.
             SlotEvent::Ready { slot, opening }
+            | SlotEvent::Unconfined { slot, opening, .. }
             | SlotEvent::Unavailable { slot, opening, .. }
             | SlotEvent::Lost { slot, opening, .. }
                 if !self.slots.is_current(slot, opening) => {}
             SlotEvent::Ready { slot, .. } => {
                 self.slots.set(slot, SlotState::Idle);
                 self.work(now, &mut step);
+            }
+            // All slots of a lane are alike: it is told once.
+            SlotEvent::Unconfined { why, .. } => {
+                if !std::mem::replace(&mut self.is_unconfined, true) {
+                    self.note(Story::Unconfined(self.host, why), &mut step);
+                }
             }
             SlotEvent::Unavailable { slot, why, .. } => {
                 self.slots.remove(slot);

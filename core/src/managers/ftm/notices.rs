@@ -147,8 +147,9 @@ pub fn notable(story: &Story) -> Option<String> {
         | Story::ProgramRecovered { .. }
         | Story::DiagnosisBegan { .. }
         | Story::LanePaused { .. }
-        | Story::LaneResumed { .. }
+        | Story::LaneResumed(_)
         | Story::Blocked { .. }
+        | Story::Unconfined(..)
         | Story::Committed { .. }
         | Story::Injected { .. }
         | Story::ArmorRestored { .. }

@@ -56,6 +56,8 @@ pub struct Surrogate {
     recount: Recount,
     waiting_for_pressure: bool,
     blocked_paths: BTreeSet<Vec<u8>>,
+    /// Hosts that do not keep programs from them, told already.
+    unconfined: BTreeSet<HostId>,
     /// What is being put into the index.
     index_asked: Option<endings::IndexAsked>,
     /// The index could not be written before the end of the job.
@@ -114,6 +116,7 @@ impl Surrogate {
             recount: Recount::default(),
             waiting_for_pressure: false,
             blocked_paths: BTreeSet::new(),
+            unconfined: BTreeSet::new(),
             index_asked: None,
             index_fails: false,
             done: 0,
@@ -335,9 +338,12 @@ impl Surrogate {
         let Some(skip) = self.ledger.heard.skip(from, first) else { return };
         for story in stories.into_iter().skip(skip) {
             step.record(self, SurrogateRecord::Heard(from));
-            if let Story::Blocked { path, .. } = &story
-                && !self.blocked_paths.insert(path.to_vec())
-            {
+            let is_new = match &story {
+                Story::Blocked { path, .. } => self.blocked_paths.insert(path.to_vec()),
+                Story::Unconfined(host, _) => self.unconfined.insert(*host),
+                _ => true,
+            };
+            if !is_new {
                 continue;
             }
             self.tell_of(now, from, story, step);

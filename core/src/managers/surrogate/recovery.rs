@@ -66,7 +66,7 @@ impl Surrogate {
         let known = self.lanes.get(&lane).copied().unwrap_or_default();
         if known.paused != pulse.paused {
             let at = pulse.running.map_or(0, |(_, length)| length);
-            let story = if pulse.paused { Story::LanePaused { lane, at } } else { Story::LaneResumed { lane } };
+            let story = if pulse.paused { Story::LanePaused { lane, at } } else { Story::LaneResumed(lane) };
             self.tell(now, story, step);
         }
         let same_place = (known.finished, known.running) == (pulse.finished, pulse.running);

@@ -10,35 +10,15 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use chameleon_core::job::OsBytes;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, RawDir, SeekFrom};
-use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags,
-};
+use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags};
 
-use super::plan::{Overlay, Plan, as_path};
+use super::{GroundError, OnPath};
 use crate::files::copy::{CopyError, LIMIT, copy_directory};
 use crate::files::{FilesError, tree};
-use crate::os::mount::{Reach, set_read_only};
-
-/// A step of building the view that did not work: it finishes "failed to".
-#[derive(Debug, thiserror::Error)]
-#[error("{step} {}: {source}", .path.display())]
-pub struct ViewError {
-    step: &'static str,
-    path: PathBuf,
-    source: io::Error,
-}
-
-trait OnPath<T> {
-    fn on(self, step: &'static str, path: &Path) -> Result<T, ViewError>;
-}
-
-impl<T, E: Into<io::Error>> OnPath<T> for Result<T, E> {
-    fn on(self, step: &'static str, path: &Path) -> Result<T, ViewError> {
-        self.map_err(|source| ViewError { step, path: path.to_owned(), source: source.into() })
-    }
-}
+use crate::os::linux::mount::{Reach, set_read_only};
+use crate::slot::layers::{self, COPY};
+use crate::slot::plan::{Overlay, Plan, as_path};
 
 /// The view of one slot, from inside.
 #[derive(Debug)]
@@ -73,16 +53,14 @@ const PROC: &str = "/proc";
 const KERNEL_SETTINGS: [&str; 2] = ["/proc/sys", "/proc/sysrq-trigger"];
 
 impl View {
-    /// Builds the view in a fresh mount namespace and enters the run directory. Called by the first process of the
+    /// Builds the view in a fresh mount namespace, whose mounts are private, and enters the run directory. Called by the first process of the
     /// slot's PID namespace, once.
-    pub fn build(plan: Plan) -> Result<View, ViewError> {
+    pub fn build(plan: Plan) -> Result<View, GroundError> {
         let root = Path::new("/");
-        rustix::mount::mount_change(root, MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
-            .on("keep mounts private beneath", root)?;
         let lowers = plan.overlays.iter().map(|overlay| open_path(overlay.source())).collect::<Result<_, _>>()?;
         let visible =
             plan.visible.iter().map(|shown| Ok((as_path(&shown.path), copy_of_mount(as_path(&shown.source))?)));
-        let visible: Vec<_> = visible.collect::<Result<_, ViewError>>()?;
+        let visible: Vec<_> = visible.collect::<Result<_, GroundError>>()?;
         make_room(&plan)?;
         let work = Path::new(PROC);
         rustix::mount::mount_bind(as_path(&plan.work), work).on("keep the work directory", as_path(&plan.work))?;
@@ -107,13 +85,8 @@ impl View {
         Ok(view)
     }
 
-    #[must_use]
-    pub fn environment(&self) -> &[OsBytes] {
-        &self.plan.environment
-    }
-
     /// Sees to it that nothing of an earlier execution is left: fresh layers, and process ids that start anew.
-    pub fn make_fresh(&mut self) -> Result<(), ViewError> {
+    pub fn make_fresh(&mut self) -> Result<(), GroundError> {
         if self.layers.is_none() {
             self.layers = Some(self.mount_layers()?);
             let directory = as_path(&self.plan.directory);
@@ -127,7 +100,7 @@ impl View {
 
     /// After everything in the slot has ended: empties the private directories and says whether anything was written to
     /// the layers. If so, they are unmounted, to be emptied from outside.
-    pub fn settle(&mut self) -> Result<bool, ViewError> {
+    pub fn settle(&mut self) -> Result<bool, GroundError> {
         for private in &self.private {
             private.empty_if_used();
         }
@@ -147,13 +120,13 @@ impl View {
         Ok(true)
     }
 
-    fn mount_layers(&self) -> Result<Vec<Layer>, ViewError> {
+    fn mount_layers(&self) -> Result<Vec<Layer>, GroundError> {
         self.plan.overlays.iter().zip(&self.lowers).map(|(overlay, lower)| self.mount(overlay, lower)).collect()
     }
 
-    fn mount(&self, overlay: &Overlay, lower: &OwnedFd) -> Result<Layer, ViewError> {
+    fn mount(&self, overlay: &Overlay, lower: &OwnedFd) -> Result<Layer, GroundError> {
         let target = overlay.directory();
-        let base = layer_directory(overlay.root);
+        let base = layers::directory(overlay.root);
         let outside = as_path(&self.plan.work).join(&base);
         let attributes = rustix::fs::fstat(lower).on("read", target)?;
         let inside = Path::new("/proc/self/fd").join(self.work.as_raw_fd().to_string()).join(&base);
@@ -174,7 +147,7 @@ impl View {
             Ok(()) => Ok(Layer::Upper { directory: upper, mode }),
             Err(no_overlay) => self.mount_copy(lower, &inside, target, mode).map(|()| Layer::Copy).map_err(|no_copy| {
                 let both = format!("{no_overlay}; and a copy instead of it: failed to {no_copy}");
-                ViewError { step: "mount an overlay over", path: target.to_owned(), source: io::Error::other(both) }
+                GroundError { step: "mount an overlay over", path: target.to_owned(), source: io::Error::other(both) }
             }),
         }
     }
@@ -229,7 +202,7 @@ fn mount_overlay(is_mapped: bool, lower: &OwnedFd, layer: &Path, target: &Path) 
 
 /// Where the host has no directory of that path, so that nothing can be mounted there, the nearest directory above is
 /// put under an overlay in memory in which there is one.
-fn make_room(plan: &Plan) -> Result<(), ViewError> {
+fn make_room(plan: &Plan) -> Result<(), GroundError> {
     let overlays = plan.overlays.iter().map(|overlay| (overlay.directory(), true));
     let visible = plan.visible.iter().map(|shown| (as_path(&shown.path), as_path(&shown.source).is_dir()));
     let is_hidden = |path: &Path| plan.hidden.iter().any(|hidden| path.starts_with(as_path(hidden)));
@@ -242,7 +215,7 @@ fn make_room(plan: &Plan) -> Result<(), ViewError> {
         let nearest = path.ancestors().skip(1).find(|above| above.is_dir()).unwrap_or(Path::new("/"));
         if nearest == Path::new("/") {
             let source = io::Error::other("make it, or the first directory of its path, on this host; it may be empty");
-            return Err(ViewError { step: "find room for", path: path.to_owned(), source });
+            return Err(GroundError { step: "find room for", path: path.to_owned(), source });
         }
         let memory = as_path(&plan.work).join(format!("room-{number}"));
         std::fs::create_dir_all(&memory).on("make", &memory)?;
@@ -256,15 +229,6 @@ fn make_room(plan: &Plan) -> Result<(), ViewError> {
     }
     Ok(())
 }
-
-/// Where the layer of one root lies inside the slot's work directory.
-#[must_use]
-pub fn layer_directory(root: u16) -> PathBuf {
-    PathBuf::from(format!("layers/{root}"))
-}
-
-/// The name of a copied directory in its layer; an overlay's layer has none.
-pub const COPY: &str = "copy";
 
 impl Layer {
     fn may_be_written(&self) -> bool {
@@ -295,7 +259,7 @@ fn has_entries(directory: &OwnedFd) -> bool {
 }
 
 impl Private {
-    fn mount(path: &Path) -> Result<Private, ViewError> {
+    fn mount(path: &Path) -> Result<Private, GroundError> {
         let mode = rustix::fs::stat(path).on("read", path)?.st_mode & 0o7777;
         let directory = (|| {
             let tmpfs = rustix::mount::fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
@@ -309,7 +273,7 @@ impl Private {
         Ok(Private { directory: directory.on("make private", path)?, free_when_empty: 0 })
     }
 
-    fn remember_empty(&mut self) -> Result<(), ViewError> {
+    fn remember_empty(&mut self) -> Result<(), GroundError> {
         self.free_when_empty = self.free().on("measure", Path::new("a private directory"))?;
         Ok(())
     }
@@ -342,11 +306,11 @@ fn empty(directory: &OwnedFd) {
     }
 }
 
-fn open_path(path: &Path) -> Result<OwnedFd, ViewError> {
+fn open_path(path: &Path) -> Result<OwnedFd, GroundError> {
     rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).on("open", path)
 }
 
-fn copy_of_mount(path: &Path) -> Result<OwnedFd, ViewError> {
+fn copy_of_mount(path: &Path) -> Result<OwnedFd, GroundError> {
     let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_RECURSIVE;
     rustix::mount::open_tree(CWD, path, flags).on("keep visible", path)
 }
@@ -356,7 +320,7 @@ fn attach(mount: &OwnedFd, target: &Path) -> rustix::io::Result<()> {
 }
 
 /// Shows a path again, read-only, beneath a directory that has been hidden.
-fn show(path: &Path, copy: OwnedFd) -> Result<(), ViewError> {
+fn show(path: &Path, copy: OwnedFd) -> Result<(), GroundError> {
     let is_directory = rustix::fs::fstat(&copy).on("read", path)?.st_mode & libc::S_IFMT == libc::S_IFDIR;
     if rustix::fs::stat(path).is_err() {
         make_mount_point(path, is_directory)?;
@@ -365,7 +329,7 @@ fn show(path: &Path, copy: OwnedFd) -> Result<(), ViewError> {
     set_read_only(path, Reach::Tree, true).on("make read-only", path)
 }
 
-fn make_mount_point(path: &Path, is_directory: bool) -> Result<(), ViewError> {
+fn make_mount_point(path: &Path, is_directory: bool) -> Result<(), GroundError> {
     let parents = if is_directory { Some(path) } else { path.parent() };
     parents.map_or(Ok(()), std::fs::create_dir_all).on("make a place for", path)?;
     if !is_directory {
@@ -375,7 +339,7 @@ fn make_mount_point(path: &Path, is_directory: bool) -> Result<(), ViewError> {
 }
 
 /// Mounts a fresh /proc. Returns the file that sets the next process id, where the kernel has it.
-fn mount_proc(privileged: bool) -> Result<Option<OwnedFd>, ViewError> {
+fn mount_proc(privileged: bool) -> Result<Option<OwnedFd>, GroundError> {
     let target = Path::new(PROC);
     let mount = (|| {
         let proc = rustix::mount::fsopen("proc", FsOpenFlags::FSOPEN_CLOEXEC)?;

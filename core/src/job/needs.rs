@@ -7,7 +7,6 @@ use super::check::{self, Unfit};
 use super::syntax::Reading;
 use super::values;
 use crate::document::{Table, Value};
-use crate::principal;
 use crate::word::BadValue;
 
 /// The highest priority; the lowest is as far below zero.
@@ -63,14 +62,18 @@ impl Wishes {
 /// # Errors
 /// It is no word of small letters, digits and `-`.
 pub fn trait_name(text: &str) -> Result<String, BadValue> {
+    word(text, "a trait of hosts: host, arch, os, numeric-class, or a label such as site")
+}
+
+fn mutex_name(text: &str) -> Result<String, BadValue> {
+    word(text, "the name of a mutex, of small letters, digits and -, such as ledger")
+}
+
+fn word(text: &str, expected: &str) -> Result<String, BadValue> {
     let fits = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-';
     match (1..=check::LONGEST_NAME).contains(&text.len()) && text.chars().all(fits) {
         true => Ok(text.to_owned()),
-        false => Err(BadValue {
-            found: text.to_owned(),
-            expected: "a trait of hosts: host, arch, os, numeric-class, or a label such as site".to_owned(),
-            nearest: None,
-        }),
+        false => Err(BadValue { found: text.to_owned(), expected: expected.to_owned(), nearest: None }),
     }
 }
 
@@ -85,21 +88,6 @@ pub(super) fn read<'a>(reading: &Reading<'a>, header: &mut Table<'a>, root: Opti
     let priority = header.optional("priority").and_then(|value| value.number(what, bounds)).unwrap_or(0);
     let mutex = header.optional("mutex").and_then(|value| value.parsed("the name of a mutex", mutex_name));
     Needs { user: String::new(), priority, memory, wishes: root.map_or_else(Wishes::default, wishes), mutex }
-}
-
-/// The rule for the name of a mutex, which is that for names of members.
-///
-/// # Errors
-/// It is no word of small letters, digits, `.`, `_` and `-`.
-fn mutex_name(text: &str) -> Result<String, BadValue> {
-    match principal::is_fit(text) {
-        true => Ok(text.to_owned()),
-        false => Err(BadValue {
-            found: text.to_owned(),
-            expected: "the name of a mutex: lower-case letters, digits, `.`, `_` and `-`".to_owned(),
-            nearest: None,
-        }),
-    }
 }
 
 /// The rule for the memory that a lane needs.

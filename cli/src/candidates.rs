@@ -10,9 +10,6 @@ use chameleon_node::store::members;
 
 use crate::failure::Failure;
 
-/// Members of the etcd: one may be lost.
-const MEMBERS: u16 = 3;
-
 /// Makes so many hosts candidates, or those that are, and starts the store that they share.
 ///
 /// # Errors
@@ -38,7 +35,7 @@ pub fn appoint(home: &Home, hosts: u32, ftms: Option<u32>) -> Result<(), Failure
         return Err(Failure::Asked(format!("{count} candidates need as many hosts; there are {hosts}")));
     }
     let cluster = known.map_or_else(|| hexadecimal(random::bytes()), |known| known.cluster);
-    let store = members::start(&home.etcd(), MEMBERS, "chameleon").map_err(|why| system(&why))?;
+    let store = members::start(&home.etcd(), members::COUNT, members::PREFIX).map_err(|why| system(&why))?;
     let candidates = (1..=count).map(HostId).collect();
     home.keep_managers(&Managers { store, cluster, candidates }).map_err(|why| system(&why))
 }

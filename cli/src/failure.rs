@@ -26,6 +26,9 @@ pub enum Failure {
     Silent { home: PathBuf, waited: Duration },
     #[error("no system can be used: {0}")]
     System(String),
+    /// A sentence about the store of a home.
+    #[error("{0}")]
+    Store(String),
     /// A sentence of the FTM.
     #[error("{0}")]
     Refused(String),

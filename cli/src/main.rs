@@ -21,6 +21,7 @@ mod session;
 mod signals;
 mod status_file;
 mod stdin;
+mod store;
 mod story;
 mod system;
 mod watch;

@@ -70,6 +70,11 @@ impl Place {
         Place { home: self.home.clone(), facilities }
     }
 
+    /// The home itself.
+    pub fn path(&self) -> &Path {
+        &self.home
+    }
+
     /// The standing system.
     ///
     /// # Errors

@@ -198,6 +198,7 @@ impl Follower {
             | UserMessage::Links(_)
             | UserMessage::Reign(_)
             | UserMessage::SteppedDown { .. }
+            | UserMessage::BackedUp { .. }
             | UserMessage::Host { .. }
             | UserMessage::Notices { .. }
             | UserMessage::TokenKept { .. }

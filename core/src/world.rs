@@ -4,11 +4,13 @@
 //! in here; what a program wrote is known by where it lies and by its digest.
 
 mod bytes;
+mod reign;
 mod slots;
 
 use minicbor::{Decode, Encode};
 
 pub use self::bytes::{ChangeSet, Holder, IndexEntry, Input, Offer, Piece, Whereabouts};
+pub use self::reign::{Reign, ReignSight};
 pub use self::slots::{BlockedWhy, Ended, SlotCommand, SlotEvent, SlotPlan, SlotSample};
 use crate::book::Book;
 use crate::job::OsBytes;
@@ -106,6 +108,8 @@ pub enum ProcessCommand {
     Transfers,
     /// Certifies this public key for this member of the cluster; answered by `Signed`. FTM only.
     Sign { to: ArmorName, member: Principal, role: Role, key: Vec<u8> },
+    /// Writes a backup of the store as this home's backup of this number; answered by `BackedUp`. FTM only.
+    BackUp { to: ArmorName, number: u64, keys: bool },
     /// Keeps the address book for all processes of this home. No answer.
     KeepBook(Box<Book>),
     /// Has this host looked over; answered by `Profiled`. Init only.
@@ -182,6 +186,12 @@ pub enum ProcessEvent {
         member: Principal,
         outcome: Result<Vec<Vec<u8>>, String>,
     },
+    /// The backup that was to be written for `to` is on disk, or why not.
+    BackedUp {
+        to: ArmorName,
+        number: u64,
+        failure: Option<String>,
+    },
     /// The command that this system was made for is gone: an ephemeral system ends with it.
     OwnerGone,
     /// What the host's own policy says; `None` if there is none. Told to a daemon before all else, and
@@ -201,31 +211,6 @@ pub enum ProcessEvent {
     /// What this host is, but for its clock.
     Profiled(Box<Profile>),
     ReignSeen(ReignSight),
-}
-
-/// Who has the reign, by the store of several candidates.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Encode, Decode)]
-pub struct Reign {
-    #[n(0)]
-    pub term: Term,
-    /// Where its FTM is raised.
-    #[n(1)]
-    pub host: HostId,
-    /// By which the candidate knows that it was its own that was granted.
-    #[n(2)]
-    pub request: u64,
-}
-
-/// What a candidate sees of the store.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ReignSight {
-    Seen {
-        reign: Reign,
-        /// Grows with everything that a reign changes in the store.
-        changes: u64,
-    },
-    /// There was no answer: what was asked may have been done, or may be done yet.
-    Nothing,
 }
 
 /// What a machine does when somebody knocks at the door of its daemon.

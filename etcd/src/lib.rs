@@ -43,6 +43,10 @@ pub enum Compare {
     Equals(String, Vec<u8>),
 }
 
+/// When something is read: now, or as it was when an answer had this number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Revision(i64);
+
 /// One thing that a transaction does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Operation {
@@ -52,6 +56,7 @@ pub enum Operation {
         prefix: String,
         from: String,
         most: usize,
+        at: Revision,
     },
     Put(String, Vec<u8>),
     Delete(String),
@@ -78,6 +83,8 @@ pub struct Answer {
     pub held: bool,
     /// What each operation found, in their order; nothing for one that does not read.
     pub found: Vec<Vec<Pair>>,
+    /// By which the same state can be read again, for a while.
+    pub revision: Revision,
 }
 
 /// Speaks to the members of an etcd.
@@ -197,7 +204,8 @@ impl Transaction {
             Some(Response::Range(range)) => range.kvs.into_iter().map(pair).collect(),
             None => Vec::new(),
         });
-        Answer { held: response.succeeded, found: found.collect() }
+        let revision = Revision(response.header.map_or(0, |header| header.revision));
+        Answer { held: response.succeeded, found: found.collect(), revision }
     }
 }
 
@@ -217,16 +225,16 @@ impl Compare {
 
 impl Operation {
     fn request(&self) -> wire::RequestOp {
-        let range = |key: &str, range_end, limit| {
-            Request::Range(wire::RangeRequest { key: key.as_bytes().to_vec(), range_end, limit })
+        let range = |key: &str, range_end, limit, Revision(revision)| {
+            Request::Range(wire::RangeRequest { key: key.as_bytes().to_vec(), range_end, limit, revision })
         };
         let delete = |key: &str, range_end| {
             Request::Delete(wire::DeleteRangeRequest { key: key.as_bytes().to_vec(), range_end })
         };
         let request = match self {
-            Operation::Get(key) => range(key, Vec::new(), 0),
-            Operation::List { prefix, from, most } => {
-                range(from, beyond(prefix), i64::try_from(*most).unwrap_or(i64::MAX))
+            Operation::Get(key) => range(key, Vec::new(), 0, Revision::default()),
+            Operation::List { prefix, from, most, at } => {
+                range(from, beyond(prefix), i64::try_from(*most).unwrap_or(i64::MAX), *at)
             }
             Operation::Put(key, value) => {
                 Request::Put(wire::PutRequest { key: key.clone().into_bytes(), value: value.clone() })

@@ -19,7 +19,7 @@ macro_rules! targets {
 }
 
 targets! {
-    bulk_ask, certificate, datagram, door, frame, job_file, journal, mask_globs, policy_file, restored, small_values,
+    backup, bulk_ask, certificate, datagram, door, frame, job_file, journal, mask_globs, policy_file, restored, small_values,
     stored, strategy_file, token,
 }
 

@@ -91,6 +91,9 @@ pub(crate) fn run(
             _ => Datagrams::default(),
         };
         let mut processes = Processes::new(home, identity, reporter.clone(), factory);
+        if let Archive::Store(store) = &archive {
+            processes.keep_store(store.share());
+        }
         processes.stock(blanks);
         if is_daemon {
             processes.watch_owner();

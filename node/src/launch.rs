@@ -59,6 +59,9 @@ pub enum LaunchError {
 /// See [`LaunchError`].
 pub fn start(home: &Home, host: HostId, blanks: u16) -> Result<(), LaunchError> {
     home.make_host(host)?;
+    if home.restoring().exists() {
+        return Err(HomeError::HalfRestored { path: home.path().to_owned() }.into());
+    }
     await_end(home);
     finish_commits();
     examine_store(home)?;

@@ -1,6 +1,7 @@
 //! Real machines: the only place that touches the system. No decision about fault tolerance is
 //! taken here; everything is carried out and reported.
 
+pub mod backup;
 pub mod bulk;
 pub mod client;
 pub mod daemon;

@@ -227,6 +227,9 @@ impl World {
             ProcessCommand::Sign { to, member, .. } => {
                 self.report(pid, ProcessEvent::Signed { to, member, outcome: Ok(Vec::new()) });
             }
+            ProcessCommand::BackUp { to, number, .. } => {
+                self.report(pid, ProcessEvent::BackedUp { to, number, failure: None });
+            }
             // Bytes take no time in an invented world.
             ProcessCommand::Transfers => self.report(pid, ProcessEvent::Transfers(Vec::new())),
             ProcessCommand::KeepBook(book) => self.keep_book(host, &book),

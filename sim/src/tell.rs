@@ -200,6 +200,7 @@ fn to_user(message: &UserMessage) -> Option<String> {
         }
         UserMessage::Drained { host, drained: false, .. } => Some(format!("{host} is used again")),
         UserMessage::SteppedDown { term } => Some(format!("the reign of {term} is over")),
+        UserMessage::BackedUp { number } => Some(format!("the backup {number} is on disk")),
         UserMessage::Resolved { job, .. } => Some(format!("that is on record of {job}")),
         UserMessage::RevivedBy { host, command } => Some(format!("{host} will be started by {}", words(command))),
         UserMessage::Pardoned { host, was_quarantined: true } => Some(format!("{host} is pardoned")),

@@ -11,7 +11,7 @@ use chameleon_node::home::Address;
 
 use crate::commands::daemon::{DEFAULT_LISTEN, Joining, stand};
 use crate::failure::Failure;
-use crate::{reign, screen};
+use crate::{reign, screen, store};
 use crate::signals::Signals;
 use crate::system::Place;
 
@@ -45,6 +45,12 @@ enum Act {
     },
     /// End the reign of the FTM: another candidate has the next at once
     StepDown,
+    /// Make the etcd of this home serve again after most of its members are lost for good
+    Recover {
+        /// An object with stable keys
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -73,6 +79,7 @@ impl Ftm {
             Some(Act::Init(init)) => init.execute(place),
             Some(Act::Status { json }) => status(place, json),
             Some(Act::StepDown) => step_down(place),
+            Some(Act::Recover { json }) => recover(place, json),
             None => self.stand(place),
         }
     }
@@ -118,5 +125,14 @@ fn status(place: &Place, json: bool) -> Result<u8, Failure> {
 fn step_down(place: &Place) -> Result<u8, Failure> {
     let (over, next) = reign::step_down(&mut place.standing()?.connect()?)?;
     screen::print(&format!("{} has the FTM under {}; that of {} on {} ended", next.host, next.term, over.term, over.host))?;
+    Ok(0)
+}
+
+fn recover(place: &Place, json: bool) -> Result<u8, Failure> {
+    let recovered = store::recover(place)?;
+    match json {
+        true => screen::print_json(&store::json_of_recovery(&recovered))?,
+        false => screen::print(&store::text_of_recovery(&recovered, &screen::zone()))?,
+    }
     Ok(0)
 }

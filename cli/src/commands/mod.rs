@@ -73,6 +73,10 @@ commands! {
     Resolve(resolve),
     /// Drop an ended job with all its output
     Forget(forget),
+    /// Write what the FTM knows into one file
+    Backup(backup),
+    /// Make a backup the store of this home
+    Restore(restore),
     /// List and explain strategies
     Strategies(strategies),
 }

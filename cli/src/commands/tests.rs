@@ -92,6 +92,9 @@ fn the_keys_of_json_are_those_on_the_page() {
         ("JSON of armors", armors::json_of(&armor)),
         ("JSON of hosts", hosts::json_of(&samples::host())),
         ("JSON of ftm status", crate::reign::json_of(None, None)),
+        ("JSON of backup", crate::store::json_of(&samples::backup())),
+        ("JSON of restore", crate::store::json_of_restore(0, &samples::restored())),
+        ("JSON of ftm recover", crate::store::json_of_recovery(&samples::recovered())),
         ("JSON of a profile", host::profile_json(&chameleon_core::profile::Profile::default())),
         ("JSON of events", events::json_of(&event)),
         ("JSON of report", crate::story::json(&report)),
@@ -145,6 +148,8 @@ fn the_help_says_what_the_commands_are() {
       unresolved  List jobs that may have run and must not run twice, until a person has looked
       resolve     Say what became of a job whose outcome is unknown
       forget      Drop an ended job with all its output
+      backup      Write what the FTM knows into one file
+      restore     Make a backup the store of this home
       strategies  List and explain strategies
 
     Options:
@@ -165,11 +170,26 @@ mod samples {
     };
     use chameleon_core::names::{ArmorName, HostId, Incarnation, JobId, LaneId, Millis, SlotId};
     use chameleon_core::report::Report;
+    use chameleon_node::backup::{Backup, Done, Recovered};
     use chameleon_node::bulk::Stream;
     use chameleon_node::bulk::frame::Pack;
 
     pub fn resolution() -> Resolution {
         Resolution { happened: true, who: "me".to_owned(), note: "seen".to_owned(), forced: false, unix_ms: 0 }
+    }
+
+    pub fn backup() -> Backup {
+        let (cluster, candidates, records) = (None, None, Vec::new());
+        Backup { taken_unix_ms: 0, written_by: String::new(), hosts: vec![HostId(1)], cluster, candidates, records }
+    }
+
+    pub fn restored() -> Done {
+        Done { ended: vec![JobId(1)], aside: None }
+    }
+
+    pub fn recovered() -> Recovered {
+        let (survivor, ended) = ("m2".to_owned(), vec![JobId(1)]);
+        Recovered::Rebuilt { survivor, known_until_unix_ms: None, ended, aside: None }
     }
 
     pub fn pack() -> super::logs::Output {

@@ -371,7 +371,7 @@ impl Daemon {
             ProcessEvent::PolicyRead(text) => self.policy_read(now, text, step),
             ProcessEvent::Notified { .. } | ProcessEvent::Knocked { .. } => {}
             ProcessEvent::RoundTrip { .. } | ProcessEvent::Transfers(_) | ProcessEvent::Summoned { .. } => {}
-            ProcessEvent::Profiled(_) | ProcessEvent::Signed { .. } => {}
+            ProcessEvent::Profiled(_) | ProcessEvent::Signed { .. } | ProcessEvent::BackedUp { .. } => {}
             ProcessEvent::ReignSeen(sight) => self.reign_seen(now, &sight, step),
         }
     }
@@ -413,7 +413,8 @@ impl Armor for Daemon {
         self.come_home(now, &mut step);
         let sole = self.candidacy.is_none() && self.host == FTM_HOST;
         if sole && !self.charges.contains_key(&ArmorName::Ftm) {
-            let grant = Grant { incarnation: Incarnation(1), granted: Incarnation(u32::MAX), mirror: None };
+            // A host that has forgotten its FTMs had no more daemons than that.
+            let grant = Grant { incarnation: self.incarnation, granted: Incarnation(u32::MAX), mirror: None };
             self.keep(ArmorName::Ftm, Charge::new(grant), &mut step);
         }
         if let Some(candidacy) = &mut self.candidacy {

@@ -252,6 +252,15 @@ pub enum FtmMessage {
         #[n(0)]
         term: Term,
     },
+    /// User → FTM: write a backup of the store as this home's backup of this number, with the keys of the cluster or without.
+    /// Answered by `UserMessage::BackedUp` (once it is on disk) or `Refused`.
+    #[n(150)]
+    BackUp {
+        #[n(0)]
+        number: u64,
+        #[n(1)]
+        keys: bool,
+    },
     /// Daemon → FTM: this host is a candidate for the FTM. Said whenever the link comes up. No answer.
     #[n(131)]
     Candidate {

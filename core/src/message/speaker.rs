@@ -53,6 +53,7 @@ fn to_ftm(from: ArmorName, message: &FtmMessage) -> bool {
         | FtmMessage::Drain { .. }
         | FtmMessage::Pardon { .. }
         | FtmMessage::StepDown { .. }
+        | FtmMessage::BackUp { .. }
         | FtmMessage::ReviveBy { .. }
         | FtmMessage::Move { .. }
         | FtmMessage::Introduced(_) => from.kind() == Kind::User,

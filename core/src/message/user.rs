@@ -75,6 +75,12 @@ pub enum UserMessage {
         #[n(0)]
         term: Term,
     },
+    /// FTM → user: the backup of this number is on disk. No answer.
+    #[n(150)]
+    BackedUp {
+        #[n(0)]
+        number: u64,
+    },
     /// FTM → user: who has the FTM, as `Query::Reign` asked. No answer.
     #[n(131)]
     Reign(#[n(0)] ReignRow),

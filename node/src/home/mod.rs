@@ -6,6 +6,7 @@
 //!      stopping            is there while the whole system ends
 //!      bulk                where an ephemeral home puts what is large: a link to a directory on disk
 //!      links/NAME          the sockets of all ARMORs and users; links/bulk-HOST, where a host gives bytes out
+//!      restoring           is there while a backup is put in place: nothing starts
 //!      ftm/store.redb      the FTM's store, unless several hosts may have it:
 //!      managers            then who they are, and where theirs is
 //!      etcd/               of a system that is all on this machine: see `store/members.rs`
@@ -54,6 +55,10 @@ pub enum HomeError {
     Newer { path: PathBuf, found: u32 },
     #[error("{path} is no home of Chameleon: it is not empty and has no readable file `version`; nothing was touched")]
     Foreign { path: PathBuf },
+    #[error(
+        "a restore of {path} was broken off, so nothing is started there; `chameleon restore FILE --replace` ends it"
+    )]
+    HalfRestored { path: PathBuf },
     #[error("no system was ever started in {path}")]
     Absent { path: PathBuf },
     #[error("{path} belongs to somebody else or is open to others, so nothing private can be kept there")]
@@ -217,6 +222,24 @@ impl Home {
     #[must_use]
     pub fn store(&self) -> PathBuf {
         self.path.join("ftm/store.redb")
+    }
+
+    /// Where the FTM writes the backup of this number for whoever asked for it.
+    #[must_use]
+    pub fn backup(&self, number: u64) -> PathBuf {
+        self.path.join(format!("ftm/backup-{number}"))
+    }
+
+    /// Where what was in the store lies, once it was put back as it was in an earlier time.
+    #[must_use]
+    pub fn store_before(&self, unix_ms: u64) -> PathBuf {
+        self.path.join(format!("ftm/before-{unix_ms}"))
+    }
+
+    /// The mark that a backup is being put in place.
+    #[must_use]
+    pub fn restoring(&self) -> PathBuf {
+        self.path.join("restoring")
     }
 
     /// Where the etcd of a system that is all here lies.

@@ -72,6 +72,7 @@ impl World {
             ProcessCommand::Revive => self.processes.revive(),
             ProcessCommand::Knock { host } => self.processes.knock(host),
             ProcessCommand::Sign { to, member, role, key } => self.processes.sign(to, member, role, key),
+            ProcessCommand::BackUp { to, number, keys } => self.processes.back_up(to, number, keys),
             ProcessCommand::KeepBook(book) => self.processes.keep_book(&book),
             ProcessCommand::Transfers => self.processes.transfers(),
             ProcessCommand::Profile => self.processes.profile(),

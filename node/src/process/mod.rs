@@ -19,6 +19,7 @@ use chameleon_core::principal::{Principal, Role};
 use chameleon_core::shell::Identity;
 use chameleon_core::world::{ProcessEvent, ProcessMark, SecondHome};
 
+use crate::backup;
 use crate::bulk::pace;
 use crate::datagrams::neighbours;
 use crate::event_loop::{Happening, Reporter};
@@ -27,6 +28,7 @@ use crate::home::Home;
 use crate::launch;
 use crate::pki;
 use crate::profile;
+use crate::store::Store;
 
 pub use ending::Ending;
 pub(crate) use factory::{Answer, Order};
@@ -47,6 +49,8 @@ pub struct Processes {
     stock: usize,
     /// Those that were given a name here, or adopted.
     armors: BTreeMap<(ArmorName, Incarnation), Process>,
+    /// What the FTM knows lies there; only it has one.
+    store: Option<Box<dyn Store>>,
     /// The store that several candidates share, once it was asked for.
     electorate: Arc<Polls>,
 }
@@ -64,7 +68,8 @@ pub enum Blanks {
 impl Processes {
     #[must_use]
     pub fn new(home: Arc<Home>, identity: Identity, reporter: Reporter, factory: Option<Factory>) -> Processes {
-        Processes { home, identity, reporter, factory, stock: 0, armors: BTreeMap::new(), electorate: Arc::default() }
+        let (stock, armors, store, electorate) = (0, BTreeMap::new(), None, Arc::default());
+        Processes { home, identity, reporter, factory, stock, armors, store, electorate }
     }
 
     /// Blank processes are made until so many wait, one with each [`Processes::make_blank`]. What is taken of them is not
@@ -269,6 +274,26 @@ impl Processes {
                 Err(error) => Err(error.to_string()),
             };
             reporter.process(ProcessEvent::Signed { to, member, outcome });
+        });
+    }
+
+    /// The FTM's store, of which backups are taken.
+    pub fn keep_store(&mut self, store: Box<dyn Store>) {
+        self.store = Some(store);
+    }
+
+    /// Writes a backup of the store.
+    pub fn back_up(&self, to: ArmorName, number: u64, keys: bool) {
+        let (home, reporter) = (self.home.clone(), self.reporter.clone());
+        let store = self.store.as_ref().map(|store| store.share());
+        tokio::task::spawn_blocking(move || {
+            let written = store.map(|store| backup::take_within(&home, &*store, number, keys));
+            let failure = match written {
+                Some(Ok(())) => None,
+                Some(Err(why)) => Some(why.to_string()),
+                None => Some("this process keeps no store".to_owned()),
+            };
+            reporter.process(ProcessEvent::BackedUp { to, number, failure });
         });
     }
 

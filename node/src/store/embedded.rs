@@ -9,8 +9,8 @@ use std::sync::Arc;
 use chameleon_core::names::Term;
 use chameleon_core::shell::{Place, Saved};
 use redb::{
-    CommitError, Database, DatabaseError, Durability, ReadableDatabase, ReadableTable, ReadableTableMetadata,
-    StorageError, TableDefinition, TableError, TransactionError, WriteTransaction,
+    CommitError, Database, DatabaseError, Durability, ReadTransaction, ReadableDatabase, ReadableTable,
+    ReadableTableMetadata, StorageError, TableDefinition, TableError, TransactionError, WriteTransaction,
 };
 
 use super::{Reign, Store, StoreError};
@@ -60,6 +60,34 @@ impl Embedded {
             Err(TableError::TableDoesNotExist(_)) => Ok(()),
             meta => check_format(&errors, &errors.table(meta)?),
         }
+    }
+
+    /// All records of a store that nobody has open, without beginning a reign; `None`: there is no store.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn whole(path: &Path) -> Result<Option<Vec<Vec<u8>>>, StoreError> {
+        Embedded::examine(path)?;
+        let errors = Errors(path);
+        let Some(database) = open_existing(path)? else { return Ok(None) };
+        let transaction = errors.transaction(database.begin_read())?;
+        match transaction.open_table(META) {
+            Err(TableError::TableDoesNotExist(_)) => Ok(Some(Vec::new())),
+            _ => all(&errors, &transaction).map(Some),
+        }
+    }
+
+    /// Makes a store with these records, in place of whatever is there: all of it is done, or nothing.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn put_in_place(path: &Path, records: &[Saved]) -> Result<(), StoreError> {
+        let (errors, beside) = (Errors(path), path.with_extension("restored"));
+        let _ = std::fs::remove_file(&beside);
+        Embedded::open(&beside, "restored")?.commit(records)?;
+        std::fs::rename(&beside, path).map_err(|error| errors.system(&error))?;
+        let directory = path.parent().map(std::fs::File::open).transpose().map_err(|error| errors.system(&error))?;
+        directory.map_or(Ok(()), |directory| directory.sync_all()).map_err(|error| errors.system(&error))
     }
 
     /// The term and the holder that every transaction is compared with.
@@ -128,17 +156,7 @@ impl Store for Embedded {
         let errors = Errors(&self.path);
         let transaction = errors.transaction(self.database.begin_read())?;
         self.compare_reign(read(&errors, &errors.table(transaction.open_table(META))?, "reign")?)?;
-        let keyed = errors.table(transaction.open_table(KEYED))?;
-        let appended = errors.table(transaction.open_table(APPENDED))?;
-        let count = errors.storage(keyed.len())? + errors.storage(appended.len())?;
-        let mut records = Vec::with_capacity(usize::try_from(count).unwrap_or_default());
-        for entry in errors.storage(keyed.iter())? {
-            records.push(errors.storage(entry)?.1.value().to_vec());
-        }
-        for entry in errors.storage(appended.iter())? {
-            records.push(errors.storage(entry)?.1.value().to_vec());
-        }
-        Ok(records)
+        all(&errors, &transaction)
     }
 
     fn commit(&self, records: &[Saved]) -> Result<(), StoreError> {
@@ -150,6 +168,21 @@ impl Store for Embedded {
     fn share(&self) -> Box<dyn Store> {
         Box::new(self.clone())
     }
+}
+
+/// Records with keys, then those without.
+fn all(errors: &Errors<'_>, transaction: &ReadTransaction) -> Result<Vec<Vec<u8>>, StoreError> {
+    let keyed = errors.table(transaction.open_table(KEYED))?;
+    let appended = errors.table(transaction.open_table(APPENDED))?;
+    let count = errors.storage(keyed.len())? + errors.storage(appended.len())?;
+    let mut records = Vec::with_capacity(usize::try_from(count).unwrap_or_default());
+    for entry in errors.storage(keyed.iter())? {
+        records.push(errors.storage(entry)?.1.value().to_vec());
+    }
+    for entry in errors.storage(appended.iter())? {
+        records.push(errors.storage(entry)?.1.value().to_vec());
+    }
+    Ok(records)
 }
 
 /// `None`: there is no store yet.

@@ -16,6 +16,8 @@
 //! nothing until one last transaction says that they are all there: then it is done. Folding them into the records may
 //! be broken off and begun again; nothing else is committed in between, also by the next reign.
 
+mod whole;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,7 +26,9 @@ use std::time::{Duration, Instant};
 use chameleon_core::names::{HostId, Term};
 use chameleon_core::shell::{Place, Saved};
 use chameleon_core::world::{Reign as Granted, ReignSight};
-use chameleon_etcd::{Answer, Client, Compare, Failure, MOST_BYTES, MOST_OPERATIONS, Operation, Pair, Transaction};
+use chameleon_etcd::{
+    Answer, Client, Compare, Failure, MOST_BYTES, MOST_OPERATIONS, Operation, Pair, Revision, Transaction,
+};
 use minicbor::{Decode, Encode};
 
 use super::{Reign, Store, StoreError};
@@ -184,7 +188,7 @@ impl Electorate {
     }
 
     fn list(&self, prefix: &str, from: &str, most: usize) -> Operation {
-        Operation::List { prefix: self.key(prefix), from: self.key(from), most }
+        Operation::List { prefix: self.key(prefix), from: self.key(from), most, at: Revision::default() }
     }
 
     fn ask_store(&self, transaction: &Transaction) -> Result<Answer, StoreError> {

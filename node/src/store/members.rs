@@ -5,6 +5,8 @@
 //! HOME/etcd/authority.pem, certificate.pem, key.pem     by which members and candidates know each other
 //!           ports                                       a line a member: for candidates, and for other members
 //!           mN/data/, log, process
+//!           alone/                                      while the one member that is left is read
+//!           before-TIME/mN/                             members that others were put in place of
 //! ```
 
 use std::fs::{self, DirBuilder, OpenOptions};
@@ -24,6 +26,10 @@ use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, 
 use crate::outside;
 use crate::process::{Process, mark};
 
+/// Members of an etcd of a home: one may be lost.
+pub const COUNT: u16 = 3;
+/// Under which the candidates of a home keep everything.
+pub const PREFIX: &str = "chameleon";
 /// The program, as Debian's `etcd-server` has it.
 const PROGRAM: &str = "etcd";
 /// For members on one machine: a leader that died is replaced in a third of a second.
@@ -54,6 +60,78 @@ pub enum MembersError {
 /// # Errors
 /// See [`MembersError`].
 pub fn start(directory: &Path, count: u16, prefix: &str) -> Result<Address, MembersError> {
+    start_with(directory, count, prefix, &[])
+}
+
+/// Whether this is the address of an etcd that lies there.
+#[must_use]
+pub fn is_in(directory: &Path, address: &Address) -> bool {
+    address.tls.as_ref().is_some_and(|files| files.authority.starts_with(directory))
+}
+
+/// The members that have what they kept, by number.
+#[must_use]
+pub fn with_data(directory: &Path) -> Vec<usize> {
+    let has_data = |number: &usize| directory.join(format!("m{number}/data/member")).exists();
+    (1..=known_ports(directory).map_or(0, |ports| ports.len())).filter(has_data).collect()
+}
+
+/// Reads what one member kept without the others, and leaves it as it is: what is read is a copy, which takes itself for
+/// the whole cluster.
+///
+/// # Errors
+/// See [`MembersError`].
+pub fn read_alone<T>(
+    directory: &Path,
+    number: usize,
+    prefix: &str,
+    read: impl FnOnce(&Address) -> T,
+) -> Result<T, MembersError> {
+    let alone = directory.join("alone");
+    let file = |source| MembersError::File { path: alone.clone(), source };
+    remove(&alone).map_err(file)?;
+    copy(&directory.join(format!("m{number}/data")), &alone.join("m1/data")).map_err(file)?;
+    let found = start_with(&alone, 1, prefix, &["--force-new-cluster"]).map(|address| read(&address));
+    stop(&alone);
+    remove(&alone).map_err(file)?;
+    found
+}
+
+/// Ends all members and sets what they kept aside, so that others can be put in their place; where it is then, if any kept
+/// anything.
+///
+/// # Errors
+/// See [`MembersError`].
+pub fn set_aside(directory: &Path, unix_ms: u64) -> Result<Option<PathBuf>, MembersError> {
+    stop(directory);
+    let aside = directory.join(format!("before-{unix_ms}"));
+    let file = |source| MembersError::File { path: aside.clone(), source };
+    for number in with_data(directory) {
+        fs::create_dir_all(&aside).map_err(file)?;
+        let name = format!("m{number}");
+        fs::rename(directory.join(&name), aside.join(&name)).map_err(file)?;
+    }
+    for number in 1..=known_ports(directory).map_or(0, |ports| ports.len()) {
+        remove(&directory.join(format!("m{number}"))).map_err(file)?;
+    }
+    Ok(aside.exists().then_some(aside))
+}
+
+fn start_with(directory: &Path, count: u16, prefix: &str, further: &[&str]) -> Result<Address, MembersError> {
+    let address = address(directory, count, prefix)?;
+    let ports = known_ports(directory).map_err(|source| MembersError::File { path: directory.to_owned(), source })?;
+    for number in 1..=ports.len() {
+        start_member(directory, number, &ports, further)?;
+    }
+    await_answer(directory, &address)?;
+    Ok(address)
+}
+
+/// Where members here are reached, started or not; their certificates and ports are made if there are none.
+///
+/// # Errors
+/// See [`MembersError`].
+pub fn address(directory: &Path, count: u16, prefix: &str) -> Result<Address, MembersError> {
     let file = |source| MembersError::File { path: directory.to_owned(), source };
     DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(file)?;
     if !directory.join("key.pem").exists() {
@@ -63,12 +141,7 @@ pub fn start(directory: &Path, count: u16, prefix: &str) -> Result<Address, Memb
     let files = |name: &str| directory.join(name);
     let tls = Files { authority: files("authority.pem"), certificate: files("certificate.pem"), key: files("key.pem") };
     let members = ports.iter().map(|(clients, _)| format!("{LOOPBACK}:{clients}")).collect();
-    let address = Address { members, prefix: prefix.to_owned(), tls: Some(tls) };
-    for number in 1..=ports.len() {
-        start_member(directory, number, &ports)?;
-    }
-    await_answer(directory, &address)?;
-    Ok(address)
+    Ok(Address { members, prefix: prefix.to_owned(), tls: Some(tls) })
 }
 
 /// Ends all members that run.
@@ -95,15 +168,8 @@ fn running(member: &Path) -> Option<Process> {
 /// The ports of each member: for candidates, and for other members. They are drawn once.
 fn ports(directory: &Path, count: u16) -> io::Result<Vec<(u16, u16)>> {
     let path = directory.join("ports");
-    if let Ok(text) = fs::read_to_string(&path) {
-        let read = |line: &str| {
-            let (clients, members) = line.split_once(' ')?;
-            Some((clients.parse().ok()?, members.parse().ok()?))
-        };
-        return text
-            .lines()
-            .map(|line| read(line).ok_or_else(|| io::Error::other("its ports cannot be read")))
-            .collect();
+    if path.exists() {
+        return known_ports(directory);
     }
     let free = || outside::choose(SocketAddr::from((LOOPBACK, 0))).map(|address| address.port());
     let ports = (0..count).map(|_| Ok((free()?, free()?))).collect::<io::Result<Vec<(u16, u16)>>>()?;
@@ -112,7 +178,36 @@ fn ports(directory: &Path, count: u16) -> io::Result<Vec<(u16, u16)>> {
     Ok(ports)
 }
 
-fn start_member(directory: &Path, number: usize, ports: &[(u16, u16)]) -> Result<(), MembersError> {
+fn known_ports(directory: &Path) -> io::Result<Vec<(u16, u16)>> {
+    let read = |line: &str| {
+        let (clients, members) = line.split_once(' ')?;
+        Some((clients.parse().ok()?, members.parse().ok()?))
+    };
+    let text = fs::read_to_string(directory.join("ports"))?;
+    text.lines().map(|line| read(line).ok_or_else(|| io::Error::other("its ports cannot be read"))).collect()
+}
+
+fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let to = to.join(entry.file_name());
+        match entry.file_type()?.is_dir() {
+            true => copy(&entry.path(), &to)?,
+            false => drop(fs::copy(entry.path(), to)?),
+        }
+    }
+    Ok(())
+}
+
+fn remove(directory: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(directory) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn start_member(directory: &Path, number: usize, ports: &[(u16, u16)], further: &[&str]) -> Result<(), MembersError> {
     let member = directory.join(format!("m{number}"));
     if running(&member).is_some() {
         return Ok(());
@@ -121,7 +216,7 @@ fn start_member(directory: &Path, number: usize, ports: &[(u16, u16)]) -> Result
     fs::create_dir_all(&member).map_err(file)?;
     let log = OpenOptions::new().append(true).create(true).open(member.join("log")).map_err(file)?;
     let mut command = Command::new(PROGRAM);
-    command.args(arguments(directory, number, ports)).process_group(0);
+    command.args(arguments(directory, number, ports)).args(further).process_group(0);
     command.stdin(Stdio::null()).stdout(log.try_clone().map_err(file)?).stderr(log);
     let child = command.spawn().map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => MembersError::Missing,

@@ -19,6 +19,7 @@ use minicbor::{Decode, Encode};
 
 pub use embedded::Embedded;
 pub use etcd::{Electorate, Etcd};
+pub use members::MembersError;
 
 /// Who writes: a term, and the process that holds it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Encode, Decode)]

@@ -124,6 +124,7 @@ impl Keeper {
             | ProcessEvent::PolicyRead(_)
             | ProcessEvent::Knocked { .. }
             | ProcessEvent::Signed { .. }
+            | ProcessEvent::BackedUp { .. }
             | ProcessEvent::RoundTrip { .. }
             | ProcessEvent::Summoned { .. }
             | ProcessEvent::Transfers(_)

@@ -52,7 +52,7 @@ impl Ftm {
     }
 
     pub(super) fn refuse_unknown(&mut self, user: ArmorName, job: JobId, step: &mut FtmStep) {
-        let why = self.jobs.unknown(job);
+        let why = self.past.why_forgotten(job).unwrap_or_else(|| self.jobs.unknown(job));
         self.reply(user, UserMessage::Refused { why }, step);
     }
 

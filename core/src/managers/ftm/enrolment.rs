@@ -232,7 +232,8 @@ impl Ftm {
 
     /// Somebody wants to be let in with a token.
     pub(super) fn enrol(&mut self, now: Moment, applicant: ArmorName, application: &Application, step: &mut FtmStep) {
-        let last = self.hosts.keys().copied().max().unwrap_or_default().max(self.enrolment.last_host());
+        let last = self.hosts.keys().copied().max().unwrap_or_default();
+        let last = last.max(self.enrolment.last_host()).max(self.past.last_host);
         let next = HostId(last.0 + 1);
         let record = match self.enrolment.decide(now, application, next) {
             Ok(record) => record,

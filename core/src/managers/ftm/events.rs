@@ -59,6 +59,11 @@ impl Events {
         self.told.reach(job, told + 1);
     }
 
+    /// What the SM of this job told with a number below this one will not be told again.
+    pub fn reach_told(&mut self, job: JobId, next: u64) {
+        self.told.reach(job, next);
+    }
+
     /// Numbers below this one were given.
     pub fn reach(&mut self, next: u64) {
         self.next = self.next.max(next);

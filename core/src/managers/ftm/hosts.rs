@@ -56,6 +56,9 @@ impl Host {
 impl Ftm {
     /// A daemon says who it is and what is in its charge: the registry and the host are made to agree.
     pub(super) fn joined(&mut self, now: Moment, host: HostId, units: &[Unit], step: &mut FtmStep) {
+        if self.is_forgotten(now, host, step) {
+            return;
+        }
         self.hosts.entry(host).or_default().joined = Some(now.boot);
         self.greet(now, host, units, step);
         self.welcome_back(now, host, step);

@@ -33,7 +33,7 @@ impl Ftm {
         }
         for (host, watching) in ring::watching(&self.serving(), self.hosts.keys().copied()) {
             if self.registry.get(ArmorName::Heartbeat(host)).is_none() {
-                let entry = Entry::requested(ArmorName::Heartbeat(host)).installing(host);
+                let entry = Entry::requested(ArmorName::Heartbeat(host)).installing_after(host, self.past.lives);
                 self.save(step, FtmRecord::Armor(entry.clone()));
                 self.install(&entry, step);
             }

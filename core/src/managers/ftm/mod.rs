@@ -12,7 +12,6 @@
 //! | [`placement`] | which host an ARMOR goes to |
 //! | [`events`] | what happened |
 //! | [`notices`] | what users' own commands must be told |
-//! | `delivery` | how they are told, and how often that is tried |
 //! | `users` | what users' commands are owed |
 //! | `lives` | how a job is accepted, cancelled, ended and forgotten |
 //! | `hosts` | what daemons say, and what they are told |
@@ -34,12 +33,12 @@
 //! | `profiles` | what each host is, and when it is looked over |
 //! | `answers` | what people ask |
 //! | [`enrolment`] | who is let into the cluster, and who is no more |
+//! | [`restoration`] | what becomes of a store that is put back as it was |
 
 pub mod admission;
 mod answers;
 mod conduct;
 mod copies;
-mod delivery;
 pub mod enrolment;
 pub mod events;
 pub mod exclusion;
@@ -58,6 +57,7 @@ mod record;
 pub mod recovery;
 pub mod registry;
 mod reign;
+pub mod restoration;
 pub mod revival;
 pub mod ring;
 pub mod suspicion;
@@ -83,6 +83,7 @@ use links::Links;
 use notices::{NoticeRecord, Notices};
 use registry::Registry;
 use reign::Succession;
+use restoration::Past;
 use suspicion::Suspicion;
 use unresolved::Word;
 use users::Users;
@@ -117,6 +118,8 @@ pub struct Ftm {
     suspicions: BTreeMap<HostId, Suspicion>,
     cut_links: BTreeSet<(HostId, HostId)>,
     links: Links,
+    /// What the store forgot, if it was put back as it was.
+    past: Past,
     /// When this reign began, and when jobs ended in it.
     began: Moment,
     ended: BTreeMap<JobId, Millis>,
@@ -149,6 +152,7 @@ impl Ftm {
             suspicions: BTreeMap::new(),
             cut_links: BTreeSet::new(),
             links: Links::default(),
+            past: Past::default(),
             began: Moment::default(),
             ended: BTreeMap::new(),
         }
@@ -226,6 +230,7 @@ impl Ftm {
             FtmMessage::Drain { host, drained } => self.drain(now, from, host, drained, step),
             FtmMessage::ReviveBy { host, command } => self.revive_by(from, host, command, step),
             FtmMessage::StepDown { term } => self.step_down(from, term, step),
+            FtmMessage::BackUp { number, keys } => self.back_up(from, number, keys, step),
             FtmMessage::Candidate { host } => drop(self.succession.candidates.insert(host)),
             FtmMessage::Pardon { host } => self.pardon(now, from, host, step),
             FtmMessage::Move { name, to } => self.move_armor(now, from, name, to, step),
@@ -283,6 +288,9 @@ impl Ftm {
         if self.jobs.get(job).is_none() {
             // The job is forgotten: nobody will ask.
             return step.send(from, SurrogateMessage::Told { below: first + occurrences.len() as u64 });
+        }
+        if self.past.forgot(job) {
+            self.events.reach_told(job, first);
         }
         if let Some(skip) = self.events.told().skip(job, first) {
             for (told, occurrence) in (first..).zip(occurrences).skip(skip) {
@@ -381,6 +389,7 @@ impl Armor for Ftm {
             FtmRecord::NoticeGone(number) => self.notices.remove(*number),
             FtmRecord::Beat(beat) => self.beat = *beat,
             FtmRecord::Secret(secret) => self.secret = *secret,
+            FtmRecord::Past(past) => self.past = *past,
             FtmRecord::Standing(record) => {
                 self.hosts.entry(record.host).or_default().standing = record.standing.clone();
             }
@@ -413,6 +422,9 @@ impl Armor for Ftm {
             }
             Event::Process(ProcessEvent::Summoned { host, failure }) => self.summoned(now, host, failure, &mut step),
             Event::Process(ProcessEvent::Signed { to, member, outcome }) => self.signed(to, member, outcome, &mut step),
+            Event::Process(ProcessEvent::BackedUp { to, number, failure }) => {
+                self.backed_up(to, number, failure, &mut step);
+            }
             // What concerns the guardian in its shell, a daemon or a lane.
             Event::Process(_) | Event::Timer(_) | Event::Slot(_) | Event::File(_) | Event::Datagram { .. } => {}
         }

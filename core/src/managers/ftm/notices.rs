@@ -7,11 +7,14 @@ use std::collections::BTreeMap;
 
 use minicbor::{Decode, Encode};
 
+use crate::armor::{Effect, Moment, Timer};
 use crate::job::OsBytes;
+use crate::managers::ftm::{Ftm, FtmRecord, FtmStep};
 use crate::message::{Outcome, Story};
 use crate::names::{JobId, Millis};
 use crate::restart::{self, Next};
 use crate::strategy::Restart;
+use crate::world::ProcessCommand;
 
 /// How often a notice is tried again, and how long between.
 pub const AGAIN: Restart = Restart { limit: 12, backoff: Millis(1_000), backoff_most: Millis(300_000) };
@@ -176,5 +179,64 @@ pub fn notable(story: &Story) -> Option<String> {
         | Story::ArmorTransferred { .. }
         | Story::LinkCut { .. }
         | Story::LinkRestored { .. } => None,
+    }
+}
+
+impl Ftm {
+    /// Sends the next notice that is due, if none is on its way.
+    pub(super) fn deliver(&mut self, now: Moment, step: &mut FtmStep) {
+        if let Some(notice) = self.notices.send(now.boot) {
+            let (number, command, text) = (notice.number, notice.command.clone(), notice.text.clone());
+            step.then(Effect::Process(ProcessCommand::Notify { notice: number, command, text }));
+            step.timer(Timer::Remind, BOUND);
+        }
+    }
+
+    /// A user's command has ended: the notice goes, or is tried again.
+    pub(super) fn notified(&mut self, now: Moment, number: u64, failure: Option<String>, step: &mut FtmStep) {
+        if !self.notices.ended(number) {
+            return;
+        }
+        if let Some(mut notice) = self.notices.get(number).cloned() {
+            match failure {
+                None => self.save(step, FtmRecord::NoticeGone(number)),
+                Some(why) => {
+                    notice.failures += 1;
+                    self.not_notified(now, notice, &why, step);
+                }
+            }
+        }
+        self.deliver(now, step);
+        if let Some(wait) = self.notices.wait(now.boot) {
+            step.timer(Timer::Remind, wait);
+        }
+    }
+
+    fn not_notified(&mut self, now: Moment, notice: NoticeRecord, why: &str, step: &mut FtmStep) {
+        let (job, number) = (notice.job, notice.number);
+        let next = after_failures(notice.failures);
+        let then = match next {
+            Next::After(wait) => format!("tried again after {wait}"),
+            Next::GiveUp => format!("given up after {} attempts", notice.failures),
+        };
+        self.note(now, Some(job), Story::NotifyFailed { notice: number, why: format!("{why}; {then}") }, step);
+        match next {
+            Next::After(wait) => {
+                self.save(step, FtmRecord::Notice(notice));
+                self.notices.postpone(number, now.boot + wait);
+            }
+            Next::GiveUp => self.save(step, FtmRecord::NoticeGone(number)),
+        }
+    }
+
+    /// Time to look after the notices.
+    pub(super) fn remind(&mut self, now: Moment, step: &mut FtmStep) {
+        match self.notices.overdue(now.boot) {
+            Some(number) => {
+                let why = format!("the command did not end within {}", BOUND);
+                self.notified(now, number, Some(why), step);
+            }
+            None => self.deliver(now, step),
+        }
     }
 }

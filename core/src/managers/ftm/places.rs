@@ -127,7 +127,8 @@ impl Ftm {
         for &name in names {
             let requested = Entry::requested(name);
             let host = plan.places.iter().find(|placing| placing.name == name).map(|placing| placing.host);
-            let entry = host.map_or_else(|| requested.clone(), |host| requested.installing(host));
+            let entry =
+                host.map_or_else(|| requested.clone(), |host| requested.installing_after(host, self.past.lives));
             if self.registry.get(name) != Some(&entry) {
                 self.save(step, FtmRecord::Armor(entry.clone()));
                 self.install(&entry, step);

@@ -38,7 +38,7 @@ impl Ftm {
         let Some(known) = self.hosts.get(&host) else { return };
         // The name is given again in another life of the daemon, or when it is tested, but no life of the ARMOR is.
         let used = known.record.daemon.0.saturating_add(known.conduct.paroles).saturating_mul(LIVES);
-        let entry = Entry::requested(ArmorName::Init(host)).installing_after(host, used);
+        let entry = Entry::requested(ArmorName::Init(host)).installing_after(host, used.max(self.past.lives));
         self.save(step, FtmRecord::Armor(entry.clone()));
         self.install(&entry, step);
     }

@@ -8,6 +8,7 @@ use crate::managers::ftm::events::EventRecord;
 use crate::managers::ftm::jobs::JobRecord;
 use crate::managers::ftm::notices::NoticeRecord;
 use crate::managers::ftm::registry::Entry;
+use crate::managers::ftm::restoration::Past;
 use crate::message::Conduct;
 use crate::names::{ArmorName, Digest, HostId, Incarnation, JobId, Term};
 use crate::profile::Profile;
@@ -87,6 +88,9 @@ pub enum FtmRecord {
     TokenGone(#[n(0)] Digest),
     #[n(42)]
     Member(#[n(0)] MemberRecord),
+    /// The store was put back as it was; what it forgot.
+    #[n(150)]
+    Past(#[n(0)] Past),
     #[n(80)]
     Profile(#[n(0)] ProfileRecord),
 }
@@ -164,6 +168,7 @@ impl FtmRecord {
             FtmRecord::Host(record) => Place::Put(format!("host/{:010}", record.host.0)),
             FtmRecord::Beat(_) => Place::Put("beat".to_owned()),
             FtmRecord::Secret(_) => Place::Put("secret".to_owned()),
+            FtmRecord::Past(_) => Place::Put("past".to_owned()),
             FtmRecord::Standing(record) => Place::Put(format!("standing/{:010}", record.host.0)),
             FtmRecord::Drained { host, .. } => Place::Put(format!("drained/{:010}", host.0)),
             FtmRecord::Conduct { host, .. } => Place::Put(format!("conduct/{:010}", host.0)),

@@ -8,6 +8,7 @@ mod people;
 mod quarantine;
 mod recovery;
 mod reign;
+mod restoration;
 mod revival;
 
 use proptest::prelude::*;

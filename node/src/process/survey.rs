@@ -27,6 +27,8 @@ const LEFT_AFTER: Duration = Duration::from_secs(60);
 pub enum SurveyError {
     #[error("cannot look over {path}: {source}")]
     System { path: PathBuf, source: io::Error },
+    #[error("cannot delete {path}: {source}")]
+    Undeleted { path: PathBuf, source: io::Error },
     #[error(transparent)]
     Launch(#[from] LaunchError),
     #[error("{0}")]
@@ -125,7 +127,10 @@ impl Survey {
     /// # Errors
     /// It stays.
     pub fn repair(&self, home: &Home, difference: &Difference, blanks: u16) -> Result<(), SurveyError> {
-        let delete = |path: PathBuf| tree::remove(&path).map_err(|source| SurveyError::System { path, source });
+        let delete = |path: PathBuf| {
+            let deleted = if path.is_dir() { tree::remove(&path) } else { fs::remove_file(&path) };
+            deleted.map_err(|source| SurveyError::Undeleted { path, source })
+        };
         match difference {
             Difference::NoDaemon { host, .. } => Ok(launch::start(home, *host, blanks)?),
             Difference::StrayProcess { pid, .. } | Difference::StraySlot { pid, .. } => self.kill(*pid),

@@ -130,6 +130,7 @@ fn vary(chance: &mut Chance, job: &mut Job) {
         job.abnormal_exit.push(3);
     }
     job.needs.priority = i32::from(chance.per_mille(100));
+    job.needs.mutex = chance.per_mille(150).then(|| "m".to_owned());
 }
 
 fn draw_stage(chance: &mut Chance, index: usize) -> Stage {

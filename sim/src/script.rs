@@ -193,6 +193,7 @@ fn job(story: &mut Story, rest: &str) -> Result<(), String> {
             "quota" => job.spool_quota = number()?,
             "abnormal" => job.abnormal_exit.push(value(given, "an exit code")?),
             "priority" => job.needs.priority = value(given, "a number")?,
+            "mutex" => job.needs.mutex = Some(given.to_owned()),
             "distinct" => job.needs.wishes.distinct.push(given.to_owned()),
             "same" => job.needs.wishes.same.push(given.to_owned()),
             "origin" => job.origin.host = value(given, "a host")?,

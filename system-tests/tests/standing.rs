@@ -264,3 +264,21 @@ fn a_system_whose_daemon_was_stopped_while_it_ended_is_started_again() {
     assert_eq!(trial.run("-- echo again").run().exits(0).out(), "again\n");
     system.down();
 }
+
+#[test]
+fn of_two_jobs_with_one_mutex_the_second_waits_and_has_the_higher_token() {
+    let trial = Trial::new();
+    let system = trial.stand(1);
+    let with_mutex = |name: &str, script: &str| job(name, script).replace("strategy", "mutex = \"ledger\"\nstrategy");
+    let first = system.submit(&with_mutex("first", "sleep 100"));
+    let second = system.submit(&with_mutex("second", "echo $CHAMELEON_FENCING_TOKEN"));
+    let beside = system.submit_and_wait(&job("beside", "echo ${CHAMELEON_FENCING_TOKEN-none}")).exits(0);
+    let beside = beside.out().lines().next().unwrap_or_default().trim().to_owned();
+    assert_eq!(system.command(&["result", &beside]).run().exits(0).out(), "none\n");
+    let waits = system.job(&second)["waits_for"].as_str().unwrap_or_default().to_owned();
+    assert_eq!(waits, format!("for the mutex \"ledger\", which {first} holds"));
+    let _ = system.command(&["cancel", &first]).run().exits(0);
+    let _ = system.await_end(&second);
+    assert_eq!(system.command(&["result", &second]).run().exits(0).out(), "2\n");
+    system.down();
+}

@@ -26,6 +26,9 @@ pub struct Needs {
     pub memory: Option<u64>,
     #[n(3)]
     pub wishes: Wishes,
+    /// No two jobs that name the same one run at the same time.
+    #[n(4)]
+    pub mutex: Option<String>,
 }
 
 /// On which hosts lanes may run. A *trait* is something by which hosts differ: `host`, `arch`, `os`,
@@ -59,14 +62,18 @@ impl Wishes {
 /// # Errors
 /// It is no word of small letters, digits and `-`.
 pub fn trait_name(text: &str) -> Result<String, BadValue> {
+    word(text, "a trait of hosts: host, arch, os, numeric-class, or a label such as site")
+}
+
+fn mutex_name(text: &str) -> Result<String, BadValue> {
+    word(text, "the name of a mutex, of small letters, digits and -, such as ledger")
+}
+
+fn word(text: &str, expected: &str) -> Result<String, BadValue> {
     let fits = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-';
     match (1..=check::LONGEST_NAME).contains(&text.len()) && text.chars().all(fits) {
         true => Ok(text.to_owned()),
-        false => Err(BadValue {
-            found: text.to_owned(),
-            expected: "a trait of hosts: host, arch, os, numeric-class, or a label such as site".to_owned(),
-            nearest: None,
-        }),
+        false => Err(BadValue { found: text.to_owned(), expected: expected.to_owned(), nearest: None }),
     }
 }
 
@@ -79,7 +86,8 @@ pub(super) fn read<'a>(reading: &Reading<'a>, header: &mut Table<'a>, root: Opti
     let what = "how urgent the job is; the higher one starts first";
     let bounds = -HIGHEST_PRIORITY..=HIGHEST_PRIORITY;
     let priority = header.optional("priority").and_then(|value| value.number(what, bounds)).unwrap_or(0);
-    Needs { user: String::new(), priority, memory, wishes: root.map_or_else(Wishes::default, wishes) }
+    let mutex = header.optional("mutex").and_then(|value| value.parsed("the name of a mutex", mutex_name));
+    Needs { user: String::new(), priority, memory, wishes: root.map_or_else(Wishes::default, wishes), mutex }
 }
 
 /// The rule for the memory that a lane needs.

@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     fn backup() -> Backup {
-        let reign = FtmRecord::Reign { term: Term(7), last_job: JobId(3), next_event: 40 };
+        let reign = FtmRecord::Reign { term: Term(7), last_job: JobId(3), next_event: 40, last_token: 2 };
         Backup {
             taken_unix_ms: 1_700_000_000_000,
             written_by: "0.1.0".to_owned(),

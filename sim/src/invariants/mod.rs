@@ -22,6 +22,7 @@ mod no_wrong_result;
 mod not_happened_is_over;
 mod nothing_left;
 mod one_ftm_a_term;
+mod one_holder;
 mod one_life_at_a_time;
 mod one_reign_a_term;
 mod one_vote_a_lane;
@@ -84,6 +85,7 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
         Box::<no_wrong_result::NoWrongResult>::default(),
         Box::<not_happened_is_over::NotHappenedIsOver>::default(),
         Box::<one_ftm_a_term::OneFtmATerm>::default(),
+        Box::<one_holder::OneHolder>::default(),
         Box::<one_life_at_a_time::OneLifeAtATime>::default(),
         Box::<one_reign_a_term::OneReignATerm>::default(),
         Box::<one_vote_a_lane::OneVoteALane>::default(),

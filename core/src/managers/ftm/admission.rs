@@ -3,9 +3,9 @@
 //! The more urgent job comes first; among equals, one of the user whose jobs take the least room now;
 //! then the earlier one. The first that does not fit waits, and those behind it wait too: a large job would
 //! never start if small ones could always slip past. A job always starts if nothing else runs, however
-//! many lanes it has: on a small machine lanes take turns.
+//! many lanes it has: on a small machine lanes take turns. A job whose mutex another one holds is passed over.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::names::JobId;
 
@@ -23,6 +23,7 @@ pub struct Waiting<'a> {
     pub priority: i32,
     /// That run at once.
     pub lanes: u32,
+    pub mutex: Option<&'a str>,
 }
 
 /// What runs, and how much there is room for.
@@ -32,6 +33,8 @@ pub struct Room<'a> {
     pub cores: u32,
     /// Lanes of the jobs that run, for each user.
     pub taken: BTreeMap<&'a str, u32>,
+    /// Mutexes that a job holds.
+    pub held: BTreeSet<&'a str>,
 }
 
 impl Room<'_> {
@@ -55,12 +58,14 @@ pub fn admit<'a>(mut waiting: Vec<Waiting<'a>>, mut room: Room<'a>) -> (Vec<JobI
     loop {
         let taken = |user: &str| room.taken.get(user).copied().unwrap_or_default();
         let order = |next: &&Waiting<'_>| (-i64::from(next.priority), taken(next.user), next.job);
+        waiting.retain(|next| next.mutex.is_none_or(|mutex| !room.held.contains(mutex)));
         let Some(next) = waiting.iter().min_by_key(order).cloned() else { return (admitted, None) };
         let is_alone = room.taken.values().all(|&lanes| lanes == 0);
         if next.lanes > room.free() && !is_alone {
             return (admitted, Some(next.job));
         }
         *room.taken.entry(next.user).or_default() += next.lanes;
+        room.held.extend(next.mutex);
         admitted.push(next.job);
         waiting.retain(|other| other.job != next.job);
     }
@@ -71,7 +76,11 @@ mod tests {
     use super::*;
 
     fn waiting(job: u64, user: &str, priority: i32, lanes: u32) -> Waiting<'_> {
-        Waiting { job: JobId(job), user, priority, lanes }
+        Waiting { job: JobId(job), user, priority, lanes, mutex: None }
+    }
+
+    fn of_mutex(job: u64, priority: i32, mutex: &str) -> Waiting<'_> {
+        Waiting { mutex: Some(mutex), ..waiting(job, "a", priority, 1) }
     }
 
     #[test]
@@ -117,9 +126,19 @@ mod tests {
             ),
         ];
         for (what, cores, taken, waiting, admitted, first) in table {
-            let room = Room { cores, taken: taken.into_iter().collect() };
+            let room = Room { cores, taken: taken.into_iter().collect(), ..Room::default() };
             let expected = (admitted.into_iter().map(JobId).collect(), first.map(JobId));
             assert_eq!(admit(waiting, room), expected, "{what}");
         }
+    }
+
+    #[test]
+    fn a_mutex_lets_one_job_in_and_stops_nobody_else() {
+        let waiting = [of_mutex(1, 0, "m"), of_mutex(2, 5, "m"), of_mutex(3, 0, "other"), waiting(4, "a", 0, 1)];
+        let jobs = |ids: &[u64]| ids.iter().copied().map(JobId).collect::<Vec<_>>();
+        let room = |held: &[&'static str]| Room { cores: 2, held: held.iter().copied().collect(), ..Room::default() };
+        assert_eq!(admit(waiting.to_vec(), room(&[])), (jobs(&[2, 3, 4]), None), "the more urgent of the two");
+        assert_eq!(admit(waiting.to_vec(), room(&["m"])), (jobs(&[3, 4]), None));
+        assert_eq!(admit(waiting.to_vec(), room(&["m", "other"])), (jobs(&[4]), None));
     }
 }

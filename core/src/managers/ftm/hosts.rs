@@ -273,6 +273,7 @@ impl Ftm {
         }
         if let Some(job) = name.job() {
             self.retire_all(job, step);
+            self.release(job, step);
             self.forget_if_gone(job, step);
         }
     }

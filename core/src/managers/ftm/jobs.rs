@@ -36,6 +36,10 @@ pub struct JobRecord {
     /// Who handed it in; `None`: the owner of the FTM's home.
     #[n(7)]
     pub owner: Option<Principal>,
+    /// Its fencing token, once it got its mutex; 0 until then.
+    #[n(8)]
+    #[cbor(default)]
+    pub token: u64,
 }
 
 /// How and when a job ended.
@@ -80,11 +84,13 @@ pub struct Jobs {
     requests: BTreeMap<u64, JobId>,
     /// The highest number ever given, also to a job that is forgotten.
     last: JobId,
+    /// The highest fencing token ever given, also to such a one.
+    last_token: u64,
 }
 
 impl Jobs {
     pub fn put(&mut self, record: &JobRecord) {
-        self.reach(record.id);
+        self.reach(record.id, record.token);
         self.requests.insert(record.request, record.id);
         self.records.insert(record.id, record.clone());
     }
@@ -95,14 +101,20 @@ impl Jobs {
         }
     }
 
-    /// Numbers up to this one were given.
-    pub fn reach(&mut self, last: JobId) {
+    /// Numbers and fencing tokens up to these were given.
+    pub fn reach(&mut self, last: JobId, last_token: u64) {
         self.last = self.last.max(last);
+        self.last_token = self.last_token.max(last_token);
     }
 
     #[must_use]
     pub fn last(&self) -> JobId {
         self.last
+    }
+
+    #[must_use]
+    pub fn last_token(&self) -> u64 {
+        self.last_token
     }
 
     #[must_use]

@@ -6,7 +6,7 @@ use crate::managers::ftm::jobs::{JobEnd, JobRecord};
 use crate::managers::ftm::registry::{Decided, Entry};
 use crate::managers::ftm::{Ftm, FtmRecord, FtmStep};
 use crate::message::{ArmorState, Outcome, Story, SurrogateMessage, UserMessage};
-use crate::names::{ArmorName, JobId, Kind, StageId};
+use crate::names::{ArmorName, JobId, Kind, StageId, Term};
 use crate::principal::Principal;
 use crate::strategy::Redundancy;
 
@@ -28,8 +28,8 @@ impl Ftm {
             // Fair shares and hosts' policies go by who it is, not by who it says it is.
             job.needs.user.clone_from(name);
         }
-        let (submitted_unix_ms, cancel, end, resolution) = (now.unix_ms, None, None, None);
-        let record = JobRecord { id, request, job, submitted_unix_ms, cancel, end, resolution, owner };
+        let (submitted_unix_ms, cancel, end, resolution, token) = (now.unix_ms, None, None, None, 0);
+        let record = JobRecord { id, request, job, submitted_unix_ms, cancel, end, resolution, owner, token };
         self.save(step, FtmRecord::Job(record));
         self.note(now, Some(id), Story::Accepted, step);
         self.reply(user, UserMessage::Accepted { request, job: id }, step);
@@ -270,8 +270,13 @@ impl Ftm {
 
     /// The numbers that were given, before the records that show it go.
     fn save_numbers(&mut self, step: &mut FtmStep) {
-        let (term, last_job, next_event) = (self.term, self.jobs.last(), self.events.next());
-        self.save(step, FtmRecord::Reign { term, last_job, next_event });
+        let record = self.numbers(self.term);
+        self.save(step, record);
+    }
+
+    pub(super) fn numbers(&self, term: Term) -> FtmRecord {
+        let (last_job, last_token, next_event) = (self.jobs.last(), self.jobs.last_token(), self.events.next());
+        FtmRecord::Reign { term, last_job, next_event, last_token }
     }
 }
 

@@ -16,6 +16,7 @@
 //! | `lives` | how a job is accepted, cancelled, ended and forgotten |
 //! | `hosts` | what daemons say, and what they are told |
 //! | [`admission`] | which jobs may start |
+//! | `exclusion` | which job holds which mutex |
 //! | `places` | what starts where, and what waits for what |
 //! | `reign` | what an FTM that several candidates may have does beyond that |
 //! | [`ring`] | which host watches which |
@@ -40,6 +41,7 @@ mod conduct;
 mod copies;
 pub mod enrolment;
 pub mod events;
+pub mod exclusion;
 mod hosts;
 pub mod jobs;
 pub mod links;
@@ -368,9 +370,9 @@ impl Armor for Ftm {
 
     fn apply(&mut self, record: &FtmRecord) {
         match record {
-            FtmRecord::Reign { term, last_job, next_event } => {
+            FtmRecord::Reign { term, last_job, next_event, last_token } => {
                 self.term = *term;
-                self.jobs.reach(*last_job);
+                self.jobs.reach(*last_job, *last_token);
                 self.events.reach(*next_event);
             }
             FtmRecord::Job(record) => self.jobs.put(record),
@@ -431,9 +433,9 @@ impl Armor for Ftm {
 
     fn resume(&mut self, now: Moment) -> FtmStep {
         let mut step = Step::none();
-        let (last_job, next_event) = (self.jobs.last(), self.events.next());
         self.began = now;
-        self.save(&mut step, FtmRecord::Reign { term: self.next_term(), last_job, next_event });
+        let record = self.numbers(self.next_term());
+        self.save(&mut step, record);
         if self.secret == [0; 32] {
             let secret = *blake3::keyed_hash(&self.seed, b"what the keys of hosts are made from").as_bytes();
             self.save(&mut step, FtmRecord::Secret(secret));

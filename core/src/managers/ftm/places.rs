@@ -23,6 +23,7 @@ impl Ftm {
     pub(super) fn start_jobs(&mut self, step: &mut FtmStep) {
         let (admitted, _) = self.admission();
         for job in admitted {
+            self.fence(job, step);
             for name in self.first_mirror(job).into_iter().chain([ArmorName::Surrogate(job)]) {
                 let plan = self.plan(job, &[name], &[]);
                 self.keep_places(&[name], &plan, step);
@@ -33,7 +34,8 @@ impl Ftm {
     /// Who may start, and who is the first that may not.
     fn admission(&self) -> (Vec<JobId>, Option<JobId>) {
         let cores = self.cores_up().map(|(_, cores)| u32::from(cores)).sum();
-        let mut room = Room { cores, ..Room::default() };
+        let held = self.holders().map(|(mutex, _)| mutex).collect();
+        let mut room = Room { cores, held, ..Room::default() };
         let mut waiting = Vec::new();
         for record in self.jobs.iter().filter(|record| record.end.is_none()) {
             let (job, needs) = (record.id, &record.job.needs);
@@ -41,7 +43,8 @@ impl Ftm {
                 *room.taken.entry(needs.user.as_str()).or_default() += lanes_at_once(&record.job);
             } else if self.wants_hosts(record).is_none() {
                 let (user, priority) = (needs.user.as_str(), needs.priority);
-                waiting.push(Waiting { job, user, priority, lanes: lanes_at_once(&record.job) });
+                let (lanes, mutex) = (lanes_at_once(&record.job), needs.mutex.as_deref());
+                waiting.push(Waiting { job, user, priority, lanes, mutex });
             }
         }
         admission::admit(waiting, room)
@@ -87,7 +90,7 @@ impl Ftm {
                 Some(first) if first != record.id => format!("for room, behind {first}"),
                 _ => format!("for room for {} lanes", lanes_at_once(&record.job)),
             };
-            return Some(self.wants_hosts(record).unwrap_or_else(room));
+            return Some(self.wants_hosts(record).or_else(|| self.waits_for_mutex(record)).unwrap_or_else(room));
         }
         let requested = self.registry.of_job(record.id).filter(|entry| entry.decided == Decided::Requested);
         let names: Vec<ArmorName> = requested.map(|entry| entry.name).collect();

@@ -17,7 +17,7 @@ use crate::shell::Place;
 /// A durable change of what the FTM knows.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub enum FtmRecord {
-    /// The term, and the numbers given to jobs and events that may be gone by now.
+    /// The term, and the numbers and fencing tokens given to jobs, and to events, that may be gone by now.
     #[n(0)]
     Reign {
         #[n(0)]
@@ -26,6 +26,9 @@ pub enum FtmRecord {
         last_job: JobId,
         #[n(2)]
         next_event: u64,
+        #[n(3)]
+        #[cbor(default)]
+        last_token: u64,
     },
     #[n(1)]
     Job(#[n(0)] JobRecord),

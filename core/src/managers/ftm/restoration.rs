@@ -95,6 +95,8 @@ pub struct Restored {
 struct Numbers {
     term: u64,
     job: u64,
+    /// Fencing tokens: no more than jobs.
+    token: u64,
     event: u64,
     host: u32,
     lives: u32,
@@ -109,12 +111,16 @@ impl Numbers {
 
     fn see(&mut self, record: &FtmRecord) {
         match record {
-            FtmRecord::Reign { term, last_job, next_event } => {
+            FtmRecord::Reign { term, last_job, next_event, last_token } => {
                 self.term = self.term.max(term.0);
                 self.job = self.job.max(last_job.0);
+                self.token = self.token.max(*last_token);
                 self.event = self.event.max(*next_event);
             }
-            FtmRecord::Job(record) => self.job = self.job.max(record.id.0),
+            FtmRecord::Job(record) => {
+                self.job = self.job.max(record.id.0);
+                self.token = self.token.max(record.token);
+            }
             FtmRecord::Event(record) => self.event = self.event.max(record.number.saturating_add(1)),
             FtmRecord::Host(record) => self.host = self.host.max(record.host.0),
             FtmRecord::Member(record) => self.host = self.host.max(record.member.host().unwrap_or_default().0),
@@ -151,6 +157,7 @@ impl Numbers {
         Numbers {
             term: self.term.saturating_add(1_000_000).saturating_add(seconds.into()),
             job: self.job.saturating_add(1_000_000).saturating_add(ms),
+            token: self.token.saturating_add(1_000_000).saturating_add(ms),
             event: self.event.saturating_add(20_000_000).saturating_add(ms.saturating_mul(20)),
             host: self.host.saturating_add(1_000).saturating_add(seconds),
             lives: self.lives.saturating_add(daemons_in(elapsed).saturating_mul(LIVES)),
@@ -213,8 +220,8 @@ pub fn restore(past: &[FtmRecord], replaced: &[FtmRecord], how: Restoration) -> 
         last_host: HostId(numbers.host),
         lives: numbers.lives,
     }));
-    let (term, last_job) = (restored.term, JobId(numbers.job));
-    restored.records.push(FtmRecord::Reign { term, last_job, next_event: event });
+    let (term, last_job, last_token) = (restored.term, JobId(numbers.job), numbers.token);
+    restored.records.push(FtmRecord::Reign { term, last_job, next_event: event, last_token });
     restored
 }
 

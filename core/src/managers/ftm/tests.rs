@@ -1,6 +1,7 @@
 //! Stories of one FTM, told by direct calls; daemons, SMs and users are the test.
 
 mod copies;
+mod exclusion;
 mod hosts;
 mod moves;
 mod people;

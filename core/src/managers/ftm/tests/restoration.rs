@@ -44,8 +44,12 @@ fn numbers(restored: &Restored) -> (u64, u64, u64, u32, u32) {
 
 #[test]
 fn numbers_go_on_beyond_all_that_can_have_been_given_since() {
-    let reign =
-        |term: u64, last_job: u64| FtmRecord::Reign { term: Term(term), last_job: JobId(last_job), next_event: 5 };
+    let reign = |term: u64, last_job: u64| FtmRecord::Reign {
+        term: Term(term),
+        last_job: JobId(last_job),
+        next_event: 5,
+        last_token: 3,
+    };
     let past = [reign(7, 30)];
     // Put back at once, a day later, with a clock that was set back, and over a store that had gone further.
     let at_once = numbers(&restore(&past, &[], how(0, OpenJobs::End)));
@@ -56,6 +60,7 @@ fn numbers_go_on_beyond_all_that_can_have_been_given_since() {
     assert_eq!(numbers(&restore(&past, &[], set_back)), at_once);
     let further = restore(&past, &[reign(2_000_000, 9_000_000)], how(0, OpenJobs::End));
     assert_eq!((further.term.0, numbers(&further).1), (3_000_000, 10_000_000));
+    assert_eq!(over(&further).ftm.jobs.last_token(), 1_000_003);
     // The same backup twice, each time into a home that knows nothing: what the first gave out in between is not repeated.
     let second = numbers(&restore(&past, &[], how(DAY_MS + 60_000, OpenJobs::End)));
     assert!(second.0 >= day.0 + 60 && second.1 >= day.1 + 60_000 && second.3 >= day.3 + 60, "{second:?}");

@@ -2,7 +2,9 @@
 
 mod candidates;
 mod commands;
+mod conversation;
 mod difference;
+mod doctor;
 mod epilogue;
 mod failure;
 mod hidden;

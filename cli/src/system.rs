@@ -5,18 +5,16 @@ use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Sender, channel};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use chameleon_core::armor::LinkEvent;
 use chameleon_core::job::{Injection, Job, Origin};
-use chameleon_core::message::{DaemonMessage, FtmMessage, Message, Query, UserMessage};
-use chameleon_core::names::{ArmorName, Digest, HostId, Incarnation, JobId, Kind};
+use chameleon_core::message::{DaemonMessage, FtmMessage, Query};
+use chameleon_core::names::{ArmorName, Digest, HostId, JobId, Kind};
 use chameleon_core::principal::{self, Principal};
 use chameleon_core::token::Token;
 use chameleon_node::bulk::shelf;
-use chameleon_node::client::{Client, ClientEvent, block_on};
+use chameleon_node::client::block_on;
 use chameleon_node::home::{Address, Bases, Home, HomeError, clear_abandoned};
 use chameleon_node::os::facilities::Facilities;
 use chameleon_node::pki::enrol::Wish;
@@ -24,18 +22,18 @@ use chameleon_node::pki::{self, Founded, Standing, certificate};
 use chameleon_node::process::{self, Ending};
 use chameleon_node::store::{health, members};
 use chameleon_node::{launch, outside, random};
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::candidates;
+use crate::conversation;
 use crate::failure::Failure;
-use crate::line::{Deed, Line, Partner};
+use crate::line::Line;
 use crate::reign;
 use crate::session::{Heard, Session};
 
 /// Processes that wait for a job's ARMORs: the FTM, its SM, Voter and Fanout, and the lanes.
 const BLANKS_BESIDE_LANES: u16 = 4;
 /// Blank processes of a standing host.
-const BLANKS: u16 = 8;
+pub const BLANKS: u16 = 8;
 /// How long an ending system may take.
 const ENDING: Duration = Duration::from_secs(20);
 const PAUSE: Duration = Duration::from_millis(1);
@@ -240,7 +238,10 @@ impl Place {
     }
 
     /// The system of this home, if one runs.
-    fn running(&self) -> Result<Option<System>, Failure> {
+    ///
+    /// # Errors
+    /// The home is not ours to use.
+    pub fn running(&self) -> Result<Option<System>, Failure> {
         match Home::open(&self.home) {
             Ok(home) if is_alive(&home) && !home.is_stopping() => Ok(Some(System { home, ephemeral: false })),
             Ok(_) | Err(HomeError::Absent { .. }) => Ok(None),
@@ -303,7 +304,7 @@ impl System {
     /// Nothing of ours can listen there.
     pub fn connect(&self) -> Result<Line, Failure> {
         let path = self.home.path().to_owned();
-        Line::new(|ear| talk(path, ear))
+        Line::new(|ear| conversation::with(path, ear))
     }
 
     /// Waits until the FTM can be spoken to.
@@ -430,69 +431,6 @@ fn choose(listen: SocketAddr) -> Result<SocketAddr, Failure> {
 fn is_alive(home: &Home) -> bool {
     let of_person = || Standing::of(home).ok().flatten().is_some_and(|standing| standing.member.host().is_none());
     home.has_daemon() || of_person() || UnixStream::connect(home.socket(ArmorName::Ftm)).is_ok()
-}
-
-/// Runs a client in a thread of its own until the line is dropped.
-fn talk(home: PathBuf, ear: Sender<Heard>) -> Result<Partner, Failure> {
-    let (mouth, said) = unbounded_channel();
-    let (ready, opened) = channel();
-    let thread = thread::spawn(move || {
-        let conversation = async {
-            let client = match meet(&home).await {
-                Ok(client) => client,
-                Err(failure) => return drop(ready.send(Err(failure))),
-            };
-            let _ = ready.send(Ok(client.name()));
-            converse(client, said, &ear).await;
-        };
-        if let Err(why) = block_on(conversation) {
-            let _ = ear.send(Heard::Broken(system(why)));
-        }
-    });
-    let name = opened.recv().map_err(|_| Failure::System("its event loop cannot be started".to_owned()))??;
-    let number = if let ArmorName::User(number) = name { number } else { 0 };
-    Ok(Partner { number, mouth: Box::new(move |to, deed| drop(mouth.send((to, deed)))), thread })
-}
-
-async fn meet(home: &Path) -> Result<Client, Failure> {
-    let home = Home::open(home).map_err(system)?;
-    outside::freshen(&home).await;
-    Client::connect(home).map_err(system)
-}
-
-async fn converse(mut client: Client, mut said: UnboundedReceiver<(ArmorName, Deed)>, ear: &Sender<Heard>) {
-    loop {
-        tokio::select! {
-            told = said.recv() => match told {
-                Some((to, Deed::Tell(message))) => client.send(to, message),
-                Some((peer, Deed::Renew)) => client.renew(peer),
-                None => break,
-            },
-            event = client.recv() => {
-                let heard = match event {
-                    ClientEvent::Message { message: Message::User(UserMessage::Located { name, host, address }), .. } => {
-                        client.locate(name, host, address);
-                        continue;
-                    }
-                    ClientEvent::Message { message: Message::User(UserMessage::Book(book)), .. } => {
-                        client.keep_book(&book);
-                        continue;
-                    }
-                    ClientEvent::Message { message: Message::User(message), .. } => Heard::Message(message),
-                    ClientEvent::Message { .. } => continue,
-                    // Which life of the peer answers makes no difference to a person.
-                    ClientEvent::Up(peer) => Heard::Link(LinkEvent::Up { peer, incarnation: Incarnation(0) }),
-                    ClientEvent::Down(peer) => Heard::Link(LinkEvent::Down { peer }),
-                    ClientEvent::TurnedAway(why) => Heard::Broken(Failure::Refused(why)),
-                };
-                let is_over = matches!(heard, Heard::Broken(_));
-                if ear.send(heard).is_err() || is_over {
-                    break;
-                }
-            }
-        }
-    }
-    client.close().await;
 }
 
 fn system(why: impl std::fmt::Display) -> Failure {

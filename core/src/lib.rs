@@ -5,6 +5,7 @@
 
 pub mod armor;
 pub mod armors;
+pub mod audit;
 pub mod book;
 pub mod daemon;
 mod document;

@@ -73,6 +73,8 @@ commands! {
     Resolve(resolve),
     /// Drop an ended job with all its output
     Forget(forget),
+    /// Compare what the FTM says with what is there, on every host of this home
+    Doctor(doctor),
     /// Write what the FTM knows into one file
     Backup(backup),
     /// Make a backup the store of this home

@@ -92,6 +92,7 @@ fn the_keys_of_json_are_those_on_the_page() {
         ("JSON of armors", armors::json_of(&armor)),
         ("JSON of hosts", hosts::json_of(&samples::host())),
         ("JSON of ftm status", crate::reign::json_of(None, None)),
+        ("JSON of doctor", crate::doctor::json_of(&samples::examined())),
         ("JSON of backup", crate::store::json_of(&samples::backup())),
         ("JSON of restore", crate::store::json_of_restore(0, &samples::restored())),
         ("JSON of ftm recover", crate::store::json_of_recovery(&samples::recovered())),
@@ -148,6 +149,7 @@ fn the_help_says_what_the_commands_are() {
       unresolved  List jobs that may have run and must not run twice, until a person has looked
       resolve     Say what became of a job whose outcome is unknown
       forget      Drop an ended job with all its output
+      doctor      Compare what the FTM says with what is there, on every host of this home
       backup      Write what the FTM knows into one file
       restore     Make a backup the store of this home
       strategies  List and explain strategies
@@ -165,6 +167,7 @@ fn the_help_says_what_the_commands_are() {
 
 /// One of each.
 mod samples {
+    use crate::doctor::Examined;
     use chameleon_core::message::{
         ArmorRow, ArmorState, EventRow, HostRow, HostState, JobRow, Occurrence, Resolution, Story,
     };
@@ -181,6 +184,10 @@ mod samples {
     pub fn backup() -> Backup {
         let (cluster, candidates, records) = (None, None, Vec::new());
         Backup { taken_unix_ms: 0, written_by: String::new(), hosts: vec![HostId(1)], cluster, candidates, records }
+    }
+
+    pub fn examined() -> Examined {
+        Examined { found: vec![], elsewhere: vec![] }
     }
 
     pub fn restored() -> Done {

@@ -7,6 +7,7 @@ pub mod mark;
 mod notify;
 mod polls;
 pub(crate) mod shims;
+mod survey;
 mod unguarded;
 
 use std::collections::BTreeMap;
@@ -35,6 +36,7 @@ pub(crate) use factory::{Answer, Order};
 pub use factory::{Factory, FactoryError};
 pub use handle::Process;
 use polls::Polls;
+pub use survey::{Survey, SurveyError};
 pub use unguarded::Unguarded;
 
 /// The processes that one ARMOR, mostly the daemon, deals with.

@@ -2,8 +2,9 @@
 //! until then what runs in them may still write. Where they have no namespace, the group that they run is noted too.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use chameleon_core::names::{HostId, JobId};
 use chameleon_core::world::ProcessMark;
 use rustix::event::Timespec;
 
@@ -72,6 +73,29 @@ pub(crate) async fn end_earlier(work: &Path) {
 
 /// Waits until the slots of all lanes of a home, whose ARMORs are dead, are gone too.
 pub(super) fn end_all(home: &Home) {
+    for work in &works(home) {
+        if let Some(process) = noted(work) {
+            process.kill();
+            process.wait(Some(&GONE_WITHIN));
+        }
+        end_group(work);
+    }
+}
+
+/// The slots of lanes that live, with the hosts and jobs that they are of.
+pub(super) fn living(home: &Home) -> Vec<(HostId, JobId, Process)> {
+    let hosts = home.path().join("hosts");
+    let of_job = |work: &PathBuf| {
+        let mut words = work.strip_prefix(&hosts).ok()?.iter().filter_map(|word| word.to_str());
+        let (host, jobs, job) = (words.next()?, words.next()?, words.next()?);
+        let process = noted(work).filter(|process| jobs == "jobs" && !process.has_exited())?;
+        Some((host.parse().ok()?, job.parse().ok()?, process))
+    };
+    works(home).iter().filter_map(of_job).collect()
+}
+
+/// The directories of all slots.
+fn works(home: &Home) -> Vec<PathBuf> {
     // hosts/HOST/jobs/JOB/lane-N/slot-K and hosts/HOST/builds/DIGEST.work/slot
     let lanes = [None, Some("jobs"), None, Some("lane-"), Some("slot-")];
     let builds = [None, Some("builds"), None, Some("slot")];
@@ -83,16 +107,10 @@ pub(super) fn end_all(home: &Home) {
         }
         works.extend(directories);
     }
-    for work in &works {
-        if let Some(process) = noted(work) {
-            process.kill();
-            process.wait(Some(&GONE_WITHIN));
-        }
-        end_group(work);
-    }
+    works
 }
 
-fn entries(directory: &Path, beginning: Option<&str>) -> Vec<std::path::PathBuf> {
+fn entries(directory: &Path, beginning: Option<&str>) -> Vec<PathBuf> {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
     let named = |name: &std::ffi::OsStr| name.to_str().is_some_and(|name| name.starts_with(beginning.unwrap_or("")));
     entries.filter(|entry| named(&entry.file_name())).map(|entry| entry.path()).collect()
@@ -103,7 +121,7 @@ mod tests {
     use std::os::unix::process::CommandExt;
     use std::process::Command;
 
-    use chameleon_core::names::{HostId, JobId, LaneId};
+    use chameleon_core::names::LaneId;
 
     use super::*;
 

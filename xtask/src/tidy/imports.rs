@@ -28,6 +28,7 @@ const MAY_KNOW: &[(&str, Parts, &[&str])] = &[
     ("armor", Parts::OneWhole, &["message", "names", "shell", "world"]),
     ("shell", Parts::OneWhole, &["armor", "elements", "message", "names", "world"]),
     ("elements", Parts::Strangers, &["armor", "message", "names", "world"]),
+    ("audit", Parts::OneWhole, &["message", "names"]),
     ("follower", Parts::OneWhole, &["armor", "job", "message", "names", "strategy", "world"]),
     ("reliability", Parts::OneWhole, &[]),
     ("report", Parts::OneWhole, &["job", "message", "names", "strategy", "world"]),

@@ -203,3 +203,30 @@ fn a_backup_of_candidates_is_put_into_new_members() {
     assert_eq!(system.await_end(&next)["state"], "result");
     system.down();
 }
+
+#[test]
+fn what_an_etcd_of_somebody_else_had_is_kept_when_a_backup_takes_its_place() {
+    if !has(&["etcd"]) {
+        return;
+    }
+    let trial = Trial::new();
+    let system = trial.stand_with(&["--ftms", "2"]);
+    let file = trial.beside("early.backup");
+    let _ = back_up(&system, &file);
+    let done = system.submit(&job("done", "echo first"));
+    assert_eq!(system.await_end(&done)["state"], "result");
+    let store = system.json(&["ftm", "status"])["store"]["address"].as_str().unwrap().to_owned();
+
+    let elsewhere = trial.beside("elsewhere");
+    let restore = |file: &Path| {
+        trial.chameleon(["restore", "--json", "--store", &store, "--home"]).args([&elsewhere]).args([file])
+    };
+    let refused = restore(&file).run().exits(125);
+    assert!(refused.err().contains("is there already"), "{refused}");
+    let told = restore(&file).args(["--replace"]).run().exits(0).json();
+    assert_eq!(system.json(&["ps", "--all"]), Value::Array(vec![]), "as it was before the job");
+    let aside = PathBuf::from(told["aside"].as_str().unwrap());
+    let _ = restore(&aside).args(["--replace"]).run().exits(0);
+    assert_eq!(system.job(&done)["state"], "result", "what was there before");
+    system.down();
+}

@@ -62,11 +62,11 @@ pub fn restore(path: &Path, backup: &Backup, how: &How) -> Result<Done, Operatio
     let now_unix_ms = timers::now().unix_ms;
     let known_until_unix_ms = backup.taken_unix_ms;
     let restoration = Restoration { known_until_unix_ms, now_unix_ms, open_jobs: OpenJobs::End };
-    let restored = restoration::restore(&backup.records, &replaced.unwrap_or_default(), restoration);
+    let restored = restoration::restore(&backup.records, replaced.as_deref().unwrap_or_default(), restoration);
     fs::write(home.restoring(), []).map_err(OperationError::system(&home.restoring()))?;
     put_identity(&home, backup)?;
     put_hosts(&home, backup, &restored)?;
-    let aside = place.fill(&home, &restored, now_unix_ms)?;
+    let aside = place.fill(&home, &restored, replaced.as_deref(), now_unix_ms)?;
     fs::remove_file(home.restoring()).map_err(OperationError::system(&home.restoring()))?;
     Ok(Done { ended: restored.ended, aside })
 }
@@ -180,7 +180,13 @@ impl Store {
     }
 
     /// Puts the records in place; where what was there before is, if there was anything.
-    fn fill(&self, home: &Home, restored: &Restored, now: u64) -> Result<Option<PathBuf>, OperationError> {
+    fn fill(
+        &self,
+        home: &Home,
+        restored: &Restored,
+        replaced: Option<&[FtmRecord]>,
+        now: u64,
+    ) -> Result<Option<PathBuf>, OperationError> {
         let records = saved(&restored.records);
         match self {
             Store::File => {
@@ -202,11 +208,21 @@ impl Store {
             }
             Store::Shared(managers) => {
                 home.keep_managers(managers)?;
+                let aside = replaced.map(|replaced| keep_aside(home, replaced, now)).transpose()?;
                 Etcd::put_in_place(managers, restored.term, records)?;
-                Ok(None)
+                Ok(aside)
             }
         }
     }
+}
+
+/// What somebody else's etcd had, as a backup in this home.
+fn keep_aside(home: &Home, replaced: &[FtmRecord], now: u64) -> Result<PathBuf, OperationError> {
+    let records = saved(replaced).into_iter().map(|record| record.bytes).collect();
+    let path = home.store_before(now);
+    path.parent().map_or(Ok(()), make_directory).map_err(OperationError::system(&path))?;
+    write_whole(&path, &super::of(home, records, true)?.encode()).map_err(OperationError::system(&path))?;
+    Ok(path)
 }
 
 /// Each record under its key.

@@ -135,12 +135,14 @@ pub fn remove(directory: &Path) -> io::Result<()> {
 /// Removes everything beneath a directory, also where permissions were taken away.
 pub fn empty(directory: &Path) -> io::Result<()> {
     fs::set_permissions(directory, Permissions::from_mode(0o700))?;
-    for name in names(directory)? {
-        let path = directory.join(name);
-        match fs::symlink_metadata(&path)?.is_dir() {
-            true => remove(&path)?,
-            false => fs::remove_file(&path)?,
-        }
+    names(directory)?.iter().try_for_each(|name| remove_entry(&directory.join(name)))
+}
+
+/// Removes whatever is there. It is no error if nothing is.
+pub fn remove_entry(path: &Path) -> io::Result<()> {
+    match present(path)? {
+        None => Ok(()),
+        Some(entry) if entry.is_dir() => remove(path),
+        Some(_) => fs::remove_file(path),
     }
-    Ok(())
 }

@@ -61,19 +61,24 @@ impl Bases {
     }
 }
 
-/// Removes an ephemeral home with all that is in it, here and on disk. A standing one stays.
+/// Removes an ephemeral home with all that is in it, here and on disk. A standing one, which has a version and no owner, stays.
+/// Version and owner go last, so that whoever tries again, or beside us, knows what it is.
 ///
 /// # Errors
 /// The first thing that could not be removed; the rest was tried.
 pub fn remove(home: &Home) -> io::Result<()> {
-    if !home.path().join("owner").exists() {
+    let [version, owner] = ["version", "owner"].map(|name| home.path().join(name));
+    if version.exists() && !owner.exists() {
         return Ok(());
     }
     forget_commits(home);
-    let bulk = fs::canonicalize(home.path().join("bulk"));
-    let first = bulk.and_then(|bulk| tree::remove(&bulk));
-    let second = tree::remove(home.path());
-    first.and(second)
+    let bulk = fs::canonicalize(home.path().join("bulk")).map_or(Ok(()), |bulk| tree::remove(&bulk));
+    let entries = fs::read_dir(home.path()).into_iter().flatten().flatten().map(|entry| entry.path());
+    let others = entries.filter(|path| *path != version && *path != owner);
+    let outcomes: Vec<io::Result<()>> = others.map(|path| tree::remove_entry(&path)).collect();
+    outcomes.into_iter().fold(bulk, Result::and)?;
+    tree::remove_entry(&version)?;
+    tree::remove(home.path())
 }
 
 /// Removes what the homes of dead owners left behind, where no daemon is left to do it.
@@ -162,6 +167,24 @@ mod tests {
         remove(&home).unwrap();
         assert!(home.is_gone());
         assert_eq!(fs::read_dir(directory.path().join(our_name())).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn the_remains_of_a_broken_off_removal_are_removed_too() {
+        let directory = tempfile::tempdir().unwrap();
+        let bases = bases(&directory);
+        for left in [&["owner", "stopping"][..], &["stopping"], &["version", "owner"]] {
+            let home = bases.make(&mark::own()).unwrap();
+            home.mark_stopping().unwrap();
+            for entry in fs::read_dir(home.path()).unwrap().map(|entry| entry.unwrap()) {
+                if !left.iter().any(|name| entry.file_name() == *name) {
+                    tree::remove_entry(&entry.path()).unwrap();
+                }
+            }
+            fs::remove_dir_all(bases.bulk.join(our_name()).join(directory_name(&mark::own()) + "-bulk")).unwrap();
+            remove(&home).unwrap();
+            assert_eq!(fs::read_dir(directory.path().join(our_name())).unwrap().count(), 0, "{left:?}");
+        }
     }
 
     #[test]

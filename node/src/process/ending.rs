@@ -79,7 +79,9 @@ impl<'a> Ending<'a> {
 }
 
 fn end_others(home: &Home, own: Option<ArmorName>) {
-    if let Err(error) = home.mark_stopping() {
+    if let Err(error) = home.mark_stopping()
+        && !home.is_gone()
+    {
         crate::log!("cannot mark the home as stopping: {error}");
     }
     end_all(home, own);

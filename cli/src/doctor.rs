@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use crate::failure::Failure;
 use crate::session::{Session, ask};
+use crate::store;
 use crate::system::{BLANKS, Place, System};
 
 /// Between two looks: what is on its way has arrived by then.
@@ -46,10 +47,10 @@ impl Examined {
 /// # Errors
 /// The FTM does not answer, or the home cannot be looked at.
 pub fn examine(place: &Place, repair: bool) -> Result<Examined, Failure> {
-    let home = Home::open(place.path()).map_err(|why| Failure::Store(why.to_string()))?;
+    let home = Home::open(place.path()).map_err(store::failed)?;
     let look = || {
         let (table, elsewhere) = table(place, &home)?;
-        let survey = Survey::of(&home).map_err(|why| Failure::Store(why.to_string()))?;
+        let survey = Survey::of(&home).map_err(store::failed)?;
         let differences = audit::audit(&table, &survey.sights);
         Ok::<_, Failure>((survey, differences, elsewhere))
     };
@@ -70,7 +71,7 @@ fn table(place: &Place, home: &Home) -> Result<(Table, Vec<HostId>), Failure> {
     if let Some(system) = place.running()? {
         return reigning(&system, home);
     }
-    let backup = backup::take(home, false).map_err(|why| Failure::Store(why.to_string()))?;
+    let backup = backup::take(home, false).map_err(store::failed)?;
     let records =
         backup.map(|backup| backup.records).ok_or_else(|| Failure::NoSystem { home: home.path().to_owned() })?;
     let mut table = Table::default();

@@ -1,5 +1,6 @@
 //! Backups as commands take them and tell of them.
 
+use std::fmt::Display;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -8,7 +9,7 @@ use std::path::{Path, absolute};
 use chameleon_core::managers::ftm::FtmRecord;
 use chameleon_core::message::{FtmMessage, UserMessage};
 use chameleon_core::names::JobId;
-use chameleon_node::backup::{self, Backup, Done, OperationError, Recovered};
+use chameleon_node::backup::{self, Backup, Done, Recovered};
 use chameleon_node::home::Home;
 use chameleon_node::random;
 use jiff::tz::TimeZone;
@@ -28,7 +29,7 @@ pub fn back_up(place: &Place, file: &Path, keys: bool) -> Result<Backup, Failure
     if file.exists() {
         return Err(Failure::Asked(format!("{} is there already; name another file", file.display())));
     }
-    let home = Home::open(place.path()).map_err(|why| Failure::Store(why.to_string()))?;
+    let home = Home::open(place.path()).map_err(failed)?;
     let bytes = match backup::take(&home, keys).map_err(failed)? {
         Some(backup) => backup.encode(),
         None => taken_by_ftm(place, &home, keys)?,
@@ -70,14 +71,15 @@ fn unwritable(file: &Path, why: std::io::Error) -> Failure {
     Failure::Unwritable { what: "the backup", path: file.to_owned(), why }
 }
 
-fn failed(why: OperationError) -> Failure {
+/// As a sentence about the store of a home.
+pub fn failed(why: impl Display) -> Failure {
     Failure::Store(why.to_string())
 }
 
 /// # Errors
 /// It is no backup that can be used.
 pub fn read(file: &Path) -> Result<Backup, Failure> {
-    Backup::read(file).map_err(|why| Failure::Store(why.to_string()))
+    Backup::read(file).map_err(failed)
 }
 
 fn count(backup: &Backup, is_one: impl Fn(&FtmRecord) -> bool) -> usize {
@@ -164,7 +166,7 @@ fn told_of_ended(ended: &[JobId]) -> Option<String> {
 /// # Errors
 /// It needs no help, or cannot be helped.
 pub fn recover(place: &Place) -> Result<Recovered, Failure> {
-    let home = Home::open(place.path()).map_err(|why| Failure::Store(why.to_string()))?;
+    let home = Home::open(place.path()).map_err(failed)?;
     backup::recover(&home).map_err(failed)
 }
 

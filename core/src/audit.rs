@@ -156,23 +156,16 @@ fn of_sight(table: &Table, sight: &Sight) -> Option<Difference> {
 fn of_process(table: &Table, name: Option<ArmorName>, pid: u32) -> Option<Difference> {
     let stray = Some(Difference::StrayProcess { name, pid });
     let Some(name) = name.filter(|_| table.reigns) else { return stray };
-    match name.kind() {
-        Kind::User => None,
-        // Whether it is the right one is for the store and the lock to say.
-        Kind::Ftm | Kind::Daemon => None,
-        Kind::Surrogate
-        | Kind::Voter
-        | Kind::Fanout
-        | Kind::Execution
-        | Kind::Mirror
-        | Kind::Heartbeat
-        | Kind::Init => match table.armors.get(&name) {
-            None => stray,
-            Some(place) if place.pid != pid && place.pid != 0 => {
-                Some(Difference::OtherProcess { name, known: place.pid, pid })
-            }
-            Some(_) => None,
-        },
+    // Whether an FTM or a daemon is the right one is for the store and the lock to say.
+    if let Kind::User | Kind::Ftm | Kind::Daemon = name.kind() {
+        return None;
+    }
+    match table.armors.get(&name) {
+        None => stray,
+        Some(place) if place.pid != pid && place.pid != 0 => {
+            Some(Difference::OtherProcess { name, known: place.pid, pid })
+        }
+        Some(_) => None,
     }
 }
 

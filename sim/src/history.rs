@@ -3,7 +3,8 @@
 use chameleon_core::armor::Effect;
 use chameleon_core::follower::Ending;
 use chameleon_core::job::Job;
-use chameleon_core::message::{DaemonMessage, Message};
+use chameleon_core::managers::ftm::FtmRecord;
+use chameleon_core::message::{DaemonMessage, ExecutionMessage, Message, Story};
 use chameleon_core::names::{ArmorName, ExecutionId, HostId, JobId, LaneId, Term};
 use chameleon_core::shell::{Identity, Input, Output};
 use chameleon_core::world::Ended;
@@ -107,6 +108,37 @@ impl Fact<'_> {
             Message::Daemon(DaemonMessage::Install { name, .. }) => Some((*host, *name)),
             _ => None,
         }
+    }
+
+    /// Which Execution hears of which job that it is to serve it, if this says so.
+    #[must_use]
+    pub fn configures(&self) -> Option<(&Identity, &Job)> {
+        match self {
+            Fact::Handles {
+                who,
+                input: Input::Message { message: Message::Execution(ExecutionMessage::Configure(orders)), .. },
+                ..
+            } => Some((who, &orders.job)),
+            _ => None,
+        }
+    }
+
+    /// What the FTM decides here.
+    pub fn decisions(&self) -> impl Iterator<Item = FtmRecord> {
+        let save = match self {
+            Fact::Stepped { who, output, .. } if who.name == ArmorName::Ftm => output.save.as_ref(),
+            _ => None,
+        };
+        let records = save.into_iter().flat_map(|save| &save.records);
+        records.filter_map(|record| minicbor::decode(&record.bytes).ok())
+    }
+
+    /// What the FTM puts on record here as something that happened.
+    pub fn stories(&self) -> impl Iterator<Item = Story> {
+        self.decisions().filter_map(|record| match record {
+            FtmRecord::Event(event) => Some(event.occurrence.story),
+            _ => None,
+        })
     }
 }
 

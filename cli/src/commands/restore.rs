@@ -30,7 +30,7 @@ impl Restore {
     pub fn execute(self, place: &Place) -> Result<u8, Failure> {
         let backup = store::read(&self.file)?;
         let how = How { replace: self.replace, store: self.store };
-        let done = backup::restore(place.path(), &backup, &how).map_err(|why| Failure::Store(why.to_string()))?;
+        let done = backup::restore(place.path(), &backup, &how).map_err(store::failed)?;
         match self.json {
             true => screen::print_json(&store::json_of_restore(backup.taken_unix_ms, &done))?,
             false => screen::print(&store::text_of_restore(place.path(), &backup, &done, &screen::zone()))?,

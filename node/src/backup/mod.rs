@@ -21,13 +21,12 @@ pub use restore::{Done, How, restore};
 
 use crate::home::{Home, HomeError, Managers, write_whole};
 use crate::pki::{PkiError, Standing};
-use crate::store::{Electorate, Embedded, MembersError, Store, StoreError, members};
+use crate::store::{Electorate, Embedded, MembersError, NOBODY, Store, StoreError, members};
 use crate::timers;
 
 /// The files of `pki/` that make a home who it is.
 const OF_PKI: [&str; 8] =
     ["authority.der", "authority.key", "lifetime", "key.der", "certificate.der", "listen", "name", "member"];
-const NOBODY: HostId = HostId(0);
 
 /// Why no backup was taken, or none put back. Nothing was changed, unless it says so.
 #[derive(Debug, thiserror::Error)]

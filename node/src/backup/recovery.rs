@@ -7,10 +7,10 @@ use chameleon_core::managers::ftm::restoration::{self, OpenJobs, Restoration};
 use chameleon_core::names::JobId;
 
 use super::restore::saved;
-use super::{NOBODY, OperationError, decoded};
+use super::{OperationError, decoded};
 use crate::home::{Home, Managers};
 use crate::store::health;
-use crate::store::{Electorate, Etcd, members};
+use crate::store::{Electorate, Etcd, NOBODY, members};
 use crate::timers;
 
 /// What was done.

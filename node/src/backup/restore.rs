@@ -13,10 +13,10 @@ use chameleon_core::names::JobId;
 use chameleon_core::shell::Saved;
 use chameleon_core::world::ProcessMark;
 
-use super::{Backup, NOBODY, OF_PKI, OperationError, decoded, whole};
+use super::{Backup, OF_PKI, OperationError, decoded, whole};
 use crate::home::{Address, Home, HomeError, LastDaemon, Lock, Managers, make_directory, write_whole};
 use crate::pki::Standing;
-use crate::store::{Electorate, Embedded, Etcd, StoreError, members};
+use crate::store::{Electorate, Embedded, Etcd, NOBODY, StoreError, members};
 use crate::timers;
 
 /// How a backup is put in place.

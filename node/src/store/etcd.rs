@@ -31,6 +31,7 @@ use chameleon_etcd::{
 };
 use minicbor::{Decode, Encode};
 
+pub use self::whole::NOBODY;
 use super::{Reign, Store, StoreError};
 use crate::home::Managers;
 

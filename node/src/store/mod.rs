@@ -18,7 +18,7 @@ use chameleon_core::shell::Saved;
 use minicbor::{Decode, Encode};
 
 pub use embedded::Embedded;
-pub use etcd::{Electorate, Etcd};
+pub use etcd::{Electorate, Etcd, NOBODY};
 pub use members::MembersError;
 
 /// Who writes: a term, and the process that holds it.

@@ -5,9 +5,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chameleon_core::job::Job;
-use chameleon_core::message::{ExecutionMessage, Message, Outcome};
+use chameleon_core::message::Outcome;
 use chameleon_core::names::{ArmorName, JobId, StageId, TaskId};
-use chameleon_core::shell::Input;
+use chameleon_core::shell::Identity;
 
 use crate::history::Fact;
 use crate::invariants::Invariant;
@@ -60,16 +60,10 @@ impl Invariant for AtMostOnce {
     }
 
     fn learn(&mut self, fact: &Fact<'_>) {
+        if let Some((Identity { name: ArmorName::Execution(id, _), .. }, job)) = fact.configures() {
+            self.learn_job(*id, job);
+        }
         match fact {
-            Fact::Handles {
-                who,
-                input: Input::Message { message: Message::Execution(ExecutionMessage::Configure(orders)), .. },
-                ..
-            } => {
-                if let ArmorName::Execution(job, _) = who.name {
-                    self.learn_job(job, &orders.job);
-                }
-            }
             Fact::Started { host, job, lane, execution } if self.once.contains(&(*job, execution.stage)) => {
                 let lot = (*job, execution.stage, execution.task);
                 self.started.insert(lot, format!("{lane} on {host}"));

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chameleon_core::armor::Effect;
 use chameleon_core::job::Job;
-use chameleon_core::message::{ExecutionMessage, Message};
 use chameleon_core::names::{ArmorName, HostId, StageId};
 use chameleon_core::shell::Input;
 use chameleon_core::world::{self, FileEvent, SlotCommand};
@@ -40,15 +39,12 @@ impl Invariant for FetchedBeforeStart {
     }
 
     fn learn(&mut self, fact: &Fact<'_>) {
-        let Fact::Handles { who, input, .. } = fact else { return };
-        match input {
-            Input::Message { message: Message::Execution(ExecutionMessage::Configure(orders)), .. } => {
-                self.jobs.insert(who.name, orders.job.clone());
-            }
-            Input::File(FileEvent::Fetched { stage, input, outcome: Ok(_) }) => {
-                self.fetched.insert((who.host, who.name, *stage, input.clone()));
-            }
-            _ => {}
+        if let Some((who, job)) = fact.configures() {
+            self.jobs.insert(who.name, job.clone());
+        }
+        let Fact::Handles { who, input: Input::File(event), .. } = fact else { return };
+        if let FileEvent::Fetched { stage, input, outcome: Ok(_) } = event {
+            self.fetched.insert((who.host, who.name, *stage, input.clone()));
         }
     }
 }

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeSet;
 
-use chameleon_core::managers::ftm::FtmRecord;
 use chameleon_core::message::Story;
 use chameleon_core::names::{ArmorName, HostId};
 
@@ -16,17 +15,11 @@ pub struct NoFalseLoss {
 }
 
 /// The hosts that the FTM takes for lost in this step.
-fn lost(fact: &Fact<'_>) -> Vec<HostId> {
-    let Fact::Stepped { who, output, .. } = fact else { return Vec::new() };
-    let records = output.save.iter().filter(|_| who.name == ArmorName::Ftm).flat_map(|save| &save.records);
-    let host = |bytes: &[u8]| match minicbor::decode(bytes) {
-        Ok(FtmRecord::Event(event)) => match event.occurrence.story {
-            Story::HostLost { host, .. } => Some(host),
-            _ => None,
-        },
+fn lost(fact: &Fact<'_>) -> impl Iterator<Item = HostId> {
+    fact.stories().filter_map(|story| match story {
+        Story::HostLost { host, .. } => Some(host),
         _ => None,
-    };
-    records.filter_map(|record| host(&record.bytes)).collect()
+    })
 }
 
 impl Invariant for NoFalseLoss {
@@ -35,7 +28,7 @@ impl Invariant for NoFalseLoss {
     }
 
     fn verify(&self, fact: &Fact<'_>) -> Result<(), String> {
-        match lost(fact).into_iter().find(|host| !self.struck.contains(host)) {
+        match lost(fact).find(|host| !self.struck.contains(host)) {
             Some(host) => Err(format!("{host} is taken for lost, and nothing struck it")),
             None => Ok(()),
         }

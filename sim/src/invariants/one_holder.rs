@@ -4,11 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chameleon_core::job::Job;
-use chameleon_core::managers::ftm::FtmRecord;
 use chameleon_core::managers::ftm::exclusion::TOKEN;
-use chameleon_core::message::{ExecutionMessage, Message, Story};
+use chameleon_core::message::Story;
 use chameleon_core::names::{ArmorName, ExecutionId, HostId, JobId, LaneId};
-use chameleon_core::shell::Input;
+use chameleon_core::shell::Identity;
 
 use crate::history::Fact;
 use crate::invariants::Invariant;
@@ -31,11 +30,9 @@ impl OneHolder {
         others.map(|(other, ..)| *other).find(|other| self.jobs.get(other).is_some_and(|(held, _)| held == mutex))
     }
 
-    /// The FTM has decided something.
-    fn keep(&mut self, record: FtmRecord) {
-        let FtmRecord::Event(event) = record else { return };
-        match event.occurrence.story {
-            Story::HostLost { host, .. } => drop(self.unheard.insert(host)),
+    fn hear(&mut self, story: &Story) {
+        match story {
+            Story::HostLost { host, .. } => drop(self.unheard.insert(*host)),
             Story::Revoked { member, .. } => self.unheard.extend(member.host()),
             _ => {}
         }
@@ -69,16 +66,13 @@ impl Invariant for OneHolder {
     }
 
     fn learn(&mut self, fact: &Fact<'_>) {
+        if let Some((Identity { name: ArmorName::Execution(id, _), .. }, job)) = fact.configures()
+            && let Some(mutex) = &job.needs.mutex
+        {
+            self.jobs.insert(*id, (mutex.clone(), token(job)));
+        }
+        fact.stories().for_each(|story| self.hear(&story));
         match fact {
-            Fact::Handles {
-                who,
-                input: Input::Message { message: Message::Execution(ExecutionMessage::Configure(orders)), .. },
-                ..
-            } => {
-                if let (ArmorName::Execution(job, _), Some(mutex)) = (who.name, &orders.job.needs.mutex) {
-                    self.jobs.insert(job, (mutex.clone(), token(&orders.job)));
-                }
-            }
             Fact::Started { host, job, lane, execution } => {
                 if let Some((mutex, token)) = self.jobs.get(job) {
                     self.running.insert((*job, *host, *lane, *execution));
@@ -95,10 +89,6 @@ impl Invariant for OneHolder {
                     (*host, ArmorName::Execution(*job, *lane)) == (who.host, who.name)
                 };
                 self.running.retain(|program| !own(program));
-            }
-            Fact::Stepped { who, output, .. } if who.name == ArmorName::Ftm => {
-                let records = output.save.iter().flat_map(|save| &save.records);
-                records.filter_map(|record| minicbor::decode(&record.bytes).ok()).for_each(|record| self.keep(record));
             }
             _ => {}
         }

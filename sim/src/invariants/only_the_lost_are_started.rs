@@ -4,9 +4,8 @@
 use std::collections::BTreeSet;
 
 use chameleon_core::armor::Effect;
-use chameleon_core::managers::ftm::FtmRecord;
 use chameleon_core::message::Story;
-use chameleon_core::names::{ArmorName, HostId};
+use chameleon_core::names::HostId;
 use chameleon_core::world::ProcessCommand;
 
 use crate::history::Fact;
@@ -34,15 +33,12 @@ impl Invariant for OnlyTheLostAreStarted {
     }
 
     fn learn(&mut self, fact: &Fact<'_>) {
-        let Fact::Stepped { who, output, .. } = fact else { return };
-        for record in output.save.iter().filter(|_| who.name == ArmorName::Ftm).flat_map(|save| &save.records) {
-            if let Ok(FtmRecord::Event(event)) = minicbor::decode(&record.bytes) {
-                match event.occurrence.story {
-                    Story::HostLost { host, .. } => self.lost.insert(host),
-                    Story::HostReturned { host, .. } => self.lost.remove(&host),
-                    _ => false,
-                };
-            }
+        for story in fact.stories() {
+            match story {
+                Story::HostLost { host, .. } => self.lost.insert(host),
+                Story::HostReturned { host, .. } => self.lost.remove(&host),
+                _ => false,
+            };
         }
     }
 }

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeSet;
 
-use chameleon_core::managers::ftm::FtmRecord;
 use chameleon_core::message::Story;
 use chameleon_core::names::{ArmorName, HostId, Kind};
 
@@ -35,15 +34,12 @@ impl Invariant for Quarantined {
         if let Some((host, name)) = of_a_lane(fact) {
             self.there.add(host, name);
         }
-        let Fact::Stepped { who, output, .. } = fact else { return };
-        for record in output.save.iter().filter(|_| who.name == ArmorName::Ftm).flat_map(|save| &save.records) {
-            if let Ok(FtmRecord::Event(event)) = minicbor::decode(&record.bytes) {
-                match event.occurrence.story {
-                    Story::HostQuarantined { host, .. } => self.quarantined.insert(host),
-                    Story::HostTrusted { host, .. } => self.quarantined.remove(&host),
-                    _ => false,
-                };
-            }
+        for story in fact.stories() {
+            match story {
+                Story::HostQuarantined { host, .. } => self.quarantined.insert(host),
+                Story::HostTrusted { host, .. } => self.quarantined.remove(&host),
+                _ => false,
+            };
         }
     }
 }

@@ -53,11 +53,7 @@ impl Invariant for Recoveries {
                     _ => {}
                 }
             }
-            Fact::Stepped { who, output, .. } if who.name == ArmorName::Ftm => {
-                let records = output.save.iter().flat_map(|save| &save.records);
-                records.filter_map(|record| minicbor::decode(&record.bytes).ok()).for_each(|record| self.keep(record));
-            }
-            _ => {}
+            _ => fact.decisions().for_each(|record| self.keep(record)),
         }
     }
 }

@@ -14,11 +14,10 @@ use crate::names::JobId;
 pub const TOKEN: &str = "CHAMELEON_FENCING_TOKEN";
 
 impl Ftm {
-    /// Who holds what.
+    /// Who holds what, said for each ARMOR that is there.
     pub(super) fn holders(&self) -> impl Iterator<Item = (&str, JobId)> {
-        let holds = |record: &&JobRecord| self.registry.of_job(record.id).next().is_some();
-        let of_mutexes = self.jobs.iter().filter_map(|record| Some((record.job.needs.mutex.as_deref()?, record)));
-        of_mutexes.filter(move |(_, record)| holds(record)).map(|(mutex, record)| (mutex, record.id))
+        let served = self.registry.entries().filter_map(|entry| self.jobs.get(entry.name.job()?));
+        served.filter_map(|record| Some((record.job.needs.mutex.as_deref()?, record.id)))
     }
 
     /// What a job waits for whose mutex another one holds.

@@ -12,7 +12,7 @@ use crate::home::Managers;
 use crate::store::{Store, StoreError};
 
 /// Nobody's: whoever puts a store back does not reign.
-const NOBODY: HostId = HostId(0);
+pub const NOBODY: HostId = HostId(0);
 
 impl Electorate {
     /// All records as they were at one moment, whoever reigns meanwhile; `None`: nothing is there.
